@@ -1,0 +1,49 @@
+/** The layers of docs/architecture.md: a file imports its own folder and what is named here, nothing else. */
+const only = (from, allowed) => ({
+  name: `${from.replaceAll('/', '-')}-imports-only-${allowed.join('-').replaceAll('/', '-') || 'itself'}`,
+  severity: 'error',
+  from: { path: `^src/${from}/` },
+  to: { path: '^src/', pathNot: [from, ...allowed].map((layer) => `^src/${layer}/`) },
+})
+/** A package with one home: nothing outside `home` imports it. */
+const home = (packages, folder) => ({
+  name: `${packages[0].replace('/', '-')}-lives-in-${folder.replaceAll('/', '-')}`,
+  severity: 'error',
+  from: { path: '^src/', pathNot: `^src/${folder}/` },
+  to: { path: packages.map((name) => `^node_modules/${name}/`) },
+})
+
+module.exports = {
+  forbidden: [
+    only('lib', []),
+    only('core', ['lib']),
+    only('config', ['core', 'lib']),
+    only('store', ['core', 'lib']),
+    only('providers', ['core', 'lib']),
+    only('http', ['core', 'lib']),
+    home(['pkcs11js', 'graphene-pk11'], 'providers/pkcs11'),
+    home(['fastify', 'fastify-plugin'], 'http'),
+    home(['better-sqlite3', 'kysely'], 'store'),
+    home(['yaml'], 'config'),
+    home(['commander'], 'cli'),
+    { name: 'no-cycles', severity: 'error', from: {}, to: { circular: true } },
+    {
+      name: 'source-imports-no-test',
+      severity: 'error',
+      from: { path: '^src/' },
+      to: { path: '^(test|scripts)/' },
+    },
+    {
+      name: 'no-development-package-at-run-time',
+      severity: 'error',
+      from: { path: '^src/' },
+      to: { dependencyTypes: ['npm-dev', 'npm-no-pkg'] },
+    },
+  ],
+  options: {
+    tsConfig: { fileName: 'tsconfig.json' },
+    tsPreCompilationDeps: true,
+    doNotFollow: { path: 'node_modules' },
+    enhancedResolveOptions: { exportsFields: ['exports'], conditionNames: ['import', 'node', 'default'] },
+  },
+}

@@ -1,0 +1,68 @@
+import type { KeyState, KeyUsage } from './key.ts'
+
+/** For a code that says everything by itself. */
+type NoDetails = { readonly [detail: string]: never }
+
+/**
+ * Every way an operation can fail for a reason outside this program, with the facts that a façade
+ * needs to say so in its protocol's own words. `docs/errors.md` has a section per code.
+ */
+export interface KmsErrorDetails {
+  /** No such key for this account and region. `keyId` is what the caller named. */
+  KEY_NOT_FOUND: { readonly keyId: string }
+  /** A key id that can never exist. */
+  KEY_ID_INVALID: { readonly keyId: string }
+  KEY_VERSION_NOT_FOUND: { readonly keyId: string }
+  /** `alias` is the full name, `alias/…`. */
+  ALIAS_NOT_FOUND: { readonly alias: string }
+  ALREADY_EXISTS: { readonly alias?: string; readonly keyId?: string }
+  /** `required` is set where the operation needs one particular state (CancelKeyDeletion). */
+  KEY_STATE_INVALID: { readonly keyId: string; readonly state: KeyState; readonly required?: KeyState }
+  KEY_USAGE_INVALID: { readonly keyId: string; readonly usage: KeyUsage; readonly operation: string }
+  /** The ciphertext belongs to another key than the one the caller named. */
+  KEY_MISMATCH: { readonly keyId: string }
+  CIPHERTEXT_INVALID: NoDetails
+  /** The key of a ciphertext is gone or belongs to somebody else: one answer for both. */
+  CIPHERTEXT_KEY_INACCESSIBLE: NoDetails
+  SIGNATURE_INVALID: NoDetails
+  REQUEST_INVALID: { readonly field?: string }
+  LIMIT_EXCEEDED: { readonly limit: string }
+  UNSUPPORTED: NoDetails
+  UNAUTHENTICATED: NoDetails
+  ACCESS_DENIED: { readonly action: string }
+  /** Somebody else changed the same thing at the same time: the caller may try again. */
+  CONFLICT: NoDetails
+  /** The token is absent, logged out or broken: the caller may try again. */
+  TOKEN_UNAVAILABLE: { readonly token: string }
+  /** The queue before the token is full or the deadline passed: the caller may try again. */
+  TOKEN_TIMEOUT: { readonly token: string }
+  STORE_UNAVAILABLE: NoDetails
+}
+
+export type KmsErrorCode = keyof KmsErrorDetails
+
+/**
+ * A failure whose cause is the caller or the environment. `message` is one sentence that a client may
+ * read; the `CKR_*` name, SQL state and stack travel in `cause` and never leave the process but in logs.
+ */
+export class KmsError<C extends KmsErrorCode = KmsErrorCode> extends Error {
+  override readonly name = 'KmsError'
+  readonly code: C
+  readonly details: KmsErrorDetails[C]
+
+  constructor(code: C, message: string, details: KmsErrorDetails[C], options?: { readonly cause?: unknown }) {
+    super(message, options)
+    this.code = code
+    this.details = details
+  }
+}
+
+/** Narrows `error` to a {@link KmsError} of one code. */
+export function isKmsError<C extends KmsErrorCode>(error: unknown, code: C): error is KmsError<C> {
+  return error instanceof KmsError && error.code === code
+}
+
+/** The one error, with the one message, of every ciphertext that does not authenticate. */
+export function ciphertextInvalid(cause?: unknown): KmsError<'CIPHERTEXT_INVALID'> {
+  return new KmsError('CIPHERTEXT_INVALID', 'The ciphertext is not valid.', {}, { cause })
+}

@@ -1,0 +1,71 @@
+/** Specs of master keys. Asymmetric and MAC specs join with their operations. */
+export type KeySpec = 'SYMMETRIC_DEFAULT'
+
+export type KeyUsage = 'ENCRYPT_DECRYPT'
+
+/**
+ * Where a master key is in its life. `Creating`: a row without a token object that anybody may rely on.
+ * `Deleting`: its objects are being destroyed, nothing brings it back. `Deleted`: a tombstone, kept so that
+ * its ciphertexts are answered with "the key does not exist" rather than "invalid".
+ */
+export type KeyState = 'Creating' | 'Enabled' | 'Disabled' | 'PendingDeletion' | 'Deleting' | 'Deleted'
+
+/** One generation of key material: one AES-256 object to seal with and one to wrap with in the token. */
+export interface KeyVersion {
+  /** UUID, lower case, 36 characters. */
+  readonly versionId: string
+  /** 1 for the initial version, then one more for each rotation. */
+  readonly number: number
+  /** Milliseconds since the epoch. */
+  readonly createdAt: number
+}
+
+/** A named series of key versions. Immutable: a change is a new value with the next revision. */
+export interface MasterKey {
+  /** UUID, lower case; `mrk-` and 32 hex digits for a multi-region key. */
+  readonly keyId: string
+  readonly accountId: string
+  /** Name of the region that the key was made in; a key is visible in its region alone. */
+  readonly region: string
+  /** Name of the token that holds its material. */
+  readonly token: string
+  readonly spec: KeySpec
+  readonly usage: KeyUsage
+  readonly state: KeyState
+  /** At most 8192 characters. */
+  readonly description: string
+  /** Milliseconds since the epoch. */
+  readonly createdAt: number
+  /** When its material is destroyed, in milliseconds since the epoch; set in `PendingDeletion` alone. */
+  readonly deletionAt?: number
+  /** At least one, ordered by number. */
+  readonly versions: readonly KeyVersion[]
+  /** Version that new encryptions use; one of `versions`. */
+  readonly primaryVersionId: string
+  /** Grows by one with each stored change; a change made on an old revision is refused. */
+  readonly revision: number
+}
+
+/** A friendly name of one key in one account and region. */
+export interface Alias {
+  readonly accountId: string
+  readonly region: string
+  /** Full name, `alias/…`. */
+  readonly name: string
+  readonly keyId: string
+  /** Milliseconds since the epoch. */
+  readonly createdAt: number
+  readonly updatedAt: number
+}
+
+/** How a caller names a key: by id, or by an alias of the caller's account and region. */
+export type KeyIdentifier =
+  | { readonly kind: 'id'; readonly keyId: string }
+  | { readonly kind: 'alias'; readonly alias: string }
+
+/** Who calls: the account that owns keys, the credential used, the region addressed. */
+export interface Principal {
+  readonly accountId: string
+  readonly accessKeyId: string
+  readonly region: string
+}

@@ -1,0 +1,124 @@
+/** Names the material of one master key version in one token. */
+export interface MasterKeyRef {
+  /** Name of the token in the configuration. */
+  readonly token: string
+  readonly keyId: string
+  readonly versionId: string
+  /** Version number, for the readable label in the token. */
+  readonly versionNumber: number
+}
+
+/**
+ * How a payload was sealed under a master key version.
+ * `W0`: host bytes, C_Encrypt(CKM_AES_GCM). `W1`: C_WrapKey(CKM_AES_GCM) of a token key.
+ * `W2`: C_WrapKey with key wrap, then C_Encrypt(CKM_AES_GCM) over a two-byte big-endian length of the key and the
+ * wrapped bytes.
+ */
+export type SealMode = 'W0' | 'W1' | 'W2'
+
+/** What one AES-256-GCM seal produced. */
+export interface Sealed {
+  /** 1 to 16 bytes; 12 where the token lets the caller choose. */
+  readonly iv: Buffer
+  readonly ciphertext: Buffer
+  /** 16 bytes. */
+  readonly tag: Buffer
+}
+
+/** What a start-up check or a reconciliation found of a master key version in the token. */
+export type MaterialPresence = 'absent' | 'partial' | 'present'
+
+/** Time that one provider call spent, for the request's log line. Milliseconds. */
+export interface ProviderTimings {
+  queueMs: number
+  tokenMs: number
+}
+
+export interface CallOptions {
+  /** The call fails with `TOKEN_TIMEOUT` when it has not ended by then. Milliseconds since the epoch, `Date.now()`. */
+  readonly deadlineAt: number
+  /** Added to by the provider, when given. */
+  readonly timings?: ProviderTimings | undefined
+}
+
+/**
+ * Cryptography on master keys that never leave their token.
+ *
+ * Every method may throw {@link KmsError} `TOKEN_UNAVAILABLE` (the token is absent, logged out or broken; retryable)
+ * and `TOKEN_TIMEOUT` (queue full or deadline passed; retryable). Methods that take a ref throw
+ * `TOKEN_UNAVAILABLE` too when its objects are not in the token: the store says they must be.
+ * Calls are safe at any concurrency.
+ */
+export interface CryptoProvider {
+  /**
+   * Makes the objects of a new version (two AES-256 keys: one to encrypt with, one to wrap with) and reads their
+   * attributes back. Serialized per token.
+   *
+   * @throws {@link KmsError} `ALREADY_EXISTS` when an object with the same CKA_ID or CKA_LABEL is there; nothing is made.
+   *   `UNSUPPORTED` when the token does not keep what the template asks (a key that could be extracted is destroyed).
+   * @see PKCS#11 v3.1, "Secret key objects", "AES key generation"
+   */
+  createMasterKey(ref: MasterKeyRef, options: CallOptions): Promise<void>
+
+  /** Destroys every object of a version. Succeeds when there is none. Serialized per token. */
+  destroyMasterKey(ref: MasterKeyRef, options: CallOptions): Promise<void>
+
+  /** Looks the objects of a version up in the token itself, past every cache. */
+  findMasterKey(ref: MasterKeyRef, options: CallOptions): Promise<MaterialPresence>
+
+  /**
+   * Seals bytes of the caller (mode W0).
+   *
+   * @param plaintext - 1 to 4096 bytes; the caller zeroes it afterwards.
+   * @param aad - Authenticated with the payload; at most 16,384 bytes.
+   * @see PKCS#11 v3.1, "AES-GCM" (CKM_AES_GCM, CK_GCM_PARAMS)
+   */
+  seal(ref: MasterKeyRef, plaintext: Buffer, aad: Buffer, options: CallOptions): Promise<Sealed>
+
+  /**
+   * Draws a data key from the token's generator, seals it (mode W0) and returns both.
+   *
+   * @param lengthBytes - 1 to 1024.
+   */
+  sealRandom(
+    ref: MasterKeyRef,
+    lengthBytes: number,
+    aad: Buffer,
+    options: CallOptions,
+  ): Promise<Sealed & { readonly plaintext: Buffer }>
+
+  /**
+   * Makes a data key inside the token and seals it there (mode W1 or W2): no plaintext byte of it reaches this process.
+   *
+   * @param lengthBytes - 1 to 1024.
+   * @param aadFor - Called once with the mode that will be used, before the token is.
+   * @throws {@link KmsError} `UNSUPPORTED` when the token can do neither for this length.
+   */
+  sealRandomInside(
+    ref: MasterKeyRef,
+    lengthBytes: number,
+    aadFor: (mode: SealMode) => Buffer,
+    options: CallOptions,
+  ): Promise<Sealed & { readonly mode: SealMode }>
+
+  /**
+   * Opens what one of the seal methods made.
+   *
+   * @returns Exactly the bytes that were sealed; the caller zeroes them.
+   * @throws {@link KmsError} `CIPHERTEXT_INVALID` when it does not authenticate, for whatever reason.
+   */
+  open(ref: MasterKeyRef, mode: SealMode, sealed: Sealed, aad: Buffer, options: CallOptions): Promise<Buffer>
+
+  /**
+   * Bytes from the token's generator.
+   *
+   * @param lengthBytes - 1 to 1024.
+   */
+  generateRandom(token: string, lengthBytes: number, options: CallOptions): Promise<Buffer>
+
+  /**
+   * Proves that the token works by a real seal and open, under `ref` where one is given (on some tokens only an
+   * operation with a stored key notices that the token is gone).
+   */
+  checkHealth(token: string, ref: MasterKeyRef | undefined, options: CallOptions): Promise<void>
+}

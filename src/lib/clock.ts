@@ -1,0 +1,7 @@
+/** Where the time comes from, so that a test can move it. */
+export interface Clock {
+  /** Milliseconds since the Unix epoch. */
+  now(): number
+}
+
+export const SYSTEM_CLOCK: Clock = { now: () => Date.now() }

@@ -1,0 +1,18 @@
+import { defineConfig } from 'vitest/config'
+
+/** Test projects by what they talk to; `REQUIRE_ALL=1` turns a test skipped for a missing service into a failure. */
+const project = (name: string, overrides: Record<string, unknown> = {}) => ({
+  test: { name, include: [`test/${name}/**/*.test.ts`], ...overrides },
+})
+
+export default defineConfig({
+  test: {
+    projects: [
+      project('unit'),
+      project('contract', { pool: 'forks', testTimeout: 20_000 }),
+      project('http'),
+      project('token', { pool: 'forks', testTimeout: 30_000, hookTimeout: 30_000 }),
+      project('e2e', { pool: 'forks', testTimeout: 120_000, hookTimeout: 60_000, fileParallelism: false }),
+    ],
+  },
+})
