@@ -16,8 +16,12 @@ export interface KmsErrorDetails {
   /** `alias` is the full name, `alias/…`. */
   ALIAS_NOT_FOUND: { readonly alias: string }
   ALREADY_EXISTS: { readonly alias?: string; readonly keyId?: string }
-  /** `required` is set where the operation needs one particular state (CancelKeyDeletion). */
-  KEY_STATE_INVALID: { readonly keyId: string; readonly state: KeyState; readonly required?: KeyState }
+  /** `allowed`: the states that the operation takes. */
+  KEY_STATE_INVALID: {
+    readonly keyId: string
+    readonly state: KeyState
+    readonly allowed: readonly KeyState[]
+  }
   KEY_USAGE_INVALID: { readonly keyId: string; readonly usage: KeyUsage; readonly operation: string }
   /** The ciphertext belongs to another key than the one the caller named. */
   KEY_MISMATCH: { readonly keyId: string }

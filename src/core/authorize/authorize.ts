@@ -1,0 +1,42 @@
+import { KmsError } from '../errors.ts'
+import type { MasterKey, Principal } from '../key.ts'
+
+/** What a principal may be allowed to do, in AWS KMS's names ("Actions defined by AWS Key Management Service"). */
+export type KmsAction =
+  | 'CancelKeyDeletion'
+  | 'CreateAlias'
+  | 'CreateKey'
+  | 'Decrypt'
+  | 'DeleteAlias'
+  | 'DescribeKey'
+  | 'DisableKey'
+  | 'EnableKey'
+  | 'Encrypt'
+  | 'GenerateDataKey'
+  | 'GenerateDataKeyWithoutPlaintext'
+  | 'GenerateRandom'
+  | 'ListAliases'
+  | 'ListKeys'
+  | 'ReEncryptFrom'
+  | 'ReEncryptTo'
+  | 'ScheduleKeyDeletion'
+  | 'UpdateAlias'
+
+/**
+ * The decision that every operation asks for before it touches a token: a principal may use what its account owns, in
+ * the region that it addresses. Key policies and grants refine it later.
+ *
+ * @param key - The key acted on; absent for actions on the account itself.
+ * @throws {@link KmsError} `ACCESS_DENIED`
+ */
+export function authorize(
+  principal: Principal,
+  action: KmsAction,
+  key?: Pick<MasterKey, 'accountId' | 'region'>,
+): void {
+  if (!key) return
+  if (key.accountId === principal.accountId && key.region === principal.region) return
+  throw new KmsError('ACCESS_DENIED', `The principal is not allowed to perform ${action} on this key.`, {
+    action,
+  })
+}

@@ -1,0 +1,28 @@
+import type { SealMode } from '../ports/crypto-provider.ts'
+
+/** What the caller was given, or would have been given, as the plaintext of a payload. */
+export type Presentation = 'raw'
+
+/** How a payload was sealed and what it presents as: one byte of each ciphertext blob, authenticated. */
+export interface PayloadForm {
+  readonly mode: SealMode
+  readonly presentation: Presentation
+}
+
+/** High four bits: the seal mode. Clause ENV-3. */
+const MODES = ['W0', 'W1', 'W2'] as const satisfies readonly SealMode[]
+
+/** Low four bits: the presentation; 1 to 15 are for the forms of private keys and of text. Clause ENV-3. */
+const PRESENTATIONS = ['raw'] as const satisfies readonly Presentation[]
+
+/** The byte that stands for `form`. */
+export function encodePayloadForm(form: PayloadForm): number {
+  return (MODES.indexOf(form.mode) << 4) | PRESENTATIONS.indexOf(form.presentation)
+}
+
+/** Inverse of {@link encodePayloadForm}; `undefined` for a byte that it never gives. */
+export function parsePayloadForm(byte: number): PayloadForm | undefined {
+  const mode = MODES[byte >> 4]
+  const presentation = PRESENTATIONS[byte & 0x0f]
+  return mode && presentation ? { mode, presentation } : undefined
+}

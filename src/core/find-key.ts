@@ -1,0 +1,82 @@
+import { authorize, type KmsAction } from './authorize/authorize.ts'
+import { KmsError } from './errors.ts'
+import type { KeyIdentifier, KeyState, KeyVersion, MasterKey } from './key.ts'
+import type { CallContext, KmsDeps } from './kms-context.ts'
+import type { MasterKeyRef } from './ports/crypto-provider.ts'
+
+const VISIBLE: readonly KeyState[] = ['Enabled', 'Disabled', 'PendingDeletion']
+
+/** Whether callers may learn of a key in this state. */
+export function isVisible(state: KeyState): boolean {
+  return VISIBLE.includes(state)
+}
+
+/**
+ * The key that a caller names, authorized for `action`.
+ *
+ * @throws {@link KmsError} `KEY_NOT_FOUND` (other accounts' keys included: their existence is not told),
+ *   `ALIAS_NOT_FOUND`, `ACCESS_DENIED`.
+ */
+export async function requireKey(
+  deps: KmsDeps,
+  context: CallContext,
+  action: KmsAction,
+  identifier: KeyIdentifier,
+): Promise<MasterKey> {
+  const { accountId, region } = context.principal
+  const keyId =
+    identifier.kind === 'id' ? identifier.keyId : await requireAliasTarget(deps, context, identifier.alias)
+  const key = await deps.directory.getKey(region, keyId)
+  if (!key || key.accountId !== accountId || !isVisible(key.state)) throw keyNotFound(keyId)
+  context.trail.keyId = key.keyId
+  authorize(context.principal, action, key)
+  return key
+}
+
+async function requireAliasTarget(deps: KmsDeps, context: CallContext, name: string): Promise<string> {
+  const { accountId, region } = context.principal
+  const alias = await deps.directory.getAlias(accountId, region, name)
+  if (!alias) throw aliasNotFound(name)
+  return alias.keyId
+}
+
+export function keyNotFound(keyId: string): KmsError<'KEY_NOT_FOUND'> {
+  return new KmsError('KEY_NOT_FOUND', `Key '${keyId}' does not exist.`, { keyId })
+}
+
+export function aliasNotFound(alias: string): KmsError<'ALIAS_NOT_FOUND'> {
+  return new KmsError('ALIAS_NOT_FOUND', `Alias '${alias}' is not found.`, { alias })
+}
+
+/**
+ * Refuses a key whose state is not one of `allowed`.
+ *
+ * @throws {@link KmsError} `KEY_STATE_INVALID`
+ */
+export function requireState(key: MasterKey, ...allowed: readonly KeyState[]): void {
+  if (allowed.includes(key.state)) return
+  const details = { keyId: key.keyId, state: key.state, allowed }
+  throw new KmsError('KEY_STATE_INVALID', `Key '${key.keyId}' is in state ${key.state}.`, details)
+}
+
+/**
+ * The version of a key that new payloads are sealed with.
+ *
+ * @throws {@link KmsError} `KEY_STATE_INVALID` unless the key is enabled.
+ */
+export function requirePrimaryVersion(key: MasterKey): KeyVersion {
+  requireState(key, 'Enabled')
+  return requireVersion(key, key.primaryVersionId)
+}
+
+/** @throws {@link KmsError} `KEY_VERSION_NOT_FOUND` */
+export function requireVersion(key: MasterKey, versionId: string): KeyVersion {
+  const version = key.versions.find((candidate) => candidate.versionId === versionId)
+  if (version) return version
+  throw new KmsError('KEY_VERSION_NOT_FOUND', `Key '${key.keyId}' has no such version.`, { keyId: key.keyId })
+}
+
+/** Where the material of a version is. */
+export function tokenRef(key: MasterKey, version: KeyVersion): MasterKeyRef {
+  return { token: key.token, keyId: key.keyId, versionId: version.versionId, versionNumber: version.number }
+}

@@ -1,0 +1,115 @@
+import type { Clock } from '../lib/clock.ts'
+import type { Alias, MasterKey } from './key.ts'
+import type { KeyStore } from './ports/key-store.ts'
+
+export interface KeyDirectorySettings {
+  /** How long a row may be used after it was read, so that other gateways' changes are seen. Milliseconds. */
+  readonly maxAgeMs: number
+  /** Rows of each kind that are kept; the oldest goes first. */
+  readonly entriesMax: number
+}
+
+/**
+ * The rows that requests need, held in memory: a request asks the store only for what is not cached and fresh.
+ * A change made through this process is seen at once ({@link KeyDirectory.forgetKey}), one made by another process
+ * after at most `maxAgeMs`. Rows that are absent are not held.
+ */
+export class KeyDirectory {
+  readonly #store: KeyStore
+  readonly #keys: FreshCache<MasterKey>
+  readonly #aliases: FreshCache<Alias>
+  readonly #keyIdsByVersion: FreshCache<string>
+
+  constructor(store: KeyStore, clock: Clock, settings: KeyDirectorySettings) {
+    this.#store = store
+    this.#keys = new FreshCache(clock, settings.maxAgeMs, settings.entriesMax)
+    this.#aliases = new FreshCache(clock, settings.maxAgeMs, settings.entriesMax)
+    // A version never moves to another key: what was read once holds for ever.
+    this.#keyIdsByVersion = new FreshCache(clock, Number.POSITIVE_INFINITY, settings.entriesMax)
+  }
+
+  /** A key of a region, tombstones included. */
+  getKey(region: string, keyId: string): Promise<MasterKey | undefined> {
+    return this.#keys.get(cacheKey(region, keyId), () => this.#store.getKey(region, keyId))
+  }
+
+  /** The key that a version belongs to, if `region` has it. `known` tells whether any region does. */
+  async getKeyByVersion(
+    region: string,
+    versionId: string,
+  ): Promise<{ readonly known: boolean; readonly key: MasterKey | undefined }> {
+    const keyId = await this.#keyIdsByVersion.get(versionId, () => this.#store.findKeyIdByVersion(versionId))
+    return {
+      known: keyId !== undefined,
+      key: keyId === undefined ? undefined : await this.getKey(region, keyId),
+    }
+  }
+
+  getAlias(accountId: string, region: string, name: string): Promise<Alias | undefined> {
+    return this.#aliases.get(cacheKey(accountId, region, name), () =>
+      this.#store.getAlias(accountId, region, name),
+    )
+  }
+
+  /** To be called after every change of a key. */
+  forgetKey(region: string, keyId: string): void {
+    this.#keys.forget(cacheKey(region, keyId))
+  }
+
+  /** To be called after every change of an alias. */
+  forgetAlias(accountId: string, region: string, name: string): void {
+    this.#aliases.forget(cacheKey(accountId, region, name))
+  }
+}
+
+/** No part holds a NUL: region and account are configured names, key ids and aliases have a grammar. */
+function cacheKey(...parts: readonly string[]): string {
+  return parts.join('\0')
+}
+
+/** Values by key, each for at most `maxAgeMs`; concurrent misses of one key read once. */
+class FreshCache<Value> {
+  readonly #clock: Clock
+  readonly #maxAgeMs: number
+  readonly #entriesMax: number
+  readonly #entries = new Map<
+    string,
+    { readonly value: Promise<Value | undefined>; readonly readAt: number }
+  >()
+
+  constructor(clock: Clock, maxAgeMs: number, entriesMax: number) {
+    this.#clock = clock
+    this.#maxAgeMs = maxAgeMs
+    this.#entriesMax = entriesMax
+  }
+
+  get(key: string, read: () => Promise<Value | undefined>): Promise<Value | undefined> {
+    const now = this.#clock.now()
+    const entry = this.#entries.get(key)
+    // A clock set back must not keep a row for ever: an entry from the future is stale as well.
+    if (entry && now >= entry.readAt && now - entry.readAt <= this.#maxAgeMs) return entry.value
+    const fresh = { value: read(), readAt: now }
+    this.#entries.delete(key)
+    this.#entries.set(key, fresh)
+    this.#evict()
+    fresh.value.then(
+      (value) => value === undefined && this.#drop(key, fresh),
+      () => this.#drop(key, fresh),
+    )
+    return fresh.value
+  }
+
+  forget(key: string): void {
+    this.#entries.delete(key)
+  }
+
+  #drop(key: string, entry: unknown): void {
+    if (this.#entries.get(key) === entry) this.#entries.delete(key)
+  }
+
+  #evict(): void {
+    if (this.#entries.size <= this.#entriesMax) return
+    const oldest = this.#entries.keys().next().value
+    if (oldest !== undefined) this.#entries.delete(oldest)
+  }
+}

@@ -1,0 +1,37 @@
+import type { Clock } from '../lib/clock.ts'
+import type { Principal } from './key.ts'
+import type { KeyDirectory } from './key-directory.ts'
+import type { CryptoProvider, ProviderTimings } from './ports/crypto-provider.ts'
+import type { KeyStore } from './ports/key-store.ts'
+
+/** What one call of an operation carries along. */
+export interface CallContext {
+  readonly principal: Principal
+  /** When the caller stops waiting. Milliseconds since the epoch. */
+  readonly deadlineAt: number
+  /** Filled in on the way, for the request's log line. */
+  readonly trail: CallTrail
+}
+
+export interface CallTrail {
+  /** The key that the operation resolved to. */
+  keyId?: string
+  readonly timings: ProviderTimings
+}
+
+/** A trail with nothing on it yet. */
+export function newTrail(): CallTrail {
+  return { timings: { queueMs: 0, tokenMs: 0 } }
+}
+
+/** What the operations stand on. */
+export interface KmsDeps {
+  readonly store: KeyStore
+  readonly provider: CryptoProvider
+  readonly directory: KeyDirectory
+  readonly clock: Clock
+  /** A fresh random UUID, lower case. */
+  readonly newId: () => string
+  /** Name of the token that new keys are made in. */
+  readonly tokenForNewKeys: string
+}

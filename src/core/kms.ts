@@ -1,0 +1,108 @@
+import { requireKey } from './find-key.ts'
+import type { Alias, KeyIdentifier, MasterKey } from './key.ts'
+import type { CallContext, KmsDeps } from './kms-context.ts'
+import * as aliases from './ops/aliases.ts'
+import { type CreateKeyInput, createKey } from './ops/create-key.ts'
+import * as crypto from './ops/encrypt.ts'
+import * as dataKeys from './ops/generate-data-key.ts'
+import * as lifecycle from './ops/key-lifecycle.ts'
+import * as lists from './ops/list-keys.ts'
+import type { OpenedPayload, SealedPayload } from './ops/seal-payload.ts'
+
+/**
+ * The key management service itself: one method per operation, the same for every protocol. Every method may throw
+ * {@link KmsError} `ACCESS_DENIED`, `STORE_UNAVAILABLE`; those that use the token also `TOKEN_UNAVAILABLE` and
+ * `TOKEN_TIMEOUT`; those that name a key also `KEY_NOT_FOUND`, `ALIAS_NOT_FOUND` and, where the key's state forbids
+ * the operation, `KEY_STATE_INVALID`.
+ */
+export class Kms {
+  readonly #deps: KmsDeps
+
+  constructor(deps: KmsDeps) {
+    this.#deps = deps
+  }
+
+  createKey(context: CallContext, input: CreateKeyInput): Promise<MasterKey> {
+    return createKey(this.#deps, context, input)
+  }
+
+  describeKey(context: CallContext, key: KeyIdentifier): Promise<MasterKey> {
+    return requireKey(this.#deps, context, 'DescribeKey', key)
+  }
+
+  listKeys(context: CallContext, page: lists.PageInput): Promise<lists.Page<MasterKey>> {
+    return lists.listKeys(this.#deps, context, page)
+  }
+
+  enableKey(context: CallContext, keyId: string): Promise<MasterKey> {
+    return lifecycle.enableKey(this.#deps, context, keyId)
+  }
+
+  disableKey(context: CallContext, keyId: string): Promise<MasterKey> {
+    return lifecycle.disableKey(this.#deps, context, keyId)
+  }
+
+  /** The key is unusable at once; its material is destroyed when the window of `windowDays` ends. */
+  scheduleKeyDeletion(context: CallContext, keyId: string, windowDays: number): Promise<MasterKey> {
+    return lifecycle.scheduleKeyDeletion(this.#deps, context, keyId, windowDays)
+  }
+
+  /** The key comes back disabled. */
+  cancelKeyDeletion(context: CallContext, keyId: string): Promise<MasterKey> {
+    return lifecycle.cancelKeyDeletion(this.#deps, context, keyId)
+  }
+
+  /** @throws {@link KmsError} `ALREADY_EXISTS` */
+  createAlias(context: CallContext, name: string, target: KeyIdentifier): Promise<void> {
+    return aliases.createAlias(this.#deps, context, name, target)
+  }
+
+  updateAlias(context: CallContext, name: string, target: KeyIdentifier): Promise<void> {
+    return aliases.updateAlias(this.#deps, context, name, target)
+  }
+
+  deleteAlias(context: CallContext, name: string): Promise<void> {
+    return aliases.deleteAlias(this.#deps, context, name)
+  }
+
+  listAliases(
+    context: CallContext,
+    page: lists.PageInput & { readonly key?: KeyIdentifier | undefined },
+  ): Promise<lists.Page<Alias>> {
+    return lists.listAliases(this.#deps, context, page)
+  }
+
+  encrypt(context: CallContext, input: crypto.EncryptInput): Promise<SealedPayload> {
+    return crypto.encrypt(this.#deps, context, input)
+  }
+
+  /**
+   * @throws {@link KmsError} `CIPHERTEXT_INVALID` when it does not authenticate; `KEY_MISMATCH` when it is of another
+   *   key than the one named; `CIPHERTEXT_KEY_INACCESSIBLE` when its key is gone or somebody else's.
+   */
+  decrypt(context: CallContext, input: crypto.DecryptInput): Promise<OpenedPayload> {
+    return crypto.decrypt(this.#deps, context, input)
+  }
+
+  /** Throws what {@link Kms.decrypt} and {@link Kms.encrypt} do. */
+  reEncrypt(context: CallContext, input: crypto.ReEncryptInput): Promise<crypto.ReEncrypted> {
+    return crypto.reEncrypt(this.#deps, context, input)
+  }
+
+  generateDataKey(context: CallContext, input: dataKeys.GenerateDataKeyInput): Promise<dataKeys.DataKey> {
+    return dataKeys.generateDataKey(this.#deps, context, input)
+  }
+
+  /** The data key is made and sealed inside the token. */
+  generateDataKeyWithoutPlaintext(
+    context: CallContext,
+    input: dataKeys.GenerateDataKeyInput,
+  ): Promise<SealedPayload> {
+    return dataKeys.generateDataKeyWithoutPlaintext(this.#deps, context, input)
+  }
+
+  /** @param lengthBytes - 1 to 1024. */
+  generateRandom(context: CallContext, lengthBytes: number): Promise<Buffer> {
+    return dataKeys.generateRandom(this.#deps, context, lengthBytes)
+  }
+}

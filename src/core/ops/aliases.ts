@@ -1,0 +1,46 @@
+import { invariant } from '../../lib/invariant.ts'
+import { isAliasName } from '../alias.ts'
+import { aliasNotFound, requireKey, requireState } from '../find-key.ts'
+import type { KeyIdentifier } from '../key.ts'
+import type { CallContext, KmsDeps } from '../kms-context.ts'
+
+export async function createAlias(
+  deps: KmsDeps,
+  context: CallContext,
+  name: string,
+  target: KeyIdentifier,
+): Promise<void> {
+  invariant(isAliasName(name), 'the façade lets an ill-formed alias through')
+  const key = await requireKey(deps, context, 'CreateAlias', target)
+  requireState(key, 'Enabled', 'Disabled')
+  const { accountId, region } = context.principal
+  const now = deps.clock.now()
+  await deps.store.createAlias({ accountId, region, name, keyId: key.keyId, createdAt: now, updatedAt: now })
+  deps.directory.forgetAlias(accountId, region, name)
+}
+
+export async function updateAlias(
+  deps: KmsDeps,
+  context: CallContext,
+  name: string,
+  target: KeyIdentifier,
+): Promise<void> {
+  const { accountId, region } = context.principal
+  const key = await requireKey(deps, context, 'UpdateAlias', target)
+  requireState(key, 'Enabled', 'Disabled')
+  const alias = await deps.store.getAlias(accountId, region, name)
+  const moved = alias && { ...alias, keyId: key.keyId, updatedAt: deps.clock.now() }
+  const updated = moved !== undefined && (await deps.store.updateAlias(moved))
+  deps.directory.forgetAlias(accountId, region, name)
+  if (!updated) throw aliasNotFound(name)
+}
+
+export async function deleteAlias(deps: KmsDeps, context: CallContext, name: string): Promise<void> {
+  const { accountId, region } = context.principal
+  const alias = await deps.store.getAlias(accountId, region, name)
+  if (!alias) throw aliasNotFound(name)
+  await requireKey(deps, context, 'DeleteAlias', { kind: 'id', keyId: alias.keyId })
+  const deleted = await deps.store.deleteAlias(accountId, region, name)
+  deps.directory.forgetAlias(accountId, region, name)
+  if (!deleted) throw aliasNotFound(name)
+}

@@ -1,0 +1,62 @@
+import { authorize } from '../authorize/authorize.ts'
+import { KmsError } from '../errors.ts'
+import { tokenRef } from '../find-key.ts'
+import type { KeyVersion, MasterKey } from '../key.ts'
+import type { CallContext, KmsDeps } from '../kms-context.ts'
+import { callOptions } from './seal-payload.ts'
+
+export const DESCRIPTION_CHARACTERS_MAX = 8192
+
+export interface CreateKeyInput {
+  /** At most {@link DESCRIPTION_CHARACTERS_MAX} characters. */
+  readonly description?: string | undefined
+}
+
+/**
+ * Makes a master key: a row in state `Creating`, then the token objects, then `Enabled`. A crash between leaves a row
+ * that {@link Maintenance} rolls back, never a key that decrypts nothing.
+ */
+export async function createKey(
+  deps: KmsDeps,
+  context: CallContext,
+  input: CreateKeyInput,
+): Promise<MasterKey> {
+  authorize(context.principal, 'CreateKey')
+  const creating = newMasterKey(deps, context, input)
+  const [version] = creating.versions
+  context.trail.keyId = creating.keyId
+  await deps.store.createKey(creating)
+  await deps.provider.createMasterKey(tokenRef(creating, version), callOptions(context))
+  const enabled: MasterKey = { ...creating, state: 'Enabled', revision: creating.revision + 1 }
+  const stored = await deps.store.replaceKey(enabled)
+  deps.directory.forgetKey(enabled.region, enabled.keyId)
+  if (stored) return enabled
+  throw new KmsError(
+    'CONFLICT',
+    'The key took too long to make and was rolled back; nothing was created.',
+    {},
+  )
+}
+
+function newMasterKey(
+  deps: KmsDeps,
+  context: CallContext,
+  input: CreateKeyInput,
+): MasterKey & { readonly versions: readonly [KeyVersion] } {
+  const createdAt = deps.clock.now()
+  const version: KeyVersion = { versionId: deps.newId(), number: 1, createdAt }
+  return {
+    keyId: deps.newId(),
+    accountId: context.principal.accountId,
+    region: context.principal.region,
+    token: deps.tokenForNewKeys,
+    spec: 'SYMMETRIC_DEFAULT',
+    usage: 'ENCRYPT_DECRYPT',
+    state: 'Creating',
+    description: input.description ?? '',
+    createdAt,
+    versions: [version],
+    primaryVersionId: version.versionId,
+    revision: 1,
+  }
+}

@@ -1,0 +1,95 @@
+import { authorize } from '../authorize/authorize.ts'
+import { EMPTY_CONTEXT, type EncryptionContext } from '../encryption-context.ts'
+import { KmsError } from '../errors.ts'
+import { requireKey } from '../find-key.ts'
+import type { KeyIdentifier } from '../key.ts'
+import type { CallContext, KmsDeps } from '../kms-context.ts'
+import { type OpenedPayload, resolveBlob, type SealedPayload, sealBytes } from './seal-payload.ts'
+
+export interface EncryptInput {
+  readonly key: KeyIdentifier
+  /** 1 to 4096 bytes; the caller zeroes it. */
+  readonly plaintext: Buffer
+  readonly encryptionContext?: EncryptionContext | undefined
+}
+
+export interface DecryptInput {
+  /** 1 to 6144 bytes. */
+  readonly blob: Buffer
+  readonly encryptionContext?: EncryptionContext | undefined
+  /** The key that the ciphertext must belong to, where the caller names one. */
+  readonly key?: KeyIdentifier | undefined
+}
+
+export interface ReEncryptInput {
+  readonly blob: Buffer
+  readonly sourceEncryptionContext?: EncryptionContext | undefined
+  readonly sourceKey?: KeyIdentifier | undefined
+  readonly destinationKey: KeyIdentifier
+  readonly destinationEncryptionContext?: EncryptionContext | undefined
+}
+
+export interface ReEncrypted {
+  readonly source: Omit<OpenedPayload, 'plaintext'>
+  readonly destination: SealedPayload
+}
+
+export async function encrypt(
+  deps: KmsDeps,
+  context: CallContext,
+  input: EncryptInput,
+): Promise<SealedPayload> {
+  const key = await requireKey(deps, context, 'Encrypt', input.key)
+  return sealBytes(deps, context, key, input.plaintext, input.encryptionContext ?? EMPTY_CONTEXT)
+}
+
+export async function decrypt(
+  deps: KmsDeps,
+  context: CallContext,
+  input: DecryptInput,
+): Promise<OpenedPayload> {
+  return openAs(deps, context, 'Decrypt', input)
+}
+
+export async function reEncrypt(
+  deps: KmsDeps,
+  context: CallContext,
+  input: ReEncryptInput,
+): Promise<ReEncrypted> {
+  // The destination is settled first: a request that cannot succeed brings no plaintext out of the token.
+  const destinationKey = await requireKey(deps, context, 'ReEncryptTo', input.destinationKey)
+  const opened = await openAs(deps, context, 'ReEncryptFrom', {
+    blob: input.blob,
+    encryptionContext: input.sourceEncryptionContext,
+    key: input.sourceKey,
+  })
+  try {
+    const destination = await sealBytes(
+      deps,
+      context,
+      destinationKey,
+      opened.plaintext,
+      input.destinationEncryptionContext ?? EMPTY_CONTEXT,
+    )
+    return { source: { key: opened.key, version: opened.version }, destination }
+  } finally {
+    opened.plaintext.fill(0)
+  }
+}
+
+async function openAs(
+  deps: KmsDeps,
+  context: CallContext,
+  action: 'Decrypt' | 'ReEncryptFrom',
+  input: DecryptInput,
+): Promise<OpenedPayload> {
+  const expected = input.key && (await requireKey(deps, context, action, input.key))
+  const resolved = await resolveBlob(deps, context, input.blob, input.encryptionContext ?? EMPTY_CONTEXT)
+  if (expected && expected.keyId !== resolved.key.keyId) {
+    throw new KmsError('KEY_MISMATCH', 'The ciphertext was not made under the key that the request names.', {
+      keyId: expected.keyId,
+    })
+  }
+  authorize(context.principal, action, resolved.key)
+  return resolved.open()
+}

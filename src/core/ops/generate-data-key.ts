@@ -1,0 +1,57 @@
+import { invariant } from '../../lib/invariant.ts'
+import { EMPTY_CONTEXT, type EncryptionContext } from '../encryption-context.ts'
+import { requireKey } from '../find-key.ts'
+import type { KeyIdentifier } from '../key.ts'
+import type { CallContext, KmsDeps } from '../kms-context.ts'
+import { callOptions, type SealedPayload, sealRandomBytes, sealRandomInside } from './seal-payload.ts'
+
+export const DATA_KEY_BYTES_MAX = 1024
+
+export interface GenerateDataKeyInput {
+  readonly key: KeyIdentifier
+  /** 1 to {@link DATA_KEY_BYTES_MAX}. */
+  readonly lengthBytes: number
+  readonly encryptionContext?: EncryptionContext | undefined
+}
+
+/** A data key sealed under a master key, with its plaintext, which the receiver zeroes. */
+export interface DataKey extends SealedPayload {
+  readonly plaintext: Buffer
+}
+
+export async function generateDataKey(
+  deps: KmsDeps,
+  context: CallContext,
+  input: GenerateDataKeyInput,
+): Promise<DataKey> {
+  requireLength(input.lengthBytes)
+  const key = await requireKey(deps, context, 'GenerateDataKey', input.key)
+  return sealRandomBytes(deps, context, key, input.lengthBytes, input.encryptionContext ?? EMPTY_CONTEXT)
+}
+
+export async function generateDataKeyWithoutPlaintext(
+  deps: KmsDeps,
+  context: CallContext,
+  input: GenerateDataKeyInput,
+): Promise<SealedPayload> {
+  requireLength(input.lengthBytes)
+  const key = await requireKey(deps, context, 'GenerateDataKeyWithoutPlaintext', input.key)
+  return sealRandomInside(deps, context, key, input.lengthBytes, input.encryptionContext ?? EMPTY_CONTEXT)
+}
+
+export async function generateRandom(
+  deps: KmsDeps,
+  context: CallContext,
+  lengthBytes: number,
+): Promise<Buffer> {
+  requireLength(lengthBytes)
+  return deps.provider.generateRandom(deps.tokenForNewKeys, lengthBytes, callOptions(context))
+}
+
+/** The façades have refused other lengths in their protocol's words. */
+function requireLength(lengthBytes: number): void {
+  invariant(
+    Number.isInteger(lengthBytes) && lengthBytes >= 1 && lengthBytes <= DATA_KEY_BYTES_MAX,
+    'data key length out of range',
+  )
+}

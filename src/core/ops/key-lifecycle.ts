@@ -1,0 +1,49 @@
+import { invariant } from '../../lib/invariant.ts'
+import { requireState } from '../find-key.ts'
+import type { MasterKey } from '../key.ts'
+import type { CallContext, KmsDeps } from '../kms-context.ts'
+import { changeKey } from './change-key.ts'
+
+const DAY_MS = 86_400_000
+const PENDING_WINDOW_DAYS_MAX = 366
+
+export async function enableKey(deps: KmsDeps, context: CallContext, keyId: string): Promise<MasterKey> {
+  return changeKey(deps, context, 'EnableKey', keyId, (before) => {
+    requireState(before, 'Enabled', 'Disabled')
+    return before.state === 'Enabled' ? before : { ...before, state: 'Enabled' }
+  })
+}
+
+export async function disableKey(deps: KmsDeps, context: CallContext, keyId: string): Promise<MasterKey> {
+  return changeKey(deps, context, 'DisableKey', keyId, (before) => {
+    requireState(before, 'Enabled', 'Disabled')
+    return before.state === 'Disabled' ? before : { ...before, state: 'Disabled' }
+  })
+}
+
+/** @param windowDays - 1 to 366; the façades ask for what their API allows. */
+export async function scheduleKeyDeletion(
+  deps: KmsDeps,
+  context: CallContext,
+  keyId: string,
+  windowDays: number,
+): Promise<MasterKey> {
+  invariant(windowDays >= 1 && windowDays <= PENDING_WINDOW_DAYS_MAX, 'deletion window out of range')
+  return changeKey(deps, context, 'ScheduleKeyDeletion', keyId, (before) => {
+    requireState(before, 'Enabled', 'Disabled')
+    return { ...before, state: 'PendingDeletion', deletionAt: deps.clock.now() + windowDays * DAY_MS }
+  })
+}
+
+/** The key comes back disabled (AWS KMS, "CancelKeyDeletion"). */
+export async function cancelKeyDeletion(
+  deps: KmsDeps,
+  context: CallContext,
+  keyId: string,
+): Promise<MasterKey> {
+  return changeKey(deps, context, 'CancelKeyDeletion', keyId, (before) => {
+    requireState(before, 'PendingDeletion')
+    const { deletionAt: _, ...kept } = before
+    return { ...kept, state: 'Disabled' }
+  })
+}
