@@ -1,0 +1,134 @@
+import { accessSync, constants, readFileSync, realpathSync } from 'node:fs'
+import { dirname, resolve } from 'node:path'
+import { parseDocument } from 'yaml'
+import { errnoOf } from '../lib/errno.ts'
+import { ConfigError, type ConfigProblem } from './config-error.ts'
+import { applyEnvironment } from './environment.ts'
+import { CONFIG_SCHEMA, type Config, type SecretSource } from './schema.ts'
+import { readSecret, SecretError } from './secrets.ts'
+
+const CONFIG_BYTES_MAX = 4 * 1024 * 1024
+
+/**
+ * Reads, completes and checks a configuration file. Relative paths in it are relative to its folder and come back
+ * absolute.
+ *
+ * @throws {@link ConfigError} with every problem found.
+ */
+export function loadConfig(file: string, environment: NodeJS.ProcessEnv): Config {
+  const document = applyEnvironment(readYaml(file), environment)
+  const parsed = CONFIG_SCHEMA.safeParse(document, { reportInput: false })
+  if (!parsed.success) {
+    throw new ConfigError(
+      file,
+      parsed.error.issues.map((issue) => ({ path: issue.path.join('.'), message: issue.message })),
+    )
+  }
+  const config = resolvePaths(parsed.data, dirname(resolve(file)))
+  const problems = [...findDuplicates(config), ...findUnreadable(config)]
+  if (problems.length > 0) throw new ConfigError(file, problems)
+  return config
+}
+
+function readYaml(file: string): unknown {
+  const text = readText(file)
+  const document = parseDocument(text, { prettyErrors: true, uniqueKeys: true })
+  if (document.errors.length > 0) {
+    throw new ConfigError(
+      file,
+      document.errors.map((error) => ({ path: '', message: error.message.split('\n')[0] ?? error.code })),
+    )
+  }
+  return document.toJS({ maxAliasCount: 100 })
+}
+
+function readText(file: string): string {
+  try {
+    const text = readFileSync(file, 'utf8')
+    if (text.length <= CONFIG_BYTES_MAX) return text
+  } catch (error) {
+    const code = errnoOf(error)
+    const hint = code === 'ENOENT' ? '; name it with --config, or let scripts/start make one' : ''
+    throw new ConfigError(file, [{ path: '', message: `The file cannot be read (${code})${hint}.` }])
+  }
+  throw new ConfigError(file, [{ path: '', message: `The file is longer than ${CONFIG_BYTES_MAX} bytes.` }])
+}
+
+function resolvePaths(config: Config, folder: string): Config {
+  const secret = <S extends SecretSource | undefined>(source: S): S =>
+    source?.file === undefined ? source : { ...source, file: resolve(folder, source.file) }
+  return {
+    ...config,
+    store: { ...config.store, path: resolve(folder, config.store.path) },
+    accounts: config.accounts.map((account) => ({
+      ...account,
+      credentials: account.credentials.map((credential) => ({
+        ...credential,
+        secretAccessKey: secret(credential.secretAccessKey),
+        sessionToken: secret(credential.sessionToken),
+      })),
+    })),
+    tokens: config.tokens.map((token) => ({
+      ...token,
+      module: resolve(folder, token.module),
+      pin: secret(token.pin),
+    })),
+  }
+}
+
+function findDuplicates(config: Config): ConfigProblem[] {
+  const credentials = config.accounts.flatMap((account, a) =>
+    account.credentials.map(
+      ({ accessKeyId }, c) => [`accounts.${a}.credentials.${c}.accessKeyId`, accessKeyId] as const,
+    ),
+  )
+  const accounts = config.accounts.map(
+    (account, i) => [`accounts.${i}.awsAccountId`, account.awsAccountId] as const,
+  )
+  const regions = config.regions.map((region, i) => [`regions.${i}.name`, region.name] as const)
+  return [credentials, accounts, regions].flatMap((entries) =>
+    entries
+      .filter(([, value], i) => entries.findIndex(([, other]) => other === value) !== i)
+      .map(([path, value]) => ({ path, message: `${value} is there twice.` })),
+  )
+}
+
+function findUnreadable(config: Config): ConfigProblem[] {
+  const secrets = config.accounts.flatMap((account, a) =>
+    account.credentials.flatMap((credential, c) => [
+      [`accounts.${a}.credentials.${c}.secretAccessKey`, credential.secretAccessKey] as const,
+      [`accounts.${a}.credentials.${c}.sessionToken`, credential.sessionToken] as const,
+    ]),
+  )
+  const pins = config.tokens.map((token, i) => [`tokens.${i}.pin`, token.pin] as const)
+  return [
+    ...[...secrets, ...pins].flatMap(([path, source]) => checkSecret(path, source)),
+    ...config.tokens.flatMap((token, i) => checkModule(`tokens.${i}.module`, token.module)),
+  ]
+}
+
+function checkSecret(path: string, source: SecretSource | undefined): ConfigProblem[] {
+  // A descriptor can be read once, and that once is the start of the service.
+  if (source === undefined || source.fd !== undefined) return []
+  try {
+    readSecret(source).fill(0)
+    return []
+  } catch (error) {
+    if (error instanceof SecretError) return [{ path, message: error.message }]
+    throw error
+  }
+}
+
+function checkModule(path: string, module: string): ConfigProblem[] {
+  try {
+    accessSync(realpathSync(module), constants.R_OK)
+    return []
+  } catch {
+    return [
+      {
+        path,
+        message: `The PKCS#11 module ${module} is not there or not readable; install the HSM's client library.`,
+      },
+    ]
+  }
+}

@@ -1,0 +1,220 @@
+import { z } from 'zod'
+
+/** Where a secret comes from: exactly one of a file, a descriptor that the service manager opened, or the environment. */
+const secretSource = z
+  .strictObject({
+    file: z
+      .string()
+      .min(1)
+      .optional()
+      .describe('Path of a file that holds the secret; one trailing newline is cut off.'),
+    fd: z
+      .int()
+      .min(3)
+      .max(1023)
+      .optional()
+      .describe('File descriptor to read the secret from, once, at start.'),
+    env: z.string().min(1).optional().describe('Name of an environment variable of the service.'),
+  })
+  .refine((source) => Object.values(source).filter((value) => value !== undefined).length === 1, {
+    message: 'Name exactly one of file, fd and env.',
+  })
+
+const name = (what: string) =>
+  z.string().regex(/^[a-z0-9][a-z0-9-]{0,62}$/, `${what} has 1 to 63 lower-case letters, digits and hyphens.`)
+
+const server = z
+  .strictObject({
+    host: z.string().min(1).default('127.0.0.1').describe('Address to listen on.'),
+    port: z
+      .int()
+      .min(0)
+      .max(65_535)
+      .default(7711)
+      .describe('TCP port to listen on; 0 lets the system choose one.'),
+    bodyBytesMax: z
+      .int()
+      .min(16_384)
+      .max(4_194_304)
+      .default(262_144)
+      .describe('Longest request body. Bytes.'),
+    connectionsMax: z
+      .int()
+      .min(1)
+      .max(65_535)
+      .default(4096)
+      .describe('Most connections at a time; more are closed at once.'),
+    requestTimeoutMs: z
+      .int()
+      .min(100)
+      .max(600_000)
+      .default(10_000)
+      .describe(
+        'How long a request may take from its first byte to the end of its work in the token. Milliseconds.',
+      ),
+    drainTimeoutMs: z
+      .int()
+      .min(0)
+      .max(600_000)
+      .default(15_000)
+      .describe('How long requests in flight may take to finish after SIGTERM. Milliseconds.'),
+  })
+  .describe('The HTTP listener.')
+
+const log = z
+  .strictObject({
+    level: z
+      .enum(['fatal', 'error', 'warn', 'info', 'debug', 'silent'])
+      .default('info')
+      .describe('Least severity that is written. At info there is one line per request.'),
+  })
+  .describe('The log: JSON lines on standard output.')
+
+const store = z
+  .strictObject({
+    path: z
+      .string()
+      .min(1)
+      .default('store.sqlite')
+      .describe(
+        'SQLite file; it is created, with its directory, when absent. One process serves from it at a time.',
+      ),
+  })
+  .describe('Where keys, versions and aliases are kept. Key material never is.')
+
+const region = z.strictObject({
+  name: name('A region').describe('Region in the scope of signatures and in ARNs, such as us-east-1.'),
+})
+
+const credential = z.strictObject({
+  accessKeyId: z
+    .string()
+    .regex(/^[A-Za-z0-9]{16,128}$/, 'An access key id has 16 to 128 letters and digits.')
+    .describe('Public part of the credential.'),
+  secretAccessKey: secretSource.describe('Secret part of the credential.'),
+  sessionToken: secretSource
+    .optional()
+    .describe('Session token that each request must carry; absent for a long-term credential.'),
+  expiresAt: z.iso
+    .datetime({ offset: true })
+    .optional()
+    .describe('When the credential stops working (RFC 3339); never when absent.'),
+})
+
+const account = z.strictObject({
+  awsAccountId: z
+    .string()
+    .regex(/^[0-9]{12}$/, 'An AWS account id has 12 digits; put it in quotes.')
+    .describe('AWS account number that owns the keys, in quotes.'),
+  credentials: z.array(credential).min(1).max(1000).describe('Access keys of the account.'),
+})
+
+const token = z
+  .strictObject({
+    name: name('A token').describe(
+      'What keys remember as the place of their material. Never change it while keys exist.',
+    ),
+    module: z.string().min(1).describe('Path of the PKCS#11 module (a shared library).'),
+    label: z.string().min(1).max(32).optional().describe('Label of the token (CKA: CK_TOKEN_INFO.label).'),
+    serial: z.string().min(1).max(16).optional().describe('Serial number of the token; wins over the label.'),
+    uri: z
+      .string()
+      .startsWith('pkcs11:')
+      .max(1024)
+      .optional()
+      .describe('RFC 7512 URI of the token, without a PIN.'),
+    pin: secretSource.describe('User PIN. A wrong one is tried once and never again until a restart.'),
+    environment: z
+      .record(z.string().regex(/^[A-Z][A-Z0-9_]*$/), z.string())
+      .default({})
+      .describe('Environment variables that the module reads, such as SOFTHSM2_CONF.'),
+    lanes: z
+      .int()
+      .min(1)
+      .max(64)
+      .default(1)
+      .describe('Sessions that do cryptography at a time: 1 for SoftHSM, about 16 for a network HSM.'),
+    queueMax: z
+      .int()
+      .min(1)
+      .max(100_000)
+      .default(1024)
+      .describe('Most calls that wait for a lane; more are refused as throttled.'),
+    laneTimeoutMs: z
+      .int()
+      .min(100)
+      .max(600_000)
+      .default(10_000)
+      .describe('A lane whose call takes longer is given up and replaced. Milliseconds.'),
+    lostLanesMax: z
+      .int()
+      .min(0)
+      .max(1000)
+      .default(8)
+      .describe(
+        'Lanes that may be given up before the process ends, for its service manager to start it anew.',
+      ),
+    reconnectDelayMs: z
+      .int()
+      .min(50)
+      .max(600_000)
+      .default(1000)
+      .describe('Pause between attempts to reach an absent token. Milliseconds.'),
+  })
+  .refine((value) => value.label !== undefined || value.serial !== undefined || value.uri !== undefined, {
+    message: 'Name the token by label, serial or uri.',
+  })
+
+const keys = z
+  .strictObject({
+    cacheMaxAgeMs: z
+      .int()
+      .min(0)
+      .max(60_000)
+      .default(1000)
+      .describe('How long a key row may be used after it was read. Milliseconds.'),
+    cacheEntriesMax: z
+      .int()
+      .min(1)
+      .max(10_000_000)
+      .default(100_000)
+      .describe('Most key rows held in memory.'),
+    maintenanceIntervalMs: z
+      .int()
+      .min(1000)
+      .max(86_400_000)
+      .default(60_000)
+      .describe('Pause between rounds that destroy keys whose deletion window has ended. Milliseconds.'),
+  })
+  .describe('How keys are held and tended.')
+
+const aws = z
+  .strictObject({
+    partition: z.enum(['aws', 'aws-cn', 'aws-us-gov']).default('aws').describe('Partition in ARNs.'),
+  })
+  .describe('The AWS KMS API.')
+
+/** The whole configuration; `docs/config.md` is rendered from it. */
+export const CONFIG_SCHEMA = z.strictObject({
+  server: server.prefault({}),
+  log: log.prefault({}),
+  store: store.prefault({}),
+  keys: keys.prefault({}),
+  aws: aws.prefault({}),
+  regions: z
+    .array(region)
+    .min(1)
+    .max(100)
+    .default([{ name: 'us-east-1' }])
+    .describe('Regions served. A key is visible in the region that it was made in.'),
+  accounts: z.array(account).min(1).max(1000).describe('Who may call, and what they own.'),
+  tokens: z
+    .array(token)
+    .min(1)
+    .max(1, 'One token can be served today.')
+    .describe('Tokens that hold master keys.'),
+})
+
+export type Config = z.infer<typeof CONFIG_SCHEMA>
+export type SecretSource = z.infer<typeof secretSource>
+export type TokenConfig = Config['tokens'][number]

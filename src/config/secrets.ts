@@ -1,0 +1,43 @@
+import { readFileSync } from 'node:fs'
+import { errnoOf } from '../lib/errno.ts'
+import type { SecretSource } from './schema.ts'
+
+/** Longest secret that is read. Bytes. */
+const SECRET_BYTES_MAX = 8192
+
+/** Why a secret cannot be used; never holds any of it. */
+export class SecretError extends Error {
+  override readonly name = 'SecretError'
+}
+
+/**
+ * Reads a secret. A file or variable is read anew at each call; a descriptor can be read once.
+ *
+ * @returns 1 to 8192 bytes, one trailing newline cut off; the caller zeroes them.
+ * @throws {@link SecretError} naming the source.
+ */
+export function readSecret(source: SecretSource): Buffer {
+  const secret = trimNewline(readSource(source))
+  if (secret.length > 0 && secret.length <= SECRET_BYTES_MAX) return secret
+  secret.fill(0)
+  throw new SecretError(`${describe(source)} is empty or longer than ${SECRET_BYTES_MAX} bytes.`)
+}
+
+function readSource(source: SecretSource): Buffer {
+  if (source.env !== undefined) return Buffer.from(process.env[source.env] ?? '', 'utf8')
+  try {
+    return readFileSync(source.file ?? source.fd ?? '')
+  } catch (error) {
+    throw new SecretError(`${describe(source)} cannot be read (${errnoOf(error)}).`)
+  }
+}
+
+function trimNewline(bytes: Buffer): Buffer {
+  if (bytes.at(-1) !== 0x0a) return bytes
+  return bytes.subarray(0, bytes.at(-2) === 0x0d ? -2 : -1)
+}
+
+function describe(source: SecretSource): string {
+  if (source.env !== undefined) return `environment variable ${source.env}`
+  return source.file === undefined ? `file descriptor ${source.fd}` : `file ${source.file}`
+}

@@ -1,0 +1,56 @@
+import { randomUUID } from 'node:crypto'
+import type { Principal } from '../../src/core/key.ts'
+import { KeyDirectory } from '../../src/core/key-directory.ts'
+import { Kms } from '../../src/core/kms.ts'
+import { type CallContext, newTrail } from '../../src/core/kms-context.ts'
+import { Maintenance } from '../../src/core/maintenance.ts'
+import type { CryptoProvider } from '../../src/core/ports/crypto-provider.ts'
+import type { KeyStore } from '../../src/core/ports/key-store.ts'
+import { MemoryKeyStore } from './memory-key-store.ts'
+import { SoftwareProvider } from './software-provider.ts'
+
+export const TEST_TOKEN = 'main'
+export const ALICE: Principal = {
+  accountId: '111122223333',
+  accessKeyId: 'AKIAALICEALICEALICEA',
+  region: 'us-east-1',
+}
+export const MALLORY: Principal = {
+  accountId: '999999999999',
+  accessKeyId: 'AKIAMALLORYMALLORYMA',
+  region: 'us-east-1',
+}
+
+/** A clock that moves when told to. Starts at the real time, because deadlines are real. */
+export class ManualClock {
+  #offsetMs = 0
+  now(): number {
+    return Date.now() + this.#offsetMs
+  }
+  advance(ms: number): void {
+    this.#offsetMs += ms
+  }
+}
+
+/** A call of `principal` with five seconds to end. */
+export function call(principal: Principal = ALICE): CallContext {
+  return { principal, deadlineAt: Date.now() + 5000, trail: newTrail() }
+}
+
+/** The core on doubles, or on what is given instead. */
+export function kmsFixture<
+  S extends KeyStore = MemoryKeyStore,
+  P extends CryptoProvider = SoftwareProvider,
+>(parts: { readonly store?: S; readonly provider?: P } = {}) {
+  const store = (parts.store ?? new MemoryKeyStore()) as S
+  const provider = (parts.provider ?? new SoftwareProvider()) as P
+  const clock = new ManualClock()
+  const directory = new KeyDirectory(store, clock, { maxAgeMs: 1000, entriesMax: 1000 })
+  const kms = new Kms({ store, provider, directory, clock, newId: randomUUID, tokenForNewKeys: TEST_TOKEN })
+  const logged: { readonly fields: Readonly<Record<string, unknown>>; readonly message: string }[] = []
+  const note = (fields: Readonly<Record<string, unknown>>, message: string) =>
+    void logged.push({ fields, message })
+  const log = { info: note, warn: note }
+  const maintenance = new Maintenance({ store, provider, directory, clock, log })
+  return { kms, store, provider, clock, directory, maintenance, logged }
+}
