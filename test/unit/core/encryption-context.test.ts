@@ -34,8 +34,17 @@ describe('encryption context', () => {
   })
 
   it('CTX-3 tells {"a":"bc"} from {"ab":"c"} and from every regrouping of the same letters', () => {
-    const groupings = [{ a: 'bc' }, { ab: 'c' }, { abc: '' }, { '': 'abc' }, { a: 'b', c: '' }, { a: '', b: 'c' }]
-    expect(new Set(groupings.map((pairs) => encode(pairs as Record<string, string>))).size).toBe(groupings.length)
+    const groupings = [
+      { a: 'bc' },
+      { ab: 'c' },
+      { abc: '' },
+      { '': 'abc' },
+      { a: 'b', c: '' },
+      { a: '', b: 'c' },
+    ]
+    expect(new Set(groupings.map((pairs) => encode(pairs as Record<string, string>))).size).toBe(
+      groupings.length,
+    )
   })
 
   it('CTX-3 gives two contexts the same bytes only if they hold the same pairs', () => {

@@ -35,10 +35,16 @@ describe('data keys', () => {
     expect(opened.key.keyId).toBe(key.keyId)
   })
 
-  it.each([1, 16, 33, 1024])('GenerateDataKeyWithoutPlaintext seals %i bytes that Decrypt opens', async (lengthBytes) => {
-    const sealed = await fixture.kms.generateDataKeyWithoutPlaintext(call(), { key: byId(key), lengthBytes })
-    expect((await fixture.kms.decrypt(call(), { blob: sealed.blob })).plaintext).toHaveLength(lengthBytes)
-  })
+  it.each([1, 16, 33, 1024])(
+    'GenerateDataKeyWithoutPlaintext seals %i bytes that Decrypt opens',
+    async (lengthBytes) => {
+      const sealed = await fixture.kms.generateDataKeyWithoutPlaintext(call(), {
+        key: byId(key),
+        lengthBytes,
+      })
+      expect((await fixture.kms.decrypt(call(), { blob: sealed.blob })).plaintext).toHaveLength(lengthBytes)
+    },
+  )
 
   it('ENV-7 refuses a blob with any one byte changed, cut short or extended, always with one text', async () => {
     const { kms } = fixture
@@ -63,16 +69,28 @@ describe('data keys', () => {
   it('ENV-8 opens a blob only with the encryption context that it was made with', async () => {
     const { kms } = fixture
     const plaintext = Buffer.from('secret')
-    const { blob } = await kms.encrypt(call(), { key: byId(key), plaintext, encryptionContext: context({ a: 'bc' }) })
+    const { blob } = await kms.encrypt(call(), {
+      key: byId(key),
+      plaintext,
+      encryptionContext: context({ a: 'bc' }),
+    })
     for (const other of [{ ab: 'c' }, { a: 'b' }, { a: 'bc', b: '' }, { A: 'bc' }, {}]) {
-      const promise = kms.decrypt(call(), { blob, encryptionContext: context(other as Record<string, string>) })
+      const promise = kms.decrypt(call(), {
+        blob,
+        encryptionContext: context(other),
+      })
       expect(await codeOf(promise)).toBe('CIPHERTEXT_INVALID')
     }
-    expect((await kms.decrypt(call(), { blob, encryptionContext: context({ a: 'bc' }) })).plaintext).toEqual(plaintext)
+    expect((await kms.decrypt(call(), { blob, encryptionContext: context({ a: 'bc' }) })).plaintext).toEqual(
+      plaintext,
+    )
   })
 
   it('draws random bytes from the token', async () => {
-    const [a, b] = [await fixture.kms.generateRandom(call(), 64), await fixture.kms.generateRandom(call(), 64)]
+    const [a, b] = [
+      await fixture.kms.generateRandom(call(), 64),
+      await fixture.kms.generateRandom(call(), 64),
+    ]
     expect(a).toHaveLength(64)
     expect(a.equals(b)).toBe(false)
   })
@@ -92,7 +110,11 @@ describe('Decrypt and ReEncrypt', () => {
     const other = await kms.createKey(call(), {})
     const from = context({ from: '1' })
     const to = context({ to: '2' })
-    const { blob } = await kms.encrypt(call(), { key: byId(key), plaintext: Buffer.from('x'), encryptionContext: from })
+    const { blob } = await kms.encrypt(call(), {
+      key: byId(key),
+      plaintext: Buffer.from('x'),
+      encryptionContext: from,
+    })
     const moved = await kms.reEncrypt(call(), {
       blob,
       sourceEncryptionContext: from,
@@ -111,7 +133,9 @@ describe('Decrypt and ReEncrypt', () => {
     await kms.disableKey(call(), other.keyId)
     const { blob } = await kms.encrypt(call(), { key: byId(key), plaintext: Buffer.from('x') })
     provider.calls.length = 0
-    expect(await codeOf(kms.reEncrypt(call(), { blob, destinationKey: byId(other) }))).toBe('KEY_STATE_INVALID')
+    expect(await codeOf(kms.reEncrypt(call(), { blob, destinationKey: byId(other) }))).toBe(
+      'KEY_STATE_INVALID',
+    )
     expect(provider.calls).toEqual([])
   })
 })
@@ -124,8 +148,12 @@ describe('accounts and regions', () => {
     for (const stranger of [MALLORY, { ...ALICE, region: 'eu-west-1' }]) {
       const them = () => call(stranger)
       expect(await codeOf(kms.describeKey(them(), byId(key)))).toBe('KEY_NOT_FOUND')
-      expect(await codeOf(kms.generateDataKey(them(), { key: byId(key), lengthBytes: 32 }))).toBe('KEY_NOT_FOUND')
-      expect(await codeOf(kms.describeKey(them(), { kind: 'alias', alias: 'alias/mine' }))).toBe('ALIAS_NOT_FOUND')
+      expect(await codeOf(kms.generateDataKey(them(), { key: byId(key), lengthBytes: 32 }))).toBe(
+        'KEY_NOT_FOUND',
+      )
+      expect(await codeOf(kms.describeKey(them(), { kind: 'alias', alias: 'alias/mine' }))).toBe(
+        'ALIAS_NOT_FOUND',
+      )
       expect(await codeOf(kms.decrypt(them(), { blob }))).toBe('CIPHERTEXT_KEY_INACCESSIBLE')
       expect(await codeOf(kms.scheduleKeyDeletion(them(), key.keyId, 7))).toBe('KEY_NOT_FOUND')
       expect(await codeOf(kms.deleteAlias(them(), 'alias/mine'))).toBe('ALIAS_NOT_FOUND')
@@ -215,7 +243,9 @@ describe('creation and the token', () => {
     expect((await kms.listKeys(call(), { limit: 100 })).rows.map(({ keyId }) => keyId)).toEqual([key.keyId])
     const [left] = await store.listKeysInState('Creating', { limit: 10 })
     expect(left).toBeDefined()
-    expect(await codeOf(kms.describeKey(call(), { kind: 'id', keyId: left?.keyId ?? '' }))).toBe('KEY_NOT_FOUND')
+    expect(await codeOf(kms.describeKey(call(), { kind: 'id', keyId: left?.keyId ?? '' }))).toBe(
+      'KEY_NOT_FOUND',
+    )
 
     expect(await maintenance.run(60_000)).toEqual({ rolledBack: 0, destroyed: 0, failed: 0 })
     expect(await maintenance.run(0)).toEqual({ rolledBack: 0, destroyed: 0, failed: 1 })
@@ -236,7 +266,9 @@ describe('creation and the token', () => {
     expect((await maintenance.run(60_000)).destroyed).toBe(1)
     expect(provider.calls.filter((name) => name === 'destroyMasterKey')).toHaveLength(1)
     expect(await codeOf(kms.cancelKeyDeletion(call(), key.keyId))).toBe('KEY_NOT_FOUND')
-    expect(await codeOf(kms.describeKey(call(), { kind: 'alias', alias: 'alias/doomed' }))).toBe('ALIAS_NOT_FOUND')
+    expect(await codeOf(kms.describeKey(call(), { kind: 'alias', alias: 'alias/doomed' }))).toBe(
+      'ALIAS_NOT_FOUND',
+    )
     expect(await codeOf(kms.decrypt(call(), { blob }))).toBe('CIPHERTEXT_KEY_INACCESSIBLE')
   })
 
@@ -249,7 +281,9 @@ describe('creation and the token', () => {
     expect(await codeOf(kms.cancelKeyDeletion(call(), key.keyId))).toBe('KEY_NOT_FOUND')
     provider.failWith = undefined
     expect((await maintenance.run(0)).destroyed).toBe(1)
-    expect((await store.listKeysInState('Deleted', { limit: 10 })).map(({ keyId }) => keyId)).toEqual([key.keyId])
+    expect((await store.listKeysInState('Deleted', { limit: 10 })).map(({ keyId }) => keyId)).toEqual([
+      key.keyId,
+    ])
   })
 })
 
@@ -275,6 +309,8 @@ describe('the cache', () => {
     await kms.describeKey(call(), byId(key))
     await store.replaceKey({ ...key, state: 'Disabled', revision: key.revision + 1 })
     clock.advance(1001)
-    expect(await codeOf(kms.generateDataKey(call(), { key: byId(key), lengthBytes: 32 }))).toBe('KEY_STATE_INVALID')
+    expect(await codeOf(kms.generateDataKey(call(), { key: byId(key), lengthBytes: 32 }))).toBe(
+      'KEY_STATE_INVALID',
+    )
   })
 })

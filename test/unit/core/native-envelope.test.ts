@@ -141,6 +141,6 @@ describe('native envelope', () => {
 
   it('ENV-4 ENV-5 opens with 01 and names nothing but the version', () => {
     const blob = encodeNativeEnvelope(sample).toString('hex')
-    expect(blob).toBe(`0100${'00112233445566778899aabbccddeeff'}0c${'a0'.repeat(12)}cc${'dd'.repeat(16)}`)
+    expect(blob).toBe(`010000112233445566778899aabbccddeeff0c${'a0'.repeat(12)}cc${'dd'.repeat(16)}`)
   })
 })

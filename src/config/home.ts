@@ -1,0 +1,158 @@
+import { randomBytes, randomInt } from 'node:crypto'
+import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { stringify } from 'yaml'
+import { errnoOf } from '../lib/errno.ts'
+import { ConfigError } from './config-error.ts'
+
+/** Where the quick start keeps everything that it makes; nothing is outside of it. */
+export interface Home {
+  readonly folder: string
+  readonly configFile: string
+  /** Shell file that exports the endpoint, the credentials and the first key. */
+  readonly envFile: string
+  readonly softhsmConf: string
+  readonly userPinFile: string
+  readonly soPinFile: string
+  readonly tokenLabel: string
+  readonly region: string
+  readonly accountId: string
+  readonly accessKeyId: string
+  readonly secretAccessKey: string
+}
+
+/** Where distributions put SoftHSM2's module. */
+const SOFTHSM_MODULES = [
+  '/usr/lib/softhsm/libsofthsm2.so', //                     Debian, Ubuntu, Arch, Alpine
+  '/usr/lib64/pkcs11/libsofthsm2.so', //                    Fedora, RHEL
+  '/usr/lib64/softhsm/libsofthsm2.so',
+  '/usr/local/lib/softhsm/libsofthsm2.so', //               built from source, Homebrew on Intel
+  '/opt/homebrew/lib/softhsm/libsofthsm2.so', //            Homebrew on Apple silicon
+] as const
+
+const TOKEN_LABEL = 'p11kms'
+const REGION = 'us-east-1'
+const ACCOUNT_ID = '111122223333'
+const BASE32 = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567'
+const ALPHANUMERIC = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789'
+
+/**
+ * The SoftHSM2 module of this machine.
+ *
+ * @throws {@link ConfigError} when there is none, with what to install.
+ */
+export function findSofthsmModule(environment: NodeJS.ProcessEnv): string {
+  const named = environment['SOFTHSM2_MODULE']
+  const candidates = named ? [named] : SOFTHSM_MODULES
+  const found = candidates.find((path) => existsSync(path))
+  if (found) return found
+  const message = `SoftHSM2's PKCS#11 module is at none of ${candidates.join(', ')}; install softhsm2 (Debian, Ubuntu) or softhsm (Fedora, Arch, Alpine, Homebrew), or name it in SOFTHSM2_MODULE.`
+  throw new ConfigError('quick start', [{ path: '', message }])
+}
+
+/**
+ * Makes what is missing of a home: folders, random PINs and credentials, the configuration. What is there stays as it is.
+ *
+ * @throws {@link ConfigError} when the folder cannot be written.
+ */
+export function prepareHome(folder: string, softhsmModule: () => string): Home {
+  try {
+    return writeMissing(folder, softhsmModule)
+  } catch (error) {
+    if (error instanceof ConfigError) throw error
+    const message = `The folder cannot be used (${errnoOf(error)}); name another with --home or P11KMS_HOME.`
+    throw new ConfigError(folder, [{ path: '', message }])
+  }
+}
+
+function writeMissing(folder: string, softhsmModule: () => string): Home {
+  const secrets = join(folder, 'secrets')
+  const tokens = join(folder, 'tokens')
+  for (const path of [folder, secrets, tokens]) mkdirSync(path, { recursive: true, mode: 0o700 })
+  chmodSync(folder, 0o700)
+  const path = (name: string) => join(secrets, name)
+  const accessKeyId = keep(path('access-key-id'), () => `AKIA${randomText(BASE32, 16)}`)
+  const home: Home = {
+    folder,
+    configFile: join(folder, 'config.yaml'),
+    envFile: join(folder, 'env'),
+    softhsmConf: join(folder, 'softhsm2.conf'),
+    userPinFile: path('user-pin'),
+    soPinFile: path('so-pin'),
+    tokenLabel: TOKEN_LABEL,
+    region: REGION,
+    accountId: ACCOUNT_ID,
+    accessKeyId,
+    secretAccessKey: keep(path('secret-access-key'), () => randomText(ALPHANUMERIC, 40)),
+  }
+  keep(home.userPinFile, () => randomBytes(18).toString('base64url'))
+  keep(home.soPinFile, () => randomBytes(18).toString('base64url'))
+  keep(home.softhsmConf, () => softhsmConf(tokens))
+  keep(home.configFile, () => configYaml(home, softhsmModule()))
+  return home
+}
+
+/** The text of a file, which is made first where it is missing: never half of it, never over another. */
+function keep(file: string, make: () => string): string {
+  if (!existsSync(file)) {
+    const part = `${file}.part`
+    writeFileSync(part, `${make()}\n`, { mode: 0o600 })
+    renameSync(part, file)
+  }
+  return readFileSync(file, 'utf8').trimEnd()
+}
+
+/** Uniform over `alphabet`. */
+function randomText(alphabet: string, length: number): string {
+  return Array.from({ length }, () => alphabet[randomInt(alphabet.length)]).join('')
+}
+
+function softhsmConf(tokens: string): string {
+  return `directories.tokendir = ${tokens}\nobjectstore.backend = file\nlog.level = ERROR\nslots.removable = false`
+}
+
+function configYaml(home: Home, module: string): string {
+  const config = {
+    store: { path: 'store.sqlite' },
+    regions: [{ name: home.region }],
+    accounts: [
+      {
+        awsAccountId: home.accountId,
+        credentials: [
+          { accessKeyId: home.accessKeyId, secretAccessKey: { file: 'secrets/secret-access-key' } },
+        ],
+      },
+    ],
+    tokens: [
+      {
+        name: 'softhsm',
+        module,
+        label: home.tokenLabel,
+        pin: { file: 'secrets/user-pin' },
+        environment: { SOFTHSM2_CONF: home.softhsmConf },
+      },
+    ],
+  }
+  return `# Made by the quick start; docs/config.md explains every field.\n${stringify(config).trimEnd()}`
+}
+
+/** Writes the shell file that a client sources. Values are single-quoted: none of them can end its quotes. */
+export function writeEnvFile(home: Home, endpoint: string, keyId: string): void {
+  const exports = {
+    AWS_ENDPOINT_URL_KMS: endpoint,
+    AWS_ACCESS_KEY_ID: home.accessKeyId,
+    AWS_SECRET_ACCESS_KEY: home.secretAccessKey,
+    AWS_REGION: home.region,
+    AWS_DEFAULT_REGION: home.region,
+    ALIBABA_CLOUD_ACCESS_KEY_ID: home.accessKeyId,
+    ALIBABA_CLOUD_ACCESS_KEY_SECRET: home.secretAccessKey,
+    P11KMS_ENDPOINT: endpoint,
+    P11KMS_KEY_ID: keyId,
+  }
+  const lines = Object.entries(exports).map(
+    ([variable, value]) => `export ${variable}='${value.replaceAll("'", `'\\''`)}'`,
+  )
+  const part = `${home.envFile}.part`
+  writeFileSync(part, `${lines.join('\n')}\n`, { mode: 0o600 })
+  renameSync(part, home.envFile)
+}
