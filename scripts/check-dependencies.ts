@@ -13,6 +13,7 @@ interface Manifest {
   readonly allowScripts?: Readonly<Record<string, boolean>>
 }
 interface LockedPackage {
+  readonly version?: string
   readonly license?: string
   readonly dev?: boolean
   readonly hasInstallScript?: boolean
@@ -58,8 +59,16 @@ function licenseOf(root: string, path: string, locked: LockedPackage): string {
   return typeof installed === 'string' ? installed : (locked.license ?? 'no licence')
 }
 
-function* treeProblems(root: string, manifest: Manifest): Generator<string> {
+function* treeProblems(
+  root: string,
+  manifest: Manifest,
+  versions: Readonly<Record<string, string>>,
+): Generator<string> {
   const lock = readJson<{ packages: Record<string, LockedPackage> }>(join(root, 'package-lock.json'))
+  for (const [name, version] of Object.entries(versions)) {
+    const locked = lock.packages[`node_modules/${name}`]?.version ?? 'absent'
+    if (locked !== version) yield `package-lock.json: ${name} is ${locked}, package.json says ${version}`
+  }
   for (const [path, locked] of Object.entries(lock.packages)) {
     if (path === '') continue
     const name = path.slice(path.lastIndexOf('node_modules/') + 'node_modules/'.length)
@@ -112,7 +121,7 @@ function* rowProblems(root: string, versions: Readonly<Record<string, string>>):
 export function checkDependencies(root: string): CheckResult {
   const manifest = readJson<Manifest>(join(root, 'package.json'))
   const versions = { ...manifest.dependencies, ...manifest.devDependencies }
-  const problems = [...rowProblems(root, versions), ...treeProblems(root, manifest)]
+  const problems = [...rowProblems(root, versions), ...treeProblems(root, manifest, versions)]
   return { problems, summary: `dependencies: ${Object.keys(versions).length}, each pinned and documented` }
 }
 

@@ -127,7 +127,7 @@ system_packages() {
 install_own_node() {
   rm -rf "$state/node_modules" "$state/toolchain.stamp"
   cp "$root/scripts/toolchain/package.json" "$root/scripts/toolchain/package-lock.json" "$state/"
-  (cd "$state" && npm ci --ignore-scripts --no-audit --no-fund) && toolchain_digest >"$state/toolchain.stamp"
+  (cd "$state" && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error) && toolchain_digest >"$state/toolchain.stamp"
 }
 
 node_and_npm() {
@@ -143,17 +143,21 @@ node_and_npm() {
 
 # Headers come from the Node in use where it has them, so that node-gyp fetches nothing. The second name is the one
 # node-gyp prefers; it wins over a `nodedir` in the user's .npmrc, which may point at another Node's headers.
+# An install from nothing that saves nothing is `npm ci`, except that it forgives a lock file which lacks the optional
+# packages of other platforms, as one does that was written where the registry does not offer them. That the lock
+# file agrees with package.json is for scripts/check-dependencies.ts to say.
 install_modules() (
   if [ -e "$node_prefix/include/node/node_api.h" ]; then
     export npm_config_nodedir="$node_prefix" npm_package_config_node_gyp_nodedir="$node_prefix"
   fi
   cd "$root"
   digest=$(modules_digest) # of what is about to be installed, should the file change meanwhile
-  npm ci --no-audit --no-fund && echo "$digest" >node_modules/.p11kms.stamp
+  rm -rf node_modules
+  npm install --no-save --no-audit --no-fund && echo "$digest" >node_modules/.p11kms.stamp
 )
 
 npm_packages() {
-  modules_current || step npm-ci "Installing npm packages for Node $node_version" install_modules
+  modules_current || step npm-packages "Installing npm packages for Node $node_version" install_modules
 }
 
 run_build() (
