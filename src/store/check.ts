@@ -1,0 +1,81 @@
+import { KmsError } from '../core/errors.ts'
+import type { Alias, MasterKey } from '../core/key.ts'
+import { invariant } from '../lib/invariant.ts'
+
+/** The most rows that one page may ask for. */
+const PAGE_LIMIT_MAX = 1000
+
+/**
+ * Whether every backend keeps `text` as it is. SQLite turns a lone surrogate into U+FFFD and PostgreSQL cannot hold
+ * NUL, so both are kept out everywhere: a key that moves between backends stays the same key.
+ */
+export function isStorableText(text: string): boolean {
+  return text.isWellFormed() && !text.includes('\0')
+}
+
+/** @throws {@link KmsError} `REQUEST_INVALID` when `text` cannot be kept as it is. */
+export function requireStorableText(field: string, text: string): void {
+  if (isStorableText(text)) return
+  throw new KmsError('REQUEST_INVALID', `The ${field} holds a NUL or a lone surrogate.`, { field })
+}
+
+/**
+ * @throws {@link KmsError} `REQUEST_INVALID` for unstorable text.
+ *   {@link InvariantError} when the key is not one that core/key.ts describes.
+ */
+export function checkKey(key: MasterKey): void {
+  const { keyId, accountId, region, token, spec, usage, state, description, versions } = key
+  const texts = { keyId, accountId, region, token, spec, usage, state, description }
+  for (const [field, text] of Object.entries(texts)) requireStorableText(field, text)
+  for (const { versionId } of versions) requireStorableText('versionId', versionId)
+  invariant(versions.length >= 1, 'a key has a version')
+  invariant(
+    versions.every(({ number }, index) => number === index + 1),
+    'versions are numbered from 1, in order',
+  )
+  invariant(
+    versions.some(({ versionId }) => versionId === key.primaryVersionId),
+    'the primary version is one of the versions',
+  )
+  invariant(
+    key.deletionAt === undefined || state === 'PendingDeletion',
+    'only a key in PendingDeletion has a deletion time',
+  )
+  invariant(Number.isSafeInteger(key.revision) && key.revision >= 1, 'revisions count from 1')
+  const times = [key.createdAt, key.deletionAt ?? 0, ...versions.map(({ createdAt }) => createdAt)]
+  invariant(times.every(Number.isSafeInteger), 'a time is a whole number of milliseconds')
+}
+
+/** @throws {@link InvariantError} when `after` is not a later shape of the same key: identity or old versions differ. */
+export function checkReplacement(before: MasterKey, after: MasterKey): void {
+  const fixed = ['accountId', 'token', 'spec', 'usage', 'createdAt'] as const
+  for (const field of fixed) invariant(before[field] === after[field], `the ${field} of a key never changes`)
+  const kept = before.versions.every((version, index) => {
+    const now = after.versions[index]
+    return now?.versionId === version.versionId && now.createdAt === version.createdAt
+  })
+  invariant(kept, 'versions are only ever appended')
+}
+
+/**
+ * @throws {@link KmsError} `REQUEST_INVALID` for unstorable text.
+ *   {@link InvariantError} when a time is not a whole number.
+ */
+export function checkAlias(alias: Alias): void {
+  const { accountId, region, name, keyId } = alias
+  for (const [field, text] of Object.entries({ accountId, region, name, keyId }))
+    requireStorableText(field, text)
+  invariant(
+    Number.isSafeInteger(alias.createdAt) && Number.isSafeInteger(alias.updatedAt),
+    'a time is a whole number of milliseconds',
+  )
+}
+
+/**
+ * @throws {@link KmsError} `REQUEST_INVALID` when the cursor is no text that a row can hold.
+ *   {@link InvariantError} when `limit` is not 1 to 1000.
+ */
+export function checkPage(limit: number, ...cursor: readonly string[]): void {
+  invariant(Number.isInteger(limit) && limit >= 1 && limit <= PAGE_LIMIT_MAX, 'a page has 1 to 1000 rows')
+  for (const text of cursor) requireStorableText('marker', text)
+}

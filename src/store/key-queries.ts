@@ -1,0 +1,146 @@
+import type { Selectable, SelectQueryBuilder } from 'kysely'
+import type { KeyState, MasterKey } from '../core/key.ts'
+import type { PageRequest } from '../core/ports/key-store.ts'
+import { checkReplacement } from './check.ts'
+import { keysOfRows, rowOfKey, rowsOfVersions } from './rows.ts'
+import type { MasterKeyTable, StoreDb, StoreSchema } from './schema.ts'
+
+/** States that a listing of an account's keys leaves out. */
+const UNLISTED_STATES: readonly KeyState[] = ['Creating', 'Deleting', 'Deleted']
+
+type KeysQuery = SelectQueryBuilder<StoreSchema, 'master_key', Selectable<MasterKeyTable>>
+
+/**
+ * The keys that `keys` selects, with their versions, by (region, key id). One statement, so that a key is never read
+ * with the versions of another moment.
+ */
+async function withVersions(db: StoreDb, keys: KeysQuery): Promise<MasterKey[]> {
+  const rows = await db
+    .selectFrom(keys.as('k'))
+    .innerJoin('key_version as v', 'v.key_id', 'k.key_id')
+    .selectAll('k')
+    .select(['v.version_id', 'v.number as version_number', 'v.created_at as version_created_at'])
+    .orderBy('k.region')
+    .orderBy('k.key_id')
+    .orderBy('v.number')
+    .execute()
+  return keysOfRows(rows)
+}
+
+export async function selectKey(db: StoreDb, region: string, keyId: string): Promise<MasterKey | undefined> {
+  const keys = db.selectFrom('master_key').selectAll().where('region', '=', region)
+  return (await withVersions(db, keys.where('key_id', '=', keyId)))[0]
+}
+
+export async function selectKeyIdByVersion(db: StoreDb, versionId: string): Promise<string | undefined> {
+  const row = await db
+    .selectFrom('key_version')
+    .select('key_id')
+    .where('version_id', '=', versionId)
+    .executeTakeFirst()
+  return row?.key_id
+}
+
+export async function selectKeysOfAccount(
+  db: StoreDb,
+  accountId: string,
+  region: string,
+  page: PageRequest<string>,
+): Promise<MasterKey[]> {
+  let keys = db
+    .selectFrom('master_key')
+    .selectAll()
+    .where('account_id', '=', accountId)
+    .where('region', '=', region)
+    .where('state', 'not in', UNLISTED_STATES)
+    .orderBy('key_id')
+    .limit(page.limit)
+  if (page.after !== undefined) keys = keys.where('key_id', '>', page.after)
+  return withVersions(db, keys)
+}
+
+export async function selectKeysInState(
+  db: StoreDb,
+  state: KeyState,
+  page: PageRequest<{ readonly region: string; readonly keyId: string }>,
+): Promise<MasterKey[]> {
+  const { after } = page
+  let keys = db
+    .selectFrom('master_key')
+    .selectAll()
+    .where('state', '=', state)
+    .orderBy('region')
+    .orderBy('key_id')
+    .limit(page.limit)
+  if (after)
+    keys = keys.where((eb) => eb(eb.refTuple('region', 'key_id'), '>', eb.tuple(after.region, after.keyId)))
+  return withVersions(db, keys)
+}
+
+/** Versions first: the key points at its primary one. Needs a transaction. */
+export async function insertKey(db: StoreDb, key: MasterKey): Promise<void> {
+  await db.insertInto('key_version').values(rowsOfVersions(key.keyId, key.versions)).execute()
+  await db.insertInto('master_key').values(rowOfKey(key)).execute()
+}
+
+/** `false`, and nothing written, when the row is not at the revision before this one. Needs a transaction. */
+export async function updateKey(db: StoreDb, key: MasterKey): Promise<boolean> {
+  const before = await selectKey(db, key.region, key.keyId)
+  if (before?.revision !== key.revision - 1) return false
+  checkReplacement(before, key)
+  // The revision is asked for again because on PostgreSQL another writer may commit after the read above.
+  const claimed = await db
+    .updateTable('master_key')
+    .set({
+      revision: key.revision,
+      state: key.state,
+      description: key.description,
+      deletion_at: key.deletionAt ?? null,
+    })
+    .where('region', '=', key.region)
+    .where('key_id', '=', key.keyId)
+    .where('revision', '=', before.revision)
+    .executeTakeFirst()
+  if (claimed.numUpdatedRows === 0n) return false
+  const added = key.versions.slice(before.versions.length)
+  if (added.length > 0) await db.insertInto('key_version').values(rowsOfVersions(key.keyId, added)).execute()
+  // Last, because the primary version may be one of the added ones.
+  if (key.primaryVersionId !== before.primaryVersionId)
+    await db
+      .updateTable('master_key')
+      .set({ primary_version_id: key.primaryVersionId })
+      .where('region', '=', key.region)
+      .where('key_id', '=', key.keyId)
+      .execute()
+  return true
+}
+
+/** Removes a key that is still being created, with what hangs on it. Needs a transaction. */
+export async function deleteCreatingKey(
+  db: StoreDb,
+  region: string,
+  keyId: string,
+  revision: number,
+): Promise<boolean> {
+  // A write that changes nothing yet, so that on PostgreSQL the row is locked before its aliases go.
+  const claimed = await db
+    .updateTable('master_key')
+    .set({ revision })
+    .where('region', '=', region)
+    .where('key_id', '=', keyId)
+    .where('revision', '=', revision)
+    .where('state', '=', 'Creating')
+    .executeTakeFirst()
+  if (claimed.numUpdatedRows === 0n) return false
+  await db.deleteFrom('alias').where('region', '=', region).where('key_id', '=', keyId).execute()
+  await db.deleteFrom('master_key').where('region', '=', region).where('key_id', '=', keyId).execute()
+  // The replicas of a multi-region key share its versions: they go with the last of them.
+  await db
+    .deleteFrom('key_version')
+    .where('key_id', '=', keyId)
+    .where((eb) =>
+      eb.not(eb.exists(eb.selectFrom('master_key').select('region').where('key_id', '=', keyId))),
+    )
+    .execute()
+  return true
+}

@@ -1,0 +1,5 @@
+import { KEYS_AND_ALIASES } from './0001-keys-and-aliases.ts'
+import type { Migration } from './migration.ts'
+
+/** Every migration, in order. New ones are appended. */
+export const MIGRATIONS: readonly Migration[] = [KEYS_AND_ALIASES]

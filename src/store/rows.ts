@@ -1,0 +1,117 @@
+import type { Insertable, Selectable } from 'kysely'
+import type { Alias, KeySpec, KeyState, KeyUsage, KeyVersion, MasterKey } from '../core/key.ts'
+import { storeUnavailable } from './faults.ts'
+import type { AliasTable, KeyVersionTable, MasterKeyTable } from './schema.ts'
+
+/** What a column may hold; a new member fails the build until it is listed. */
+const SPECS: Readonly<Record<KeySpec, true>> = { SYMMETRIC_DEFAULT: true }
+const USAGES: Readonly<Record<KeyUsage, true>> = { ENCRYPT_DECRYPT: true }
+const STATES: Readonly<Record<KeyState, true>> = {
+  Creating: true,
+  Enabled: true,
+  Disabled: true,
+  PendingDeletion: true,
+  Deleting: true,
+  Deleted: true,
+}
+
+/** A key joined with one of its versions. */
+export interface KeyRow extends Selectable<MasterKeyTable> {
+  readonly version_id: string
+  readonly version_number: number
+  readonly version_created_at: number
+}
+
+/**
+ * Keys from rows ordered by key, then version number.
+ *
+ * @throws {@link KmsError} `STORE_UNAVAILABLE` when a column holds a word that this program does not know.
+ */
+export function keysOfRows(rows: readonly KeyRow[]): MasterKey[] {
+  const keys: (MasterKey & { readonly versions: KeyVersion[] })[] = []
+  for (const row of rows) {
+    const version: KeyVersion = {
+      versionId: row.version_id,
+      number: row.version_number,
+      createdAt: row.version_created_at,
+    }
+    const last = keys.at(-1)
+    if (last?.keyId === row.key_id && last.region === row.region) last.versions.push(version)
+    else keys.push(keyOfRow(row, [version]))
+  }
+  return keys
+}
+
+function keyOfRow<Versions>(row: KeyRow, versions: Versions): MasterKey & { readonly versions: Versions } {
+  const key = {
+    keyId: row.key_id,
+    accountId: row.account_id,
+    region: row.region,
+    token: row.token,
+    spec: known(SPECS, 'spec', row.spec),
+    usage: known(USAGES, 'usage', row.usage),
+    state: known(STATES, 'state', row.state),
+    description: row.description,
+    createdAt: row.created_at,
+    versions: versions as Versions & readonly KeyVersion[],
+    primaryVersionId: row.primary_version_id,
+    revision: row.revision,
+  }
+  return row.deletion_at === null ? key : { ...key, deletionAt: row.deletion_at }
+}
+
+function known<Word extends string>(words: Readonly<Record<Word, true>>, column: string, text: string): Word {
+  if (Object.hasOwn(words, text)) return text as Word
+  throw storeUnavailable(new Error(`master_key.${column} holds "${text}", which this program does not know`))
+}
+
+export function rowOfKey(key: MasterKey): Insertable<MasterKeyTable> {
+  return {
+    region: key.region,
+    key_id: key.keyId,
+    account_id: key.accountId,
+    token: key.token,
+    spec: key.spec,
+    usage: key.usage,
+    state: key.state,
+    description: key.description,
+    created_at: key.createdAt,
+    deletion_at: key.deletionAt ?? null,
+    primary_version_id: key.primaryVersionId,
+    revision: key.revision,
+  }
+}
+
+export function rowsOfVersions(
+  keyId: string,
+  versions: readonly KeyVersion[],
+): Insertable<KeyVersionTable>[] {
+  return versions.map(({ versionId, number, createdAt }) => ({
+    version_id: versionId,
+    key_id: keyId,
+    number,
+    created_at: createdAt,
+  }))
+}
+
+export function aliasOfRow(row: Selectable<AliasTable>): Alias {
+  return {
+    accountId: row.account_id,
+    region: row.region,
+    name: row.name,
+    keyId: row.key_id,
+    createdAt: row.created_at,
+    updatedAt: row.updated_at,
+  }
+}
+
+export function rowOfAlias(alias: Alias): Insertable<AliasTable> {
+  return {
+    account_id: alias.accountId,
+    region: alias.region,
+    name: alias.name,
+    key_id: alias.keyId,
+    created_at: alias.createdAt,
+    updated_at: alias.updatedAt,
+  }
+}

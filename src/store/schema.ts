@@ -1,0 +1,64 @@
+import type { Kysely } from 'kysely'
+
+/**
+ * The tables as migrations/ leaves them. Times are milliseconds since the epoch in 64-bit columns; a dialect whose
+ * driver gives those as text turns them into numbers itself.
+ */
+export interface StoreSchema {
+  readonly master_key: MasterKeyTable
+  readonly key_version: KeyVersionTable
+  readonly alias: AliasTable
+  readonly heartbeat: HeartbeatTable
+  readonly schema_migration: MigrationTable
+}
+
+/** One row per key and region. */
+export interface MasterKeyTable {
+  readonly region: string
+  readonly key_id: string
+  readonly account_id: string
+  readonly token: string
+  readonly spec: string
+  readonly usage: string
+  readonly state: string
+  readonly description: string
+  readonly created_at: number
+  readonly deletion_at: number | null
+  readonly primary_version_id: string
+  readonly revision: number
+}
+
+/** Versions belong to a key id, not to a region: the replicas of a multi-region key share them. */
+export interface KeyVersionTable {
+  readonly version_id: string
+  readonly key_id: string
+  readonly number: number
+  readonly created_at: number
+}
+
+export interface AliasTable {
+  readonly account_id: string
+  readonly region: string
+  readonly name: string
+  readonly key_id: string
+  readonly created_at: number
+  readonly updated_at: number
+}
+
+/** The one row that `ping` writes to. */
+export interface HeartbeatTable {
+  readonly id: number
+  readonly beats: number
+}
+
+/** What was done to this database, one row per migration. */
+export interface MigrationTable {
+  readonly number: number
+  readonly name: string
+  /** SHA-256 of the migration, 64 lower-case hex digits. */
+  readonly checksum: string
+  readonly applied_at: number
+}
+
+/** The database itself, or a transaction on it. */
+export type StoreDb = Kysely<StoreSchema>

@@ -1,0 +1,160 @@
+import { KmsError } from '../core/errors.ts'
+import type { Alias, KeyState, MasterKey } from '../core/key.ts'
+import type { KeyStore, PageRequest } from '../core/ports/key-store.ts'
+import * as aliases from './alias-queries.ts'
+import { checkAlias, checkKey, checkPage, isStorableText } from './check.ts'
+import { type ClassifyFault, type ConstraintMeanings, storeUnavailable, translateFault } from './faults.ts'
+import * as keys from './key-queries.ts'
+import type { StoreDb } from './schema.ts'
+
+/**
+ * The {@link KeyStore} over a migrated SQL database (docs/spec/store.md). Queries are the same for every dialect; what
+ * differs is `db` and how its driver's errors are read.
+ */
+export class SqlKeyStore implements KeyStore {
+  readonly #db: StoreDb
+  readonly #classify: ClassifyFault
+  #closed: Promise<void> | undefined
+
+  constructor(db: StoreDb, classify: ClassifyFault) {
+    this.#db = db
+    this.#classify = classify
+  }
+
+  async createKey(key: MasterKey): Promise<void> {
+    checkKey(key)
+    const unique = () =>
+      new KmsError('ALREADY_EXISTS', 'A key with this id or version exists already.', { keyId: key.keyId })
+    await this.#change((db) => keys.insertKey(db, key), { unique })
+  }
+
+  async getKey(region: string, keyId: string): Promise<MasterKey | undefined> {
+    if (![region, keyId].every(isStorableText)) return undefined
+    return this.#run((db) => keys.selectKey(db, region, keyId))
+  }
+
+  async findKeyIdByVersion(versionId: string): Promise<string | undefined> {
+    if (!isStorableText(versionId)) return undefined
+    return this.#run((db) => keys.selectKeyIdByVersion(db, versionId))
+  }
+
+  async replaceKey(key: MasterKey): Promise<boolean> {
+    checkKey(key)
+    const unique = () =>
+      new KmsError('ALREADY_EXISTS', 'A key with this version exists already.', { keyId: key.keyId })
+    return this.#change((db) => keys.updateKey(db, key), { unique })
+  }
+
+  async removeCreatingKey(region: string, keyId: string, revision: number): Promise<boolean> {
+    if (![region, keyId].every(isStorableText)) return false
+    return this.#change((db) => keys.deleteCreatingKey(db, region, keyId, revision))
+  }
+
+  async listKeys(
+    accountId: string,
+    region: string,
+    page: PageRequest<string>,
+  ): Promise<readonly MasterKey[]> {
+    checkPage(page.limit, page.after ?? '')
+    if (![accountId, region].every(isStorableText)) return []
+    return this.#run((db) => keys.selectKeysOfAccount(db, accountId, region, page))
+  }
+
+  async listKeysInState(
+    state: KeyState,
+    page: PageRequest<{ readonly region: string; readonly keyId: string }>,
+  ): Promise<readonly MasterKey[]> {
+    checkPage(page.limit, page.after?.region ?? '', page.after?.keyId ?? '')
+    return this.#run((db) => keys.selectKeysInState(db, state, page))
+  }
+
+  async createAlias(alias: Alias): Promise<void> {
+    checkAlias(alias)
+    const unique = () =>
+      new KmsError('ALREADY_EXISTS', 'An alias with this name exists already.', { alias: alias.name })
+    await this.#run((db) => aliases.insertAlias(db, alias), { unique, foreignKey: () => keyNotFound(alias) })
+  }
+
+  async getAlias(accountId: string, region: string, name: string): Promise<Alias | undefined> {
+    if (![accountId, region, name].every(isStorableText)) return undefined
+    return this.#run((db) => aliases.selectAlias(db, accountId, region, name))
+  }
+
+  async updateAlias(alias: Alias): Promise<boolean> {
+    checkAlias(alias)
+    return this.#run((db) => aliases.updateAliasTarget(db, alias), { foreignKey: () => keyNotFound(alias) })
+  }
+
+  async deleteAlias(accountId: string, region: string, name: string): Promise<boolean> {
+    if (![accountId, region, name].every(isStorableText)) return false
+    return this.#run((db) => aliases.deleteAliasByName(db, accountId, region, name))
+  }
+
+  async deleteAliasesOf(region: string, keyId: string): Promise<void> {
+    if (![region, keyId].every(isStorableText)) return
+    await this.#run((db) => aliases.deleteAliasesOfKey(db, region, keyId))
+  }
+
+  async listAliases(
+    accountId: string,
+    region: string,
+    keyId: string | undefined,
+    page: PageRequest<string>,
+  ): Promise<readonly Alias[]> {
+    checkPage(page.limit, page.after ?? '')
+    if (![accountId, region, keyId ?? ''].every(isStorableText)) return []
+    return this.#run((db) => aliases.selectAliases(db, accountId, region, keyId, page))
+  }
+
+  /** A committed write: one that is rolled back meets neither a full disk nor a failing sync. */
+  async ping(): Promise<void> {
+    const beat = await this.#run((db) =>
+      db
+        .updateTable('heartbeat')
+        .set(({ eb }) => ({ beats: eb('beats', '+', 1) }))
+        .where('id', '=', 1)
+        .executeTakeFirst(),
+    )
+    if (beat.numUpdatedRows !== 1n) throw storeUnavailable(new Error('the heartbeat row is gone'))
+  }
+
+  /** Number of the newest migration that the database has. */
+  async schemaVersion(): Promise<number> {
+    const newest = await this.#run((db) =>
+      db
+        .selectFrom('schema_migration')
+        .select(({ fn }) => fn.max<number>('number').as('number'))
+        .executeTakeFirstOrThrow(),
+    )
+    return newest.number
+  }
+
+  /** What was asked for before is finished first. May be called again. */
+  async close(): Promise<void> {
+    this.#closed ??= this.#finish()
+    return this.#closed
+  }
+
+  async #finish(): Promise<void> {
+    await this.#db.connection().execute(async () => undefined)
+    await this.#db.destroy()
+  }
+
+  /** One statement, or several that need not be one. */
+  async #run<T>(work: (db: StoreDb) => Promise<T>, meanings: ConstraintMeanings = {}): Promise<T> {
+    if (this.#closed) throw storeUnavailable(new Error('the store is closed'))
+    try {
+      return await work(this.#db)
+    } catch (error) {
+      throw translateFault(error, this.#classify, meanings)
+    }
+  }
+
+  async #change<T>(work: (db: StoreDb) => Promise<T>, meanings: ConstraintMeanings = {}): Promise<T> {
+    return this.#run((db) => db.transaction().execute(work), meanings)
+  }
+}
+
+function keyNotFound(alias: Alias): KmsError<'KEY_NOT_FOUND'> {
+  return new KmsError('KEY_NOT_FOUND', 'The key of this alias does not exist.', { keyId: alias.keyId })
+}

@@ -1,0 +1,194 @@
+import { isDeepStrictEqual } from 'node:util'
+import { KmsError } from '../../src/core/errors.ts'
+import type { Alias, KeyState, MasterKey } from '../../src/core/key.ts'
+import type { KeyStore, PageRequest } from '../../src/core/ports/key-store.ts'
+import { checkAlias, checkKey, checkPage, checkReplacement } from '../../src/store/check.ts'
+
+const UNLISTED: readonly KeyState[] = ['Creating', 'Deleting', 'Deleted']
+
+type Path = readonly string[]
+
+/** The {@link KeyStore} contract in memory: what goes in and what comes out are copies. */
+export class MemoryKeyStore implements KeyStore {
+  readonly #keys: MasterKey[] = []
+  readonly #aliases: Alias[] = []
+  #closed = false
+
+  async createKey(key: MasterKey): Promise<void> {
+    this.#requireOpen()
+    checkKey(key)
+    // Versions belong to a key id whatever the region, so a key id is made once.
+    if (this.#keys.some((other) => other.keyId === key.keyId) || this.#versionsTaken(key))
+      throw keyExists(key)
+    this.#keys.push(structuredClone(key))
+  }
+
+  async getKey(region: string, keyId: string): Promise<MasterKey | undefined> {
+    this.#requireOpen()
+    return structuredClone(this.#keys[this.#keyIndex(region, keyId)])
+  }
+
+  async findKeyIdByVersion(versionId: string): Promise<string | undefined> {
+    this.#requireOpen()
+    return this.#keys.find((key) => key.versions.some((version) => version.versionId === versionId))?.keyId
+  }
+
+  async replaceKey(key: MasterKey): Promise<boolean> {
+    this.#requireOpen()
+    checkKey(key)
+    const index = this.#keyIndex(key.region, key.keyId)
+    const before = this.#keys[index]
+    if (before?.revision !== key.revision - 1) return false
+    checkReplacement(before, key)
+    if (this.#versionsTaken(key)) throw keyExists(key)
+    this.#keys[index] = structuredClone(key)
+    return true
+  }
+
+  async removeCreatingKey(region: string, keyId: string, revision: number): Promise<boolean> {
+    this.#requireOpen()
+    const index = this.#keyIndex(region, keyId)
+    const key = this.#keys[index]
+    if (key?.revision !== revision || key.state !== 'Creating') return false
+    this.#keys.splice(index, 1)
+    await this.deleteAliasesOf(region, keyId)
+    return true
+  }
+
+  async listKeys(accountId: string, region: string, page: PageRequest<string>): Promise<MasterKey[]> {
+    this.#requireOpen()
+    checkPage(page.limit, page.after ?? '')
+    const keys = this.#keys.filter((key) => key.accountId === accountId && key.region === region)
+    const listed = keys.filter((key) => !UNLISTED.includes(key.state))
+    return cut(listed, (key) => [key.keyId], page.after === undefined ? undefined : [page.after], page.limit)
+  }
+
+  async listKeysInState(
+    state: KeyState,
+    page: PageRequest<{ readonly region: string; readonly keyId: string }>,
+  ): Promise<MasterKey[]> {
+    this.#requireOpen()
+    const after = page.after && [page.after.region, page.after.keyId]
+    checkPage(page.limit, ...(after ?? []))
+    const keys = this.#keys.filter((key) => key.state === state)
+    return cut(keys, (key) => [key.region, key.keyId], after, page.limit)
+  }
+
+  async createAlias(alias: Alias): Promise<void> {
+    this.#requireOpen()
+    checkAlias(alias)
+    if (this.#aliasIndex(alias.accountId, alias.region, alias.name) >= 0)
+      throw new KmsError('ALREADY_EXISTS', 'An alias with this name exists already.', { alias: alias.name })
+    this.#requireKeyOf(alias)
+    this.#aliases.push(structuredClone(alias))
+  }
+
+  async getAlias(accountId: string, region: string, name: string): Promise<Alias | undefined> {
+    this.#requireOpen()
+    return structuredClone(this.#aliases[this.#aliasIndex(accountId, region, name)])
+  }
+
+  async updateAlias(alias: Alias): Promise<boolean> {
+    this.#requireOpen()
+    checkAlias(alias)
+    const index = this.#aliasIndex(alias.accountId, alias.region, alias.name)
+    const before = this.#aliases[index]
+    if (!before) return false
+    this.#requireKeyOf(alias)
+    this.#aliases[index] = { ...before, keyId: alias.keyId, updatedAt: alias.updatedAt }
+    return true
+  }
+
+  async deleteAlias(accountId: string, region: string, name: string): Promise<boolean> {
+    this.#requireOpen()
+    const index = this.#aliasIndex(accountId, region, name)
+    if (index >= 0) this.#aliases.splice(index, 1)
+    return index >= 0
+  }
+
+  async deleteAliasesOf(region: string, keyId: string): Promise<void> {
+    this.#requireOpen()
+    const others = this.#aliases.filter((alias) => alias.region !== region || alias.keyId !== keyId)
+    this.#aliases.splice(0, this.#aliases.length, ...others)
+  }
+
+  async listAliases(
+    accountId: string,
+    region: string,
+    keyId: string | undefined,
+    page: PageRequest<string>,
+  ): Promise<Alias[]> {
+    this.#requireOpen()
+    checkPage(page.limit, page.after ?? '')
+    const aliases = this.#aliases.filter(
+      (alias) =>
+        alias.accountId === accountId &&
+        alias.region === region &&
+        (keyId === undefined || alias.keyId === keyId),
+    )
+    const after = page.after === undefined ? undefined : [page.after]
+    return cut(aliases, (alias) => [alias.name], after, page.limit)
+  }
+
+  async ping(): Promise<void> {
+    this.#requireOpen()
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true
+  }
+
+  #requireOpen(): void {
+    if (this.#closed) throw new KmsError('STORE_UNAVAILABLE', 'The key store is not available.', {})
+  }
+
+  #keyIndex(region: string, keyId: string): number {
+    return this.#keys.findIndex((key) => key.region === region && key.keyId === keyId)
+  }
+
+  #aliasIndex(accountId: string, region: string, name: string): number {
+    const wanted = [accountId, region, name]
+    return this.#aliases.findIndex((alias) =>
+      isDeepStrictEqual([alias.accountId, alias.region, alias.name], wanted),
+    )
+  }
+
+  #requireKeyOf(alias: Alias): void {
+    if (this.#keyIndex(alias.region, alias.keyId) >= 0) return
+    throw new KmsError('KEY_NOT_FOUND', 'The key of this alias does not exist.', { keyId: alias.keyId })
+  }
+
+  /** Whether a version id of `key` is another key's, or is there twice. */
+  #versionsTaken(key: MasterKey): boolean {
+    const ids = key.versions.map((version) => version.versionId)
+    const others = this.#keys.filter((other) => other.keyId !== key.keyId)
+    const taken = new Set(others.flatMap((other) => other.versions.map((version) => version.versionId)))
+    return new Set(ids).size < ids.length || ids.some((id) => taken.has(id))
+  }
+}
+
+function keyExists(key: MasterKey): KmsError<'ALREADY_EXISTS'> {
+  return new KmsError('ALREADY_EXISTS', 'A key with this id or version exists already.', { keyId: key.keyId })
+}
+
+/** A page: the rows strictly after `after`, by the UTF-8 bytes of their paths. */
+function cut<Row>(
+  rows: readonly Row[],
+  pathOf: (row: Row) => Path,
+  after: Path | undefined,
+  limit: number,
+): Row[] {
+  return rows
+    .filter((row) => after === undefined || compare(pathOf(row), after) > 0)
+    .toSorted((a, b) => compare(pathOf(a), pathOf(b)))
+    .slice(0, limit)
+    .map((row) => structuredClone(row))
+}
+
+function compare(a: Path, b: Path): number {
+  for (const [index, text] of a.entries()) {
+    const order = Buffer.compare(Buffer.from(text), Buffer.from(b[index] ?? ''))
+    if (order !== 0) return order
+  }
+  return 0
+}
