@@ -1,0 +1,58 @@
+import { spawnSync } from 'node:child_process'
+import { chmodSync, copyFileSync, existsSync, mkdirSync, symlinkSync } from 'node:fs'
+import { join } from 'node:path'
+import { expect, it } from 'vitest'
+import { fixture } from './fixture.ts'
+
+const SYSTEM_TOOLS =
+  'cat chmod cp cut dirname env find flock id mkdir rm sed sh sha256sum sort tail uname'.split(' ')
+
+/** A checkout with the scripts and nothing else, and a PATH with the tools of every system plus `stubs`. */
+function checkout(stubs: Readonly<Record<string, string>>) {
+  const root = fixture({
+    'package-lock.json': '{}',
+    'package.json': '{}',
+    ...Object.fromEntries(
+      Object.entries(stubs).map(([name, body]) => [`bin/${name}`, `#!/bin/sh\n${body}\n`]),
+    ),
+  })
+  for (const name of Object.keys(stubs)) chmodSync(join(root, 'bin', name), 0o755)
+  for (const folder of ['bin', 'scripts']) mkdirSync(join(root, folder), { recursive: true })
+  for (const name of ['setup.sh', 'start', 'test'])
+    copyFileSync(`scripts/${name}`, join(root, 'scripts', name))
+  for (const tool of SYSTEM_TOOLS) {
+    const path = ['/usr/bin', '/bin'].map((folder) => `${folder}/${tool}`).find(existsSync)
+    if (path !== undefined && stubs[tool] === undefined) symlinkSync(path, join(root, 'bin', tool))
+  }
+  const env = { PATH: join(root, 'bin') }
+  const run = (...command: string[]) =>
+    spawnSync('/bin/sh', command, { cwd: root, env, encoding: 'utf8', timeout: 20_000 })
+  return { root, run }
+}
+
+it.each(['start', 'test'])('scripts/%s --help shows the usage and sets nothing up', (name) => {
+  const { root, run } = checkout({})
+  const { status, stdout } = run(`scripts/${name}`, '--help')
+  expect(status).toBe(0)
+  expect(stdout).toContain(`Usage: scripts/${name}`)
+  expect(existsSync(join(root, '.node'))).toBe(false)
+})
+
+it('names what to install, per system, where it cannot install itself', () => {
+  const { run } = checkout({ id: 'echo 1000', 'apt-get': 'echo must not run >&2; exit 1' })
+  const { status, stderr } = run('scripts/start')
+  expect(status).toBe(69)
+  expect(stderr).toContain('this needs softhsm2 nodejs npm g++ make python3')
+  for (const command of ['apt-get install', 'dnf install', 'pacman -S', 'apk add', 'brew install']) {
+    expect(stderr).toContain(command)
+  }
+  expect(stderr).not.toContain('must not run')
+})
+
+it('shows the end of the log of a step that failed, and stops', () => {
+  const { root, run } = checkout({ id: 'echo 0', 'apt-get': 'echo "no route to mirror"; exit 100' })
+  const { status, stderr } = run('scripts/start')
+  expect(status).toBe(70)
+  expect(stderr).toContain('| no route to mirror')
+  expect(stderr).toContain(join(root, '.node/apt-update.log'))
+})
