@@ -1,0 +1,24 @@
+import { TokenRefusal } from './errors.ts'
+import { gcmOpen, gcmSeal, randomIv } from './gcm.ts'
+import type { LaneToken } from './lane-token.ts'
+import type { Handle } from './module.ts'
+
+const CANARY_TEXT = Buffer.from('p11kms canary', 'utf8')
+const CANARY_AAD = Buffer.from('p11kms/canary/v1', 'utf8')
+
+/**
+ * Proves that the token still works with one key: opens a canary that was sealed under it, which is sealed first where
+ * this lane has none yet (one GCM invocation per key, lane and connection).
+ *
+ * @param fresh - Seals a new one, so that sealing is proved too.
+ * @throws What the token answered, or {@link TokenRefusal} when it opens to something else.
+ */
+export function checkCanary(token: LaneToken, key: Handle, fresh = false): void {
+  const known = fresh ? undefined : token.canaries.get(key.toString('hex'))
+  const canary = known ?? gcmSeal(token, key, randomIv(token), CANARY_TEXT, CANARY_AAD)
+  const opened = gcmOpen(token, key, canary, CANARY_AAD)
+  if (!opened.equals(CANARY_TEXT)) {
+    throw new TokenRefusal({ code: 'TOKEN_UNAVAILABLE', reason: 'The token opened a canary to other bytes.' })
+  }
+  if (!known) token.rememberCanary(key, canary)
+}

@@ -1,0 +1,128 @@
+import { ciphertextInvalid, KmsError } from '../../core/errors.ts'
+import { CKR_NAMES, CKR_RULES, type CkrRule, UNKNOWN_CKR_RULE } from './ckr.ts'
+
+/** A return value of Cryptoki as plain data, so that it survives the hop between threads. */
+export interface CryptokiFault {
+  readonly kind: 'cryptoki'
+  /** `C_…` function that answered, as far as known. */
+  readonly function: string
+  /** `CKR_…` name, from our own table: pkcs11js calls everything newer than v2.40 CKR_VENDOR_DEFINED. */
+  readonly name: string
+  readonly number: number
+}
+
+/** A refusal of our own code on the token side, as plain data. */
+export interface RefusalFault {
+  readonly kind: 'refusal'
+  readonly code: 'ALREADY_EXISTS' | 'CIPHERTEXT_INVALID' | 'TOKEN_UNAVAILABLE' | 'UNSUPPORTED'
+  /** One sentence for operators. */
+  readonly reason: string
+  readonly hint?: string
+  /** Set when trying again cannot help until an operator acts. */
+  readonly operator?: boolean
+}
+
+export type TokenFault = CryptokiFault | RefusalFault
+
+/** The cause of a `KmsError` that came from a token: what an operator needs to find it in a vendor's manual. */
+export class Pkcs11Error extends Error {
+  override readonly name = 'Pkcs11Error'
+  readonly token: string
+  readonly fault: TokenFault
+  readonly hint: string | undefined
+
+  constructor(token: string, fault: TokenFault) {
+    super(describeFault(fault))
+    this.token = token
+    this.fault = fault
+    this.hint = faultHint(fault)
+  }
+}
+
+/** Thrown on the token side by our own checks. */
+export class TokenRefusal extends Error {
+  override readonly name = 'TokenRefusal'
+  readonly fault: RefusalFault
+
+  constructor(fault: Omit<RefusalFault, 'kind'>) {
+    super(fault.reason)
+    this.fault = { kind: 'refusal', ...fault }
+  }
+}
+
+/** The rule for a return value; one for everything that the table does not name. */
+export function ruleOf(name: string): CkrRule {
+  return CKR_RULES[name] ?? UNKNOWN_CKR_RULE
+}
+
+/** Whether an error is one return value of Cryptoki, whichever way pkcs11js chose to throw it. */
+export function isCkr(error: unknown, name: string): boolean {
+  return error instanceof Error && faultOf(error).name === name
+}
+
+/**
+ * Reads a return value out of an error of pkcs11js. It throws `Pkcs11Error` with `code` and `method` from most
+ * functions and a plain `Error('CKR_X:NNN')` from C_FindObjects, C_CreateObject and their like.
+ *
+ * @returns CKR_GENERAL_ERROR with the error's own name as function where there is no return value in it.
+ */
+export function faultOf(error: Error): CryptokiFault {
+  const { code, method } = error as { code?: unknown; method?: unknown }
+  const match = /(CKR_\w+):(\d+)/.exec(error.message)
+  const number = match ? Number(match[2]) : typeof code === 'number' && code > 0 ? code : undefined
+  const called =
+    typeof method === 'string' && method !== '' ? method : /\bC_[A-Z]\w+/.exec(error.stack ?? '')?.[0]
+  if (number === undefined) {
+    return { kind: 'cryptoki', function: called ?? error.name, name: 'CKR_GENERAL_ERROR', number: 5 }
+  }
+  const name = CKR_NAMES[number] ?? (number >= 0x8000_0000 ? 'CKR_VENDOR_DEFINED' : 'CKR_UNKNOWN')
+  return { kind: 'cryptoki', function: called ?? 'C_?', name, number }
+}
+
+/** The plain data that crosses to the main thread for anything thrown on the token side. */
+export function toFault(error: unknown): TokenFault {
+  if (error instanceof TokenRefusal) return error.fault
+  return faultOf(error instanceof Error ? error : new Error(String(error)))
+}
+
+/** One sentence for a log. */
+export function describeFault(fault: TokenFault): string {
+  if (fault.kind === 'refusal') return fault.reason
+  return `${fault.function} returned ${fault.name} (0x${fault.number.toString(16)})`
+}
+
+/** What an operator can do about it, where that is known. */
+export function faultHint(fault: TokenFault): string | undefined {
+  return fault.kind === 'refusal' ? fault.hint : ruleOf(fault.name).hint
+}
+
+/** What callers of the provider see of a fault; {@link Pkcs11Error} is its cause. */
+export function faultToKmsError(token: string, fault: TokenFault): KmsError {
+  const cause = new Pkcs11Error(token, fault)
+  const code = fault.kind === 'refusal' ? fault.code : ruleOf(fault.name).code
+  return KMS_ERRORS[code](token, cause)
+}
+
+/** Retryable: the token is absent, logged out or broken. */
+export function tokenUnavailable(token: string, cause?: unknown): KmsError<'TOKEN_UNAVAILABLE'> {
+  return new KmsError(
+    'TOKEN_UNAVAILABLE',
+    'The token that holds the key is not available.',
+    { token },
+    { cause },
+  )
+}
+
+/** Retryable: the queue is full or the deadline passed. */
+export function tokenTimeout(token: string, cause?: unknown): KmsError<'TOKEN_TIMEOUT'> {
+  return new KmsError('TOKEN_TIMEOUT', 'The token did not answer in time.', { token }, { cause })
+}
+
+const KMS_ERRORS: Readonly<Record<RefusalFault['code'], (token: string, cause: Pkcs11Error) => KmsError>> = {
+  ALREADY_EXISTS: (_, cause) =>
+    new KmsError('ALREADY_EXISTS', 'The token already holds an object of that name.', {}, { cause }),
+  CIPHERTEXT_INVALID: (_, cause) => ciphertextInvalid(cause),
+  TOKEN_UNAVAILABLE: tokenUnavailable,
+  UNSUPPORTED: (_, cause) =>
+    new KmsError('UNSUPPORTED', 'The token cannot do this operation.', {}, { cause }),
+}

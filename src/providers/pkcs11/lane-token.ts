@@ -1,0 +1,138 @@
+import type pkcs11js from 'pkcs11js'
+import { faultOf, ruleOf, TokenRefusal, toFault } from './errors.ts'
+import type { Sealed } from './gcm.ts'
+import { type Handle, initialize, loadModule, openSession } from './module.ts'
+
+/** Canaries that one lane remembers: one per master key version in use. */
+const CANARIES_MAX = 65_536
+
+/** How a lane reaches the token that the control lane connected. */
+export interface Attachment {
+  readonly module: string
+  readonly libraryParameters?: string
+  /** CK_SLOT_ID in hex, as the control lane found it. */
+  readonly slotHex: string
+  /** A read-write session is needed to make and destroy token objects. */
+  readonly write: boolean
+}
+
+interface Attached {
+  readonly p11: pkcs11js.PKCS11
+  readonly slot: Handle
+  readonly write: boolean
+  session: Handle | undefined
+}
+
+/**
+ * One lane's view of the token: its library, and one session for operations. A procedure runs on that session alone,
+ * and a session on which something went wrong is closed rather than used again: after an error between an Init and its
+ * end a session answers CKR_OPERATION_ACTIVE for ever.
+ */
+export class LaneToken {
+  /** One sealed known text per CKA handle (hex), to tell a wrong tag from a broken device. */
+  readonly canaries = new Map<string, Sealed>()
+  #attached: Attached | undefined
+  #operationOpen = false
+
+  attach(attachment: Attachment): void {
+    this.detach()
+    const p11 = loadModule(attachment.module)
+    initialize(p11, attachment.libraryParameters)
+    const slot = Buffer.from(attachment.slotHex, 'hex')
+    this.#attached = { p11, slot, write: attachment.write, session: openSession(p11, slot, attachment.write) }
+  }
+
+  /** Closes the session and forgets what belonged to this connection. Never fails: the token may be gone. */
+  detach(): void {
+    this.discardSession()
+    this.canaries.clear()
+    this.#attached = undefined
+  }
+
+  get p11(): pkcs11js.PKCS11 {
+    return this.#require().p11
+  }
+
+  get slot(): Handle {
+    return this.#require().slot
+  }
+
+  /** The slot, or `undefined` while detached. */
+  get attachedSlot(): Handle | undefined {
+    return this.#attached?.slot
+  }
+
+  /** The session of this lane, opened anew after it was discarded. */
+  get session(): Handle {
+    const attached = this.#require()
+    attached.session ??= openSession(attached.p11, attached.slot, attached.write)
+    return attached.session
+  }
+
+  /** Says that an operation began on the session, so that a failure before `endOperation` gives the session up. */
+  beginOperation(): void {
+    this.#operationOpen = true
+  }
+
+  endOperation(): void {
+    this.#operationOpen = false
+  }
+
+  discardSession(): void {
+    this.#operationOpen = false
+    const attached = this.#attached
+    if (!attached?.session) return
+    const { session } = attached
+    attached.session = undefined
+    try {
+      attached.p11.C_CloseSession(session)
+    } catch {
+      // It is gone already, which is what was wanted.
+    }
+  }
+
+  rememberCanary(key: Handle, canary: Sealed): void {
+    if (this.canaries.size >= CANARIES_MAX) this.canaries.clear()
+    this.canaries.set(key.toString('hex'), canary)
+  }
+
+  /**
+   * Runs a procedure; afterwards the session is clean or gone.
+   *
+   * @param repeatable - Tried once more on a new session where the return value says that the session was at fault.
+   */
+  run<T>(procedure: () => T, repeatable: boolean): T {
+    try {
+      return procedure()
+    } catch (error) {
+      const again = this.#settle(error) && repeatable
+      if (!again) throw error
+    }
+    try {
+      return procedure()
+    } catch (error) {
+      this.#settle(error)
+      throw error
+    }
+  }
+
+  /** Gives the session up where needed. @returns Whether a new session may cure the error. */
+  #settle(error: unknown): boolean {
+    const fault = toFault(error)
+    const rule = fault.kind === 'cryptoki' ? ruleOf(fault.name) : undefined
+    if (this.#operationOpen || (rule && rule.session !== 'keep')) this.discardSession()
+    return rule?.retry === 'session'
+  }
+
+  #require(): Attached {
+    if (this.#attached) return this.#attached
+    throw new TokenRefusal({ code: 'TOKEN_UNAVAILABLE', reason: 'The lane is not attached to the token.' })
+  }
+}
+
+/** Whether an opening failed with a return value that some tokens give to a wrong tag and others to a broken device. */
+export function isAmbiguousOpenFailure(error: unknown): boolean {
+  if (!(error instanceof Error) || error instanceof TokenRefusal) return false
+  const { name } = faultOf(error)
+  return name === 'CKR_GENERAL_ERROR' || name === 'CKR_FUNCTION_FAILED'
+}

@@ -1,0 +1,207 @@
+import type { CallOptions } from '../../../core/ports/crypto-provider.ts'
+import { type Call, type CallOutcome, Lane, settle } from './lane.ts'
+import { BATCH_MAX, type Operation } from './messages.ts'
+
+/** How often deadlines and silent lanes are looked at while there are calls. */
+const SWEEP_INTERVAL_MS = 20
+/** A sweep this late says that the main thread stood still, not the lanes: lanes get the benefit of the doubt. */
+const SWEEP_STALL_MS = 500
+
+export interface LanePoolSettings {
+  /** `crypto`, `write` or `control`. */
+  readonly role: string
+  readonly lanes: number
+  readonly queueMax: number
+  readonly laneTimeoutMs: number
+}
+
+export interface LanePoolEvents {
+  /**
+   * A lane was lost; its calls were answered.
+   *
+   * @returns Whether a new one takes its place, which `onReplaced` then tells of.
+   */
+  onLost(lost: Lane, reason: Error): boolean
+  /** `lane` is new and not attached yet. */
+  onReplaced(lane: Lane): void
+}
+
+/**
+ * Lanes of one role and the bounded queue before them, first in, first out. Requests of one turn of the event loop
+ * travel as one message, shared out over the lanes that are free.
+ */
+export class LanePool {
+  readonly #settings: LanePoolSettings
+  readonly #events: LanePoolEvents
+  readonly #lanes: Lane[] = []
+  #queue: Call[] = []
+  #flushing = false
+  #sweeper: NodeJS.Timeout | undefined
+  #sweepDueAt = 0
+  /** What calls get while nothing is handed to the lanes. */
+  #held: CallOutcome | undefined = { kind: 'unavailable', cause: undefined }
+
+  constructor(settings: LanePoolSettings, events: LanePoolEvents) {
+    this.#settings = settings
+    this.#events = events
+    for (let index = 0; index < settings.lanes; index += 1) this.#lanes.push(this.#spawn())
+  }
+
+  /** Calls waiting or running. */
+  get depth(): number {
+    return this.#lanes.reduce((sum, lane) => sum + lane.inFlight, this.#queue.length)
+  }
+
+  get lanes(): readonly Lane[] {
+    return this.#lanes
+  }
+
+  /**
+   * Puts a call at the end of the queue; full means `timeout` at once. During a hold it gets the hold's outcome, so that
+   * no call with handles of one connection waits for the next one.
+   */
+  call(
+    operation: Operation,
+    number: number,
+    parts: readonly Uint8Array[],
+    options: CallOptions,
+  ): Promise<CallOutcome> {
+    if (this.#held) return Promise.resolve(this.#held)
+    if (this.#queue.length >= this.#settings.queueMax) return Promise.resolve({ kind: 'timeout' })
+    return new Promise((resolve) => {
+      this.#queue.push(makeCall(operation, number, parts, options, resolve))
+      this.#flushSoon()
+      this.#sweepSoon()
+    })
+  }
+
+  /** Sends a call to one particular lane, past the queue and past a hold. */
+  callLane(
+    lane: Lane,
+    operation: Operation,
+    parts: readonly Uint8Array[],
+    deadlineAt: number,
+  ): Promise<CallOutcome> {
+    return new Promise((resolve) => {
+      lane.post([makeCall(operation, 0, parts, { deadlineAt }, resolve)])
+      this.#sweepSoon()
+    })
+  }
+
+  /** Stops handing calls to lanes; those waiting, and those to come, get `outcome`. Calls in flight go on. */
+  hold(outcome: CallOutcome): void {
+    this.#held = outcome
+    const waiting = this.#queue
+    this.#queue = []
+    for (const call of waiting) settle(call, outcome)
+  }
+
+  release(): void {
+    this.#held = undefined
+    this.#flushSoon()
+  }
+
+  async end(): Promise<void> {
+    clearTimeout(this.#sweeper)
+    await Promise.all(this.#lanes.map((lane) => lane.end()))
+  }
+
+  #spawn(): Lane {
+    return new Lane(`p11kms-${this.#settings.role}`, {
+      onProgress: () => this.#flush(),
+      onExit: (lane, cause) => this.#lose(lane, { kind: 'unavailable', cause }, cause),
+    })
+  }
+
+  #flushSoon(): void {
+    if (this.#flushing) return
+    this.#flushing = true
+    setImmediate(() => {
+      this.#flushing = false
+      this.#flush()
+    })
+  }
+
+  /** Shares the queue out: idle lanes first, so that a slow token's lanes all work at once. */
+  #flush(): void {
+    while (this.#queue.length > 0 && !this.#held) {
+      const free = this.#lanes.filter((lane) => lane.hasRoom)
+      const idle = free.filter((lane) => lane.inFlight === 0)
+      const takers = idle.length > 0 ? idle : free
+      if (takers.length === 0) return
+      const share = Math.min(BATCH_MAX, Math.ceil(this.#queue.length / takers.length))
+      for (const lane of takers) {
+        const batch = this.#take(share)
+        if (batch.length > 0) lane.post(batch)
+      }
+    }
+  }
+
+  #take(count: number): Call[] {
+    const now = Date.now()
+    const batch: Call[] = []
+    for (const call of this.#queue.splice(0, count)) {
+      if (call.settled) continue
+      if (now > call.deadlineAt) settle(call, { kind: 'timeout' })
+      else batch.push(call)
+    }
+    return batch
+  }
+
+  #sweepSoon(): void {
+    if (this.#sweeper) return
+    this.#sweepDueAt = performance.now() + SWEEP_INTERVAL_MS
+    this.#sweeper = setTimeout(() => this.#sweep(), SWEEP_INTERVAL_MS)
+  }
+
+  /** Ends calls past their deadline, wherever they are, and gives up lanes that do not answer. */
+  #sweep(): void {
+    this.#sweeper = undefined
+    const stalled = performance.now() - this.#sweepDueAt > SWEEP_STALL_MS
+    const now = Date.now()
+    if (this.#queue.some((call) => now > call.deadlineAt)) {
+      for (const call of this.#queue) if (now > call.deadlineAt) settle(call, { kind: 'timeout' })
+      this.#queue = this.#queue.filter((call) => !call.settled)
+    }
+    for (const lane of [...this.#lanes]) {
+      lane.expire(now)
+      if (!stalled && lane.silentMs(performance.now()) > this.#settings.laneTimeoutMs) {
+        const reason = new Error(
+          `A ${this.#settings.role} lane did not answer for ${this.#settings.laneTimeoutMs} ms.`,
+        )
+        this.#lose(lane, { kind: 'timeout' }, reason)
+      }
+    }
+    if (this.depth > 0) this.#sweepSoon()
+  }
+
+  #lose(lane: Lane, outcome: CallOutcome, reason: Error): void {
+    const index = this.#lanes.indexOf(lane)
+    if (index < 0) return
+    this.#lanes.splice(index, 1)
+    lane.abandon(outcome)
+    if (!this.#events.onLost(lane, reason)) return
+    const replacement = this.#spawn()
+    this.#lanes.push(replacement)
+    this.#events.onReplaced(replacement)
+  }
+}
+
+function makeCall(
+  operation: Operation,
+  number: number,
+  parts: readonly Uint8Array[],
+  options: CallOptions,
+  resolve: (outcome: CallOutcome) => void,
+): Call {
+  return {
+    operation,
+    number,
+    parts,
+    deadlineAt: options.deadlineAt,
+    enqueuedAt: performance.now(),
+    timings: options.timings,
+    settle: resolve,
+    settled: false,
+  }
+}

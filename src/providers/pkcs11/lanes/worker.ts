@@ -1,0 +1,64 @@
+import { parentPort } from 'node:worker_threads'
+import { invariant } from '../../../lib/invariant.ts'
+import { TokenRefusal, toFault } from '../errors.ts'
+import { LaneToken } from '../lane-token.ts'
+import { PROCEDURES } from '../procedures/table.ts'
+import { decodeFrames, encodeFrames, type Frame, jsonPart, OPERATIONS, REPLY } from './messages.ts'
+
+/**
+ * The token side of a lane: takes a message of requests, runs them one after another, answers in as few messages as
+ * the token's speed allows.
+ */
+
+/** A finished reply waits at most this long for the ones behind it. */
+const REPLY_HOLD_MS = 1
+
+invariant(parentPort, 'a lane runs in a worker thread')
+const port = parentPort
+const token = new LaneToken()
+
+port.on('message', (message: Uint8Array<ArrayBuffer>) => {
+  let replies: Frame[] = []
+  let heldSince = 0
+  for (const request of decodeFrames(message)) {
+    const startedAt = performance.now()
+    const reply = serve(request, startedAt)
+    replies.push(reply)
+    const now = startedAt + reply.time
+    if (heldSince === 0) heldSince = now
+    if (now - heldSince >= REPLY_HOLD_MS || reply.time >= REPLY_HOLD_MS) {
+      post(replies)
+      replies = []
+      heldSince = 0
+    }
+  }
+  if (replies.length > 0) post(replies)
+  // Requests carry PINs and plaintexts.
+  message.fill(0)
+})
+
+function serve(request: Frame, startedAt: number): Frame {
+  if (Date.now() > request.time) return { id: request.id, code: REPLY.expired, time: 0, number: 0, parts: [] }
+  try {
+    const parts = perform(request)
+    return { id: request.id, code: REPLY.ok, time: performance.now() - startedAt, number: 0, parts }
+  } catch (error) {
+    const parts = [jsonPart(toFault(error))]
+    return { id: request.id, code: REPLY.fault, time: performance.now() - startedAt, number: 0, parts }
+  }
+}
+
+function perform(request: Frame): readonly Buffer[] {
+  const operation = OPERATIONS[request.code]
+  if (!operation)
+    throw new TokenRefusal({ code: 'UNSUPPORTED', reason: 'The lane does not know this procedure.' })
+  const { run, repeatable } = PROCEDURES[operation]
+  return token.run(() => run(token, request.number, request.parts as readonly Buffer[]), repeatable)
+}
+
+function post(replies: readonly Frame[]): void {
+  const packet = encodeFrames(replies)
+  // The packet is the copy that counts from here on; what the procedures made is zeroed.
+  for (const reply of replies) for (const part of reply.parts) part.fill(0)
+  port.postMessage(packet, [packet.buffer])
+}

@@ -1,0 +1,77 @@
+import type { CallOptions, MasterKeyRef } from '../../core/ports/crypto-provider.ts'
+import type { FoundMaterial } from './procedures/find-master-key.ts'
+
+/** Object handles of one version; good in every session of the process until the connection ends. */
+export interface MaterialHandles {
+  readonly enc: Buffer
+  readonly wrap: Buffer
+}
+
+/** Versions whose handles are remembered; the oldest goes first. */
+const HANDLES_MAX = 65_536
+
+/** How one version is named in caches. */
+export function refKey(ref: MasterKeyRef): string {
+  return `${ref.keyId}/${ref.versionId}`
+}
+
+/**
+ * Handles by version, for one connection: nothing on a request's way searches the token once they are here. Searches
+ * for one version share one answer.
+ */
+export class MaterialHandleCache {
+  readonly #handles = new Map<string, MaterialHandles>()
+  readonly #searches = new Map<string, Promise<MaterialHandles>>()
+  readonly #search: (ref: MasterKeyRef, options: CallOptions) => Promise<MaterialHandles>
+
+  /** @param search - Looks the objects up in the token; throws where there is not exactly one of each. */
+  constructor(search: (ref: MasterKeyRef, options: CallOptions) => Promise<MaterialHandles>) {
+    this.#search = search
+  }
+
+  get(ref: MasterKeyRef): MaterialHandles | undefined {
+    return this.#handles.get(refKey(ref))
+  }
+
+  find(ref: MasterKeyRef, options: CallOptions): Promise<MaterialHandles> {
+    const key = refKey(ref)
+    const running = this.#searches.get(key)
+    if (running) return running
+    const search = this.#search(ref, options)
+      .then((handles) => {
+        // A connection that ended meanwhile cleared the searches: these handles are of the past.
+        if (this.#searches.get(key) === search) this.#put(key, handles)
+        return handles
+      })
+      .finally(() => {
+        if (this.#searches.get(key) === search) this.#searches.delete(key)
+      })
+    this.#searches.set(key, search)
+    return search
+  }
+
+  /** Drops the handles of one version; `stale` spares newer ones that another caller found meanwhile. */
+  forget(ref: MasterKeyRef, stale?: MaterialHandles): void {
+    const key = refKey(ref)
+    if (stale === undefined || this.#handles.get(key) === stale) this.#handles.delete(key)
+    if (stale === undefined) this.#searches.delete(key)
+  }
+
+  clear(): void {
+    this.#handles.clear()
+    this.#searches.clear()
+  }
+
+  #put(key: string, handles: MaterialHandles): void {
+    const oldest = this.#handles.size >= HANDLES_MAX ? this.#handles.keys().next().value : undefined
+    if (oldest !== undefined) this.#handles.delete(oldest)
+    this.#handles.set(key, handles)
+  }
+}
+
+/** The one object of each role; `undefined` where there is not exactly one of both. */
+export function handlesOf(found: FoundMaterial): MaterialHandles | undefined {
+  const [enc, wrap] = [found.enc, found.wrap]
+  if (enc.length !== 1 || wrap.length !== 1) return undefined
+  return { enc: Buffer.from(enc[0] ?? '', 'hex'), wrap: Buffer.from(wrap[0] ?? '', 'hex') }
+}

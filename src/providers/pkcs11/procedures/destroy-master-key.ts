@@ -1,0 +1,19 @@
+import { findObjects } from '../find-objects.ts'
+import { parseJsonPart } from '../lanes/messages.ts'
+import { MASTER_KEY_ROLES, type MaterialName } from '../templates.ts'
+import { idTemplate, proveTokenPresent } from './find-master-key.ts'
+import { type Procedure, part } from './procedure.ts'
+
+/** Objects of one role destroyed in one go; there should be one. */
+const DESTROYED_MAX = 16
+
+/** Destroys every object of a version. Part 0: {@link MaterialName}. */
+export const destroyMasterKey: Procedure = (token, _, parts) => {
+  const name = parseJsonPart<MaterialName>(part(parts, 0))
+  const handles = MASTER_KEY_ROLES.flatMap((role) =>
+    findObjects(token, idTemplate(name, role), DESTROYED_MAX),
+  )
+  if (handles.length === 0) proveTokenPresent(token)
+  for (const handle of handles) token.p11.C_DestroyObject(token.session, handle)
+  return []
+}

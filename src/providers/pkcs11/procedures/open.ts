@@ -1,0 +1,71 @@
+import { checkCanary } from '../canary.ts'
+import { TokenRefusal } from '../errors.ts'
+import { gcmOpen, isWellFormed } from '../gcm.ts'
+import { isAmbiguousOpenFailure, type LaneToken } from '../lane-token.ts'
+import { CKA, READABLE_SECRET } from '../templates.ts'
+import { type Procedure, part } from './procedure.ts'
+
+const LENGTH_BYTES = 2
+
+/**
+ * Opens a sealed payload.
+ *
+ * Number: 0 for mode W0 and W1, where the plaintext is what was sealed; 2 for W2. Parts: handle of the `enc` object,
+ * handle of the `wrap` object, AAD, IV, ciphertext and tag, CKM number of the wrap mechanism (u32be).
+ * Result: the plaintext.
+ */
+export const open: Procedure = (token, mode, parts) => {
+  const outer = openOuter(token, parts)
+  if (mode !== 2) return [outer]
+  try {
+    return [unwrapInside(token, outer, parts)]
+  } finally {
+    outer.fill(0)
+  }
+}
+
+/**
+ * SoftHSM answers a wrong tag with CKR_GENERAL_ERROR and nShield with CKR_FUNCTION_FAILED, which elsewhere mean a
+ * broken device: a canary under the same key, on a new session, tells which it was.
+ */
+function openOuter(token: LaneToken, parts: readonly Buffer[]): Buffer {
+  const sealed = { iv: part(parts, 3), bytes: part(parts, 4) }
+  if (!isWellFormed(sealed)) throw invalid('The IV or the ciphertext has an impossible length.')
+  const key = part(parts, 0)
+  try {
+    return gcmOpen(token, key, sealed, part(parts, 2))
+  } catch (error) {
+    if (!isAmbiguousOpenFailure(error)) throw error
+  }
+  token.discardSession()
+  checkCanary(token, key)
+  throw invalid('The ciphertext does not authenticate; a canary under the same key does.')
+}
+
+/** The data key inside u16be(length) and the wrapped bytes; SoftHSM pads it with zeros to a multiple of 8 bytes. */
+function unwrapInside(token: LaneToken, outer: Buffer, parts: readonly Buffer[]): Buffer {
+  if (outer.length <= LENGTH_BYTES) throw invalid('The payload is shorter than its length field.')
+  const lengthBytes = outer.readUInt16BE()
+  const mechanism = { mechanism: part(parts, 5).readUInt32BE() }
+  const { p11, session } = token
+  const secret = p11.C_UnwrapKey(session, mechanism, part(parts, 1), outer.subarray(LENGTH_BYTES), [
+    ...READABLE_SECRET,
+  ])
+  let value: Buffer | undefined
+  try {
+    const [attribute] = p11.C_GetAttributeValue(session, secret, [{ type: CKA.VALUE }])
+    value = attribute?.value as Buffer
+    const padded = value.length >= lengthBytes && value.length < lengthBytes + 8
+    if (!padded || value.subarray(lengthBytes).some((byte) => byte !== 0)) {
+      throw invalid('The unwrapped key does not have the length that was sealed with it.')
+    }
+    return Buffer.from(value.subarray(0, lengthBytes))
+  } finally {
+    value?.fill(0)
+    p11.C_DestroyObject(session, secret)
+  }
+}
+
+function invalid(reason: string): TokenRefusal {
+  return new TokenRefusal({ code: 'CIPHERTEXT_INVALID', reason })
+}

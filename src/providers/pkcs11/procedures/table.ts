@@ -1,0 +1,30 @@
+import type { Operation } from '../lanes/messages.ts'
+import { attach, detach } from './attach.ts'
+import { checkHealth } from './check-health.ts'
+import { connect, disconnect } from './connect.ts'
+import { createMasterKey } from './create-master-key.ts'
+import { destroyMasterKey } from './destroy-master-key.ts'
+import { findMasterKey } from './find-master-key.ts'
+import { generateRandom } from './generate-random.ts'
+import { open } from './open.ts'
+import type { ProcedureRow } from './procedure.ts'
+import { seal } from './seal.ts'
+import { sealRandom } from './seal-random.ts'
+import { sealRandomInside } from './seal-random-inside.ts'
+
+/** Every procedure of a lane. A new operation fails the build until it has a row. */
+export const PROCEDURES: Readonly<Record<Operation, ProcedureRow>> = {
+  connect: { run: connect, repeatable: false },
+  disconnect: { run: disconnect, repeatable: false },
+  attach: { run: attach, repeatable: false },
+  detach: { run: detach, repeatable: false },
+  checkHealth: { run: checkHealth, repeatable: true },
+  sealRandom: { run: sealRandom, repeatable: true },
+  seal: { run: seal, repeatable: true },
+  sealRandomInside: { run: sealRandomInside, repeatable: true },
+  open: { run: open, repeatable: true },
+  generateRandom: { run: generateRandom, repeatable: true },
+  createMasterKey: { run: createMasterKey, repeatable: false },
+  destroyMasterKey: { run: destroyMasterKey, repeatable: false },
+  findMasterKey: { run: findMasterKey, repeatable: true },
+}

@@ -1,0 +1,282 @@
+import { ciphertextInvalid, KmsError } from '../../core/errors.ts'
+import type {
+  CallOptions,
+  CryptoProvider,
+  MasterKeyRef,
+  MaterialPresence,
+  Sealed,
+  SealMode,
+} from '../../core/ports/crypto-provider.ts'
+import { u32 } from '../../lib/bytes.ts'
+import { invariant } from '../../lib/invariant.ts'
+import { TokenConnection } from './connection.ts'
+import { faultToKmsError, ruleOf, type TokenFault, tokenTimeout, tokenUnavailable } from './errors.ts'
+import type { CallOutcome } from './lanes/lane.ts'
+import { jsonPart, type Operation, parseJsonPart, REPLY } from './lanes/messages.ts'
+import type { LanePool } from './lanes/pool.ts'
+import { handlesOf, MaterialHandleCache, type MaterialHandles, refKey } from './material-handles.ts'
+import { GCM_IV_BYTES, GCM_IV_BYTES_MAX, GCM_TAG_BYTES } from './mechanisms.ts'
+import { MissingKeyGuard } from './missing-key-guard.ts'
+import type { FoundMaterial } from './procedures/find-master-key.ts'
+import {
+  CRYPTO_LANES_MAX,
+  type Pkcs11ProviderEvents,
+  type Pkcs11Status,
+  type Pkcs11TokenSettings,
+} from './settings.ts'
+
+const PLAINTEXT_BYTES_MAX = 4096
+const RANDOM_BYTES_MAX = 1024
+const AAD_BYTES_MAX = 16_384
+const NO_PART = Buffer.alloc(0)
+
+type Parts = readonly Uint8Array[]
+
+/** {@link CryptoProvider} over one token of a PKCS#11 library. Cryptoki runs in worker threads ("lanes") alone. */
+export class Pkcs11Provider implements CryptoProvider {
+  readonly #settings: Pkcs11TokenSettings
+  readonly #connection: TokenConnection
+  readonly #handles = new MaterialHandleCache((ref, options) => this.#search(ref, options))
+  readonly #missing = new MissingKeyGuard()
+
+  private constructor(settings: Pkcs11TokenSettings, events: Pkcs11ProviderEvents) {
+    const { crypto } = settings.lanes
+    invariant(crypto >= 1 && crypto <= CRYPTO_LANES_MAX, `lanes.crypto is 1 to ${CRYPTO_LANES_MAX}`)
+    this.#settings = settings
+    this.#connection = new TokenConnection(settings, events, () => this.#handles.clear())
+  }
+
+  /**
+   * Starts the lanes and tries to connect once. A token that is absent is not an error: the provider connects when it
+   * appears. A wrong PIN is never tried twice; `status()` says so.
+   *
+   * @throws Error with a sentence for operators when `settings.select` is not one we take.
+   */
+  static async start(settings: Pkcs11TokenSettings, events: Pkcs11ProviderEvents): Promise<Pkcs11Provider> {
+    const provider = new Pkcs11Provider(settings, events)
+    await provider.#connection.start()
+    return provider
+  }
+
+  status(): Pkcs11Status {
+    return this.#connection.status()
+  }
+
+  /** Lets calls in flight end, refuses new ones, logs out, finalizes the library and ends the workers. */
+  async close(): Promise<void> {
+    await this.#connection.close()
+  }
+
+  async createMasterKey(ref: MasterKeyRef, options: CallOptions): Promise<void> {
+    this.#handles.forget(ref)
+    await this.#run(this.#connection.write, 'createMasterKey', 0, [this.#nameOf(ref)], options)
+    this.#handles.forget(ref)
+  }
+
+  async destroyMasterKey(ref: MasterKeyRef, options: CallOptions): Promise<void> {
+    this.#handles.forget(ref)
+    try {
+      await this.#run(this.#connection.write, 'destroyMasterKey', 0, [this.#nameOf(ref)], options)
+    } finally {
+      this.#handles.forget(ref)
+    }
+  }
+
+  async findMasterKey(ref: MasterKeyRef, options: CallOptions): Promise<MaterialPresence> {
+    const found = await this.#find(ref, options)
+    if (handlesOf(found)) return 'present'
+    return found.enc.length + found.wrap.length === 0 ? 'absent' : 'partial'
+  }
+
+  async seal(ref: MasterKeyRef, plaintext: Buffer, aad: Buffer, options: CallOptions): Promise<Sealed> {
+    requireLength(plaintext.length, PLAINTEXT_BYTES_MAX, 'plaintext')
+    requireAad(aad)
+    const parts = await this.#onKey(ref, 'seal', 0, ({ enc }) => [enc, aad, plaintext], options)
+    return sealedOf(parts)
+  }
+
+  async sealRandom(ref: MasterKeyRef, lengthBytes: number, aad: Buffer, options: CallOptions) {
+    requireLength(lengthBytes, RANDOM_BYTES_MAX, 'lengthBytes')
+    requireAad(aad)
+    const parts = await this.#onKey(ref, 'sealRandom', lengthBytes, ({ enc }) => [enc, aad], options)
+    return { ...sealedOf(parts), plaintext: bufferOf(parts[2]) }
+  }
+
+  async sealRandomInside(
+    ref: MasterKeyRef,
+    lengthBytes: number,
+    aadFor: (mode: SealMode) => Buffer,
+    options: CallOptions,
+  ): Promise<Sealed & { readonly mode: SealMode }> {
+    requireLength(lengthBytes, RANDOM_BYTES_MAX, 'lengthBytes')
+    const { insideSealMode: mode, wrapMechanism } = this.#requireUp().capabilities
+    if (mode === undefined || wrapMechanism === undefined) {
+      throw new KmsError('UNSUPPORTED', 'The token cannot make a data key that stays inside it.', {})
+    }
+    const aad = aadFor(mode)
+    requireAad(aad)
+    const args = ({ enc, wrap }: MaterialHandles) => [enc, wrap, aad, u32(wrapMechanism)]
+    return { ...sealedOf(await this.#onKey(ref, 'sealRandomInside', lengthBytes, args, options)), mode }
+  }
+
+  async open(
+    ref: MasterKeyRef,
+    mode: SealMode,
+    sealed: Sealed,
+    aad: Buffer,
+    options: CallOptions,
+  ): Promise<Buffer> {
+    requireAad(aad)
+    if (!isPossible(sealed))
+      throw ciphertextInvalid(new Error('The IV, the ciphertext or the tag has a wrong length.'))
+    const bytes = Buffer.concat([sealed.ciphertext, sealed.tag])
+    const { wrapMechanism } = this.#requireUp().capabilities
+    if (mode === 'W2' && wrapMechanism === undefined) {
+      throw new KmsError('UNSUPPORTED', 'The token cannot unwrap this data key.', {})
+    }
+    const mechanism = mode === 'W2' ? u32(wrapMechanism ?? 0) : NO_PART
+    const args = ({ enc, wrap }: MaterialHandles) => [enc, wrap, aad, sealed.iv, bytes, mechanism]
+    const parts = await this.#onKey(ref, 'open', mode === 'W2' ? 2 : 0, args, options)
+    return bufferOf(parts[0])
+  }
+
+  async generateRandom(token: string, lengthBytes: number, options: CallOptions): Promise<Buffer> {
+    this.#requireToken(token)
+    requireLength(lengthBytes, RANDOM_BYTES_MAX, 'lengthBytes')
+    return bufferOf((await this.#run(this.#connection.crypto, 'generateRandom', lengthBytes, [], options))[0])
+  }
+
+  async checkHealth(token: string, ref: MasterKeyRef | undefined, options: CallOptions): Promise<void> {
+    this.#requireToken(token)
+    const { control } = this.#connection
+    if (ref) await this.#onKey(ref, 'checkHealth', 0, ({ enc }) => [enc], options, control)
+    else
+      await this.#run(
+        control,
+        'checkHealth',
+        0,
+        [Buffer.from(this.#requireUp().healthKeyHex, 'hex')],
+        options,
+      )
+  }
+
+  /** Runs a procedure on the objects of a version; looks their handles up once more where they went stale. */
+  async #onKey(
+    ref: MasterKeyRef,
+    operation: Operation,
+    number: number,
+    partsFor: (handles: MaterialHandles) => Parts,
+    options: CallOptions,
+    pool: LanePool = this.#connection.crypto,
+  ): Promise<Parts> {
+    const handles = await this.#handlesFor(ref, options)
+    const outcome = await pool.call(operation, number, partsFor(handles), options)
+    const fault = faultIn(outcome)
+    if (fault?.kind !== 'cryptoki' || ruleOf(fault.name).retry !== 'handle')
+      return this.#settle(outcome, fault)
+    this.#handles.forget(ref, handles)
+    const found = await this.#handlesFor(ref, options)
+    const second = await pool.call(operation, number, partsFor(found), options)
+    return this.#settle(second, faultIn(second))
+  }
+
+  /** Handles are numbers that another connection gives to other objects: they are good for the current one alone. */
+  async #handlesFor(ref: MasterKeyRef, options: CallOptions): Promise<MaterialHandles> {
+    this.#requireToken(ref.token)
+    const connected = this.#requireUp()
+    const handles = this.#handles.get(ref) ?? (await this.#handles.find(ref, options))
+    if (this.#requireUp() !== connected) throw tokenUnavailable(this.#settings.name)
+    return handles
+  }
+
+  async #run(
+    pool: LanePool,
+    operation: Operation,
+    number: number,
+    parts: Parts,
+    options: CallOptions,
+  ): Promise<Parts> {
+    this.#requireUp()
+    const outcome = await pool.call(operation, number, parts, options)
+    return this.#settle(outcome, faultIn(outcome))
+  }
+
+  #settle(outcome: CallOutcome, fault: TokenFault | undefined): Parts {
+    const token = this.#settings.name
+    if (fault) {
+      this.#connection.report(fault)
+      throw faultToKmsError(token, fault)
+    }
+    if (outcome.kind === 'unavailable') throw tokenUnavailable(token, outcome.cause)
+    if (outcome.kind === 'timeout' || outcome.frame.code !== REPLY.ok) throw tokenTimeout(token)
+    return outcome.frame.parts
+  }
+
+  async #find(ref: MasterKeyRef, options: CallOptions): Promise<FoundMaterial> {
+    const [found] = await this.#run(this.#connection.write, 'findMasterKey', 0, [this.#nameOf(ref)], options)
+    const material = parseJsonPart<FoundMaterial>(found)
+    if (material.enc.length > 1 || material.wrap.length > 1) {
+      const cause = new Error(
+        `The token holds more than one object of ${refKey(ref)}: their CKA_ID is the same.`,
+      )
+      throw tokenUnavailable(this.#settings.name, cause)
+    }
+    return material
+  }
+
+  async #search(ref: MasterKeyRef, options: CallOptions): Promise<MaterialHandles> {
+    const handles = handlesOf(await this.#find(ref, options))
+    if (handles) {
+      this.#missing.found(refKey(ref))
+      return handles
+    }
+    const reason = `The token does not hold the objects of ${refKey(ref)}.`
+    if (this.#missing.mayReconnect(refKey(ref))) this.#connection.reconnect({ state: 'down', reason })
+    throw tokenUnavailable(this.#settings.name, new Error(reason))
+  }
+
+  #nameOf(ref: MasterKeyRef): Buffer {
+    this.#requireToken(ref.token)
+    return jsonPart({ keyId: ref.keyId, versionId: ref.versionId, versionNumber: ref.versionNumber })
+  }
+
+  #requireToken(token: string): void {
+    invariant(token === this.#settings.name, 'a master key belongs to the token of its provider')
+  }
+
+  #requireUp() {
+    const { connected } = this.#connection
+    if (connected) return connected
+    throw tokenUnavailable(this.#settings.name, this.#connection.unavailableCause())
+  }
+}
+
+function faultIn(outcome: CallOutcome): TokenFault | undefined {
+  if (outcome.kind !== 'reply' || outcome.frame.code !== REPLY.fault) return undefined
+  return parseJsonPart<TokenFault>(outcome.frame.parts[0])
+}
+
+function bufferOf(part: Uint8Array | undefined): Buffer {
+  invariant(part, 'a reply has every part')
+  return Buffer.from(part.buffer, part.byteOffset, part.length)
+}
+
+function sealedOf([iv, bytes]: Parts): Sealed {
+  const whole = bufferOf(bytes)
+  const tagAt = whole.length - GCM_TAG_BYTES
+  return { iv: bufferOf(iv), ciphertext: whole.subarray(0, tagAt), tag: whole.subarray(tagAt) }
+}
+
+/** What no seal ever made is refused before the token: SoftHSM takes an IV of no bytes. */
+function isPossible({ iv, ciphertext, tag }: Sealed): boolean {
+  const ivPossible = iv.length >= GCM_IV_BYTES && iv.length <= GCM_IV_BYTES_MAX
+  return ivPossible && ciphertext.length > 0 && tag.length === GCM_TAG_BYTES
+}
+
+function requireLength(length: number, max: number, what: string): void {
+  invariant(Number.isInteger(length) && length >= 1 && length <= max, `${what} has 1 to ${max} bytes`)
+}
+
+function requireAad(aad: Buffer): void {
+  invariant(aad.length <= AAD_BYTES_MAX, `aad has at most ${AAD_BYTES_MAX} bytes`)
+}

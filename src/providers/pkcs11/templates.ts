@@ -1,0 +1,179 @@
+import { createHash } from 'node:crypto'
+import { u16, u32 } from '../../lib/bytes.ts'
+
+export interface Attribute {
+  readonly type: number
+  readonly value?: number | boolean | string | Buffer
+}
+
+/** PKCS#11 v3.1 attribute and class numbers that we use. */
+export const CKA = {
+  CLASS: 0x0,
+  TOKEN: 0x1,
+  PRIVATE: 0x2,
+  LABEL: 0x3,
+  VALUE: 0x11,
+  KEY_TYPE: 0x100,
+  ID: 0x102,
+  SENSITIVE: 0x103,
+  ENCRYPT: 0x104,
+  DECRYPT: 0x105,
+  WRAP: 0x106,
+  UNWRAP: 0x107,
+  SIGN: 0x108,
+  VERIFY: 0x10a,
+  DERIVE: 0x10c,
+  VALUE_LEN: 0x161,
+  EXTRACTABLE: 0x162,
+  LOCAL: 0x163,
+  NEVER_EXTRACTABLE: 0x164,
+  ALWAYS_SENSITIVE: 0x165,
+  MODIFIABLE: 0x170,
+  COPYABLE: 0x171,
+  DESTROYABLE: 0x172,
+} as const
+export const CKO_SECRET_KEY = 4
+export const CKK_AES = 0x1f
+export const CKK_GENERIC_SECRET = 0x10
+
+/** What one object of a version may do: no object can both unwrap and decrypt. */
+export const MASTER_KEY_ROLES = ['enc', 'wrap'] as const
+export type MasterKeyRole = (typeof MASTER_KEY_ROLES)[number]
+
+/** The identity of a version's material. */
+export interface MaterialName {
+  readonly keyId: string
+  readonly versionId: string
+  readonly versionNumber: number
+}
+
+/**
+ * CKA_ID of one object: the first 16 bytes of SHA-256 over the count and the length-prefixed UTF-8 bytes of
+ * `p11kms`, key id, version id and role, so that no two names share one.
+ */
+export function objectId(name: MaterialName, role: MasterKeyRole): Buffer {
+  const fields = ['p11kms', name.keyId, name.versionId, role].map((text) => Buffer.from(text, 'utf8'))
+  const encoded = [u16(fields.length), ...fields.flatMap((field) => [u32(field.length), field])]
+  return createHash('sha256').update(Buffer.concat(encoded)).digest().subarray(0, 16)
+}
+
+/** CKA_LABEL of one object, for people. */
+export function objectLabel(name: MaterialName, role: MasterKeyRole): string {
+  return `kms/${name.keyId}/v${name.versionNumber}/${role}`
+}
+
+const attributes = (values: Readonly<Record<string, Attribute['value']>>): Attribute[] =>
+  Object.entries(values).map(([name, value]) => ({
+    type: CKA[name as keyof typeof CKA],
+    value: value as boolean,
+  }))
+
+/** Every usage is said: SoftHSM grants what a template leaves out. */
+const USAGES: Readonly<Record<MasterKeyRole | 'none', Attribute[]>> = {
+  enc: usage({ ENCRYPT: true, DECRYPT: true }),
+  wrap: usage({ WRAP: true, UNWRAP: true }),
+  none: usage({}),
+}
+
+function usage(granted: Readonly<Record<string, boolean>>): Attribute[] {
+  const none = {
+    ENCRYPT: false,
+    DECRYPT: false,
+    WRAP: false,
+    UNWRAP: false,
+    SIGN: false,
+    VERIFY: false,
+    DERIVE: false,
+  }
+  return attributes({ ...none, ...granted })
+}
+
+const SECRET_KEY = { CLASS: CKO_SECRET_KEY }
+const LOCKED = { PRIVATE: true, SENSITIVE: true, EXTRACTABLE: false }
+/** Attributes of v2.40 and v3 that some tokens do not know. */
+const LIFECYCLE = attributes({ COPYABLE: false, DESTROYABLE: true })
+
+/**
+ * One object of a master key version, at its strictest first; a token that refuses the template is offered the next.
+ *
+ * @see PKCS#11 v3.1, "Common storage object attributes", "Secret key objects"
+ */
+export function masterKeyTemplates(name: MaterialName, role: MasterKeyRole): readonly Attribute[][] {
+  const base = [
+    ...attributes({
+      ...SECRET_KEY,
+      KEY_TYPE: CKK_AES,
+      VALUE_LEN: 32,
+      TOKEN: true,
+      ...LOCKED,
+      MODIFIABLE: false,
+    }),
+    ...attributes({ ID: objectId(name, role), LABEL: objectLabel(name, role) }),
+    ...USAGES[role],
+  ]
+  return [[...base, ...LIFECYCLE], base]
+}
+
+/** What a created master key must say of itself. Asked one group at a time: one unknown attribute fails its group. */
+export const MASTER_KEY_READ_BACK: readonly (readonly [
+  name: keyof typeof CKA,
+  expected: number | boolean,
+])[][] = [
+  [
+    ['SENSITIVE', true],
+    ['EXTRACTABLE', false],
+    ['PRIVATE', true],
+    ['TOKEN', true],
+    ['MODIFIABLE', false],
+  ],
+  [
+    ['ALWAYS_SENSITIVE', true],
+    ['NEVER_EXTRACTABLE', true],
+    ['LOCAL', true],
+  ],
+  [
+    ['CLASS', CKO_SECRET_KEY],
+    ['KEY_TYPE', CKK_AES],
+    ['VALUE_LEN', 32],
+  ],
+]
+
+/** Usages of one role as they must read back. */
+export function usageReadBack(role: MasterKeyRole): (readonly [name: keyof typeof CKA, expected: boolean])[] {
+  return (['ENCRYPT', 'DECRYPT', 'WRAP', 'UNWRAP'] as const).map((name) => [
+    name,
+    role === 'enc' ? name.endsWith('CRYPT') : name.endsWith('WRAP'),
+  ])
+}
+
+/** AES key of a session, for probes and health. */
+export function sessionKeyTemplate(role: MasterKeyRole): Attribute[] {
+  return [
+    ...attributes({ ...SECRET_KEY, KEY_TYPE: CKK_AES, VALUE_LEN: 32, TOKEN: false, ...LOCKED }),
+    ...USAGES[role],
+  ]
+}
+
+/** A data key that lives in the token for the length of one call. `lengthBytes` 1 to 1024. */
+export function dataKeyTemplate(lengthBytes: number): Attribute[] {
+  return [
+    ...attributes({ ...SECRET_KEY, KEY_TYPE: CKK_GENERIC_SECRET, VALUE_LEN: lengthBytes, TOKEN: false }),
+    ...attributes({ PRIVATE: true, SENSITIVE: true, EXTRACTABLE: true }),
+    ...USAGES.none,
+  ]
+}
+
+/** A data key whose value is read out next. */
+export const READABLE_SECRET: readonly Attribute[] = attributes({
+  ...SECRET_KEY,
+  KEY_TYPE: CKK_GENERIC_SECRET,
+  TOKEN: false,
+  PRIVATE: true,
+  SENSITIVE: false,
+  EXTRACTABLE: true,
+})
+
+/** A known secret, for the probe of wrap mechanisms. */
+export function knownSecretTemplate(value: Buffer): Attribute[] {
+  return [...READABLE_SECRET, ...attributes({ VALUE: value })]
+}

@@ -1,0 +1,120 @@
+import { execFileSync } from 'node:child_process'
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { describe } from 'vitest'
+import type { CallOptions, MasterKeyRef } from '../../src/core/ports/crypto-provider.ts'
+import { Pkcs11Provider } from '../../src/providers/pkcs11/provider.ts'
+import {
+  PKCS11_DEFAULTS,
+  type Pkcs11Log,
+  type Pkcs11TokenSettings,
+} from '../../src/providers/pkcs11/settings.ts'
+
+export const SOFTHSM_MODULE = process.env['SOFTHSM2_MODULE'] ?? '/usr/lib/softhsm/libsofthsm2.so'
+export const SPY_MODULE = process.env['PKCS11SPY_MODULE'] ?? '/usr/lib/x86_64-linux-gnu/pkcs11-spy.so'
+export const SO_PIN = 'so-5790132'
+export const USER_PIN = 'user-8841207'
+
+/** `describe` that is skipped, with the reason in its title, where one of `files` is missing; fails under REQUIRE_ALL=1. */
+export function describeWith(files: readonly string[], title: string, suite: () => void): void {
+  const missing = files.filter((file) => !existsSync(file))
+  if (missing.length === 0 || process.env['REQUIRE_ALL'] === '1') describe(title, suite)
+  else describe.skip(`${title} (skipped: ${missing.join(', ')} is missing)`, suite)
+}
+
+/** A SoftHSM with a directory and a configuration of its own. SoftHSM reads the environment in C_Initialize. */
+export interface SoftHsm {
+  readonly directory: string
+  readonly tokens: string
+  /** Makes a token in another process, as an operator would. @returns Its serial. */
+  initToken(label: string): string
+  remove(): void
+}
+
+/** Points SOFTHSM2_CONF of this process at a fresh, empty SoftHSM. */
+export function makeSoftHsm(): SoftHsm {
+  const directory = mkdtempSync(join(tmpdir(), 'p11kms-softhsm-'))
+  const tokens = join(directory, 'tokens')
+  const conf = join(directory, 'softhsm2.conf')
+  mkdirSync(tokens)
+  writeFileSync(conf, `directories.tokendir = ${tokens}\nobjectstore.backend = file\nlog.level = ERROR\n`)
+  process.env['SOFTHSM2_CONF'] = conf
+  return {
+    directory,
+    tokens,
+    initToken: (label) => initTokenElsewhere(conf, label),
+    remove: () => rmSync(directory, { recursive: true, force: true }),
+  }
+}
+
+const INIT_TOKEN = `
+const { initToken } = await import(process.argv[1])
+const [soPin, userPin] = [Buffer.from(process.env.SO_PIN), Buffer.from(process.env.USER_PIN)]
+const made = initToken({ module: process.argv[2], label: process.argv[3], soPin, userPin })
+process.stdout.write(made.serial)
+`
+
+function initTokenElsewhere(conf: string, label: string): string {
+  const admin = new URL('../../src/providers/pkcs11/token-admin.ts', import.meta.url).href
+  const env = { ...process.env, SOFTHSM2_CONF: conf, SO_PIN, USER_PIN, NODE_OPTIONS: '' }
+  const args = ['--input-type=module', '-e', INIT_TOKEN, admin, SOFTHSM_MODULE, label]
+  return execFileSync(process.execPath, args, { env, encoding: 'utf8' }).trim()
+}
+
+/** Every line that was logged, so that a test can search them. */
+export class LogRecorder implements Pkcs11Log {
+  readonly lines: string[] = []
+  readonly info = (fields: object, message: string) => this.#add('info', fields, message)
+  readonly warn = (fields: object, message: string) => this.#add('warn', fields, message)
+  readonly error = (fields: object, message: string) => this.#add('error', fields, message)
+
+  #add(level: string, fields: object, message: string): void {
+    this.lines.push(JSON.stringify({ level, ...fields, message }))
+  }
+}
+
+/** Settings for the token labelled `label`, under the name `main`. */
+export function settingsFor(
+  label: string,
+  overrides: Partial<Pkcs11TokenSettings> = {},
+): Pkcs11TokenSettings {
+  return {
+    ...PKCS11_DEFAULTS,
+    name: 'main',
+    module: SOFTHSM_MODULE,
+    select: { label },
+    readPin: async () => Buffer.from(USER_PIN),
+    reconnectDelayMs: 50,
+    ...overrides,
+  }
+}
+
+export async function startProvider(
+  settings: Pkcs11TokenSettings,
+  log: Pkcs11Log = new LogRecorder(),
+  onFatal: (error: Error) => void = (error) => {
+    throw error
+  },
+): Promise<Pkcs11Provider> {
+  return await Pkcs11Provider.start(settings, { log, onFatal })
+}
+
+/** Options of a call that has `ms` milliseconds. */
+export function within(ms = 10_000): CallOptions {
+  return { deadlineAt: Date.now() + ms }
+}
+
+/** A version of a key of its own. */
+export function freshRef(): MasterKeyRef {
+  return { token: 'main', keyId: crypto.randomUUID(), versionId: crypto.randomUUID(), versionNumber: 1 }
+}
+
+/** Waits until `condition` holds. @throws After `ms`. */
+export async function eventually(condition: () => boolean | Promise<boolean>, ms = 10_000): Promise<void> {
+  const until = Date.now() + ms
+  while (!(await condition())) {
+    if (Date.now() > until) throw new Error('It did not come to hold in time.')
+    await new Promise((resolve) => setTimeout(resolve, 20))
+  }
+}
