@@ -1,10 +1,14 @@
-import { Command, InvalidArgumentError } from 'commander'
+import { Command, CommanderError, InvalidArgumentError } from 'commander'
+import { EXIT_CODES } from './exit-codes.ts'
 
-/** What the commands do; the composition root supplies it, so that this layer knows arguments and nothing else. */
+/**
+ * What the commands do, each ending as an exit code. The composition root supplies them, so that this layer knows
+ * arguments and nothing else.
+ */
 export interface CliActions {
-  serve(options: ServeOptions): Promise<void>
-  quickstart(options: QuickstartOptions): Promise<void>
-  checkConfig(options: ConfigCheckOptions): Promise<void>
+  serve(options: ServeOptions): Promise<number>
+  quickstart(options: QuickstartOptions): Promise<number>
+  checkConfig(options: ConfigCheckOptions): Promise<number>
 }
 
 export interface ListenOptions {
@@ -25,17 +29,43 @@ export interface ConfigCheckOptions {
   readonly json?: boolean
 }
 
-/** Exit codes of the binary; sysexits.h where it has one. */
-export const EXIT_CODES = { ok: 0, usage: 64, unavailable: 69, software: 70, io: 74, config: 78 } as const
-
 const EXIT_HELP = `
-Exit codes: 0 done, ${EXIT_CODES.usage} wrong arguments, ${EXIT_CODES.unavailable} something needed is missing, ${EXIT_CODES.software} internal error,
-${EXIT_CODES.io} store or address cannot be used, ${EXIT_CODES.config} wrong configuration.`
+Exit codes: ${EXIT_CODES.ok} done; ${EXIT_CODES.usage} wrong arguments; ${EXIT_CODES.unavailable} address or store in use; ${EXIT_CODES.software} internal error;
+${EXIT_CODES.config} wrong configuration, with every problem listed.`
 
 const DEFAULT_HOME = '.p11kms'
 
-/** The `p11kms` command line. Throws {@link CommanderError} for wrong arguments, after it has printed why. */
-export function createProgram(actions: CliActions, version: string, environment: NodeJS.ProcessEnv): Command {
+/**
+ * Runs the `p11kms` command line.
+ *
+ * @param argv - As in `process.argv`.
+ * @returns The exit code. What an action throws is thrown on.
+ */
+export async function runProgram(
+  actions: CliActions,
+  argv: readonly string[],
+  version: string,
+  environment: NodeJS.ProcessEnv,
+): Promise<number> {
+  let exitCode: number = EXIT_CODES.ok
+  const settle = async (ended: Promise<number>) => {
+    exitCode = await ended
+  }
+  try {
+    await buildProgram(actions, settle, version, environment).parseAsync(argv)
+  } catch (error) {
+    if (!(error instanceof CommanderError)) throw error
+    return error.exitCode === 0 ? EXIT_CODES.ok : EXIT_CODES.usage
+  }
+  return exitCode
+}
+
+function buildProgram(
+  actions: CliActions,
+  settle: (ended: Promise<number>) => Promise<void>,
+  version: string,
+  environment: NodeJS.ProcessEnv,
+): Command {
   const home = environment['P11KMS_HOME'] || DEFAULT_HOME
   const configFile = environment['P11KMS_CONFIG'] || `${home}/config.yaml`
   const program = new Command('p11kms')
@@ -44,30 +74,28 @@ export function createProgram(actions: CliActions, version: string, environment:
     .addHelpText('after', EXIT_HELP)
     .showHelpAfterError('(p11kms --help lists the commands)')
     .exitOverride()
+  const listening = (name: string) =>
+    program
+      .command(name)
+      .option('--host <address>', 'address to listen on, instead of server.host')
+      .option('--port <number>', 'port to listen on, instead of server.port', parsePort)
 
-  program
-    .command('serve')
+  listening('serve')
     .description('Serve until SIGINT or SIGTERM; requests in flight are finished.')
     .option('--config <file>', 'configuration file (P11KMS_CONFIG)', configFile)
-    .option('--host <address>', 'address to listen on, instead of server.host')
-    .option('--port <number>', 'port to listen on, instead of server.port', parsePort)
-    .action((options: ServeOptions) => actions.serve(options))
-
-  program
-    .command('quickstart')
+    .action((options: ServeOptions) => settle(actions.serve(options)))
+  listening('quickstart')
     .description('Make what is missing (SoftHSM token, credentials, configuration, a first key), then serve.')
     .option('--home <folder>', 'where everything is kept (P11KMS_HOME)', home)
-    .option('--host <address>', 'address to listen on, instead of server.host')
-    .option('--port <number>', 'port to listen on, instead of server.port', parsePort)
-    .action((options: QuickstartOptions) => actions.quickstart(options))
-
-  const config = program.command('config').description('Work with the configuration.')
-  config
+    .action((options: QuickstartOptions) => settle(actions.quickstart(options)))
+  program
+    .command('config')
+    .description('Work with the configuration.')
     .command('check')
     .description('Check the configuration and list every problem.')
     .option('--config <file>', 'configuration file (P11KMS_CONFIG)', configFile)
     .option('--json', 'print the result as JSON')
-    .action((options: ConfigCheckOptions) => actions.checkConfig(options))
+    .action((options: ConfigCheckOptions) => settle(actions.checkConfig(options)))
   return program
 }
 

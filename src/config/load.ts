@@ -9,13 +9,21 @@ import { readSecret, SecretError } from './secrets.ts'
 
 const CONFIG_BYTES_MAX = 4 * 1024 * 1024
 
+/** Finds problems that only the layer concerned can see (the store's file, a token's URI). */
+export type ConfigCheck = (config: Config) => readonly ConfigProblem[]
+
 /**
  * Reads, completes and checks a configuration file. Relative paths in it are relative to its folder and come back
  * absolute.
  *
+ * @param checks - Further checks of a configuration that is otherwise well-formed.
  * @throws {@link ConfigError} with every problem found.
  */
-export function loadConfig(file: string, environment: NodeJS.ProcessEnv): Config {
+export function loadConfig(
+  file: string,
+  environment: NodeJS.ProcessEnv,
+  checks: readonly ConfigCheck[],
+): Config {
   const document = applyEnvironment(readYaml(file), environment)
   const parsed = CONFIG_SCHEMA.safeParse(document, { reportInput: false })
   if (!parsed.success) {
@@ -25,7 +33,7 @@ export function loadConfig(file: string, environment: NodeJS.ProcessEnv): Config
     )
   }
   const config = resolvePaths(parsed.data, dirname(resolve(file)))
-  const problems = [...findDuplicates(config), ...findUnreadable(config)]
+  const problems = [findDuplicates, findUnreadable, ...checks].flatMap((check) => check(config))
   if (problems.length > 0) throw new ConfigError(file, problems)
   return config
 }

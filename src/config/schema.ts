@@ -77,7 +77,7 @@ const store = z
       .min(1)
       .default('store.sqlite')
       .describe(
-        'SQLite file; it is created, with its directory, when absent. One process serves from it at a time.',
+        'SQLite file, made when absent in a folder that must be there. One process serves from it at a time.',
       ),
   })
   .describe('Where keys, versions and aliases are kept. Key material never is.')

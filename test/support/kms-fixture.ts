@@ -37,13 +37,13 @@ export function call(principal: Principal = ALICE): CallContext {
   return { principal, deadlineAt: Date.now() + 5000, trail: newTrail() }
 }
 
-/** The core on doubles, or on what is given instead. */
-export function kmsFixture<
-  S extends KeyStore = MemoryKeyStore,
-  P extends CryptoProvider = SoftwareProvider,
->(parts: { readonly store?: S; readonly provider?: P } = {}) {
-  const store = (parts.store ?? new MemoryKeyStore()) as S
-  const provider = (parts.provider ?? new SoftwareProvider()) as P
+/** The core on doubles in memory. */
+export function kmsFixture() {
+  return kmsOn(new MemoryKeyStore(), new SoftwareProvider())
+}
+
+/** The core on a given store and provider, with a clock that can be moved. */
+export function kmsOn<S extends KeyStore, P extends CryptoProvider>(store: S, provider: P) {
   const clock = new ManualClock()
   const directory = new KeyDirectory(store, clock, { maxAgeMs: 1000, entriesMax: 1000 })
   const kms = new Kms({ store, provider, directory, clock, newId: randomUUID, tokenForNewKeys: TEST_TOKEN })

@@ -1,7 +1,7 @@
 import { authorize } from '../authorize/authorize.ts'
 import { EMPTY_CONTEXT, type EncryptionContext } from '../encryption-context.ts'
 import { KmsError } from '../errors.ts'
-import { requireKey } from '../find-key.ts'
+import { requireKey, requireState } from '../find-key.ts'
 import type { KeyIdentifier } from '../key.ts'
 import type { CallContext, KmsDeps } from '../kms-context.ts'
 import { type OpenedPayload, resolveBlob, type SealedPayload, sealBytes } from './seal-payload.ts'
@@ -58,6 +58,7 @@ export async function reEncrypt(
 ): Promise<ReEncrypted> {
   // The destination is settled first: a request that cannot succeed brings no plaintext out of the token.
   const destinationKey = await requireKey(deps, context, 'ReEncryptTo', input.destinationKey)
+  requireState(destinationKey, 'Enabled')
   const opened = await openAs(deps, context, 'ReEncryptFrom', {
     blob: input.blob,
     encryptionContext: input.sourceEncryptionContext,

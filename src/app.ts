@@ -1,0 +1,174 @@
+import { randomUUID } from 'node:crypto'
+import type { Logger } from 'pino'
+import { Registry } from 'prom-client'
+import type { Config, SecretSource, TokenConfig } from './config/schema.ts'
+import { readSecret } from './config/secrets.ts'
+import { KeyDirectory } from './core/key-directory.ts'
+import { Kms } from './core/kms.ts'
+import { Maintenance } from './core/maintenance.ts'
+import { createAwsFacade } from './http/aws/facade.ts'
+import { DEFAULT_SERVER_LIMITS } from './http/limits.ts'
+import { buildServer } from './http/server.ts'
+import { SYSTEM_CLOCK } from './lib/clock.ts'
+import { invariant } from './lib/invariant.ts'
+import { Pkcs11Provider } from './providers/pkcs11/provider.ts'
+import { readinessOf } from './readiness.ts'
+import { acquireInstanceLock } from './store/instance-lock.ts'
+import { openSqliteStore } from './store/sqlite.ts'
+import { Teardown } from './teardown.ts'
+
+/** A gateway that serves. */
+export interface App {
+  /** Where it answers, `http://127.0.0.1:7711`. */
+  readonly endpoint: string
+  /** The operations themselves, for what the quick start makes before clients come. */
+  readonly kms: Kms
+  /** Settles when the gateway cannot go on in this process, with the reason. */
+  readonly failed: Promise<Error>
+  /** Refuses new connections, finishes requests in flight for at most `drainTimeoutMs`, then lets go of everything. */
+  close(): Promise<void>
+}
+
+/**
+ * Opens the store, reaches for the token, finishes what a crash left, and serves. A token that is absent is no reason
+ * to fail: calls are answered as retryable until it appears.
+ *
+ * @throws StoreOpenError, or the system's error when the address cannot be listened on. Nothing stays open then.
+ */
+export async function startApp(config: Config, logger: Logger): Promise<App> {
+  const teardown = new Teardown()
+  try {
+    return await assemble(config, logger, teardown)
+  } catch (error) {
+    await teardown.run()
+    throw error
+  }
+}
+
+async function assemble(config: Config, logger: Logger, teardown: Teardown): Promise<App> {
+  const lock = await acquireInstanceLock(config.store.path)
+  teardown.add(() => lock.release())
+  const store = await openSqliteStore({ path: config.store.path })
+  teardown.add(() => store.close())
+
+  const { promise: failed, resolve: fail } = Promise.withResolvers<Error>()
+  const [token] = config.tokens
+  invariant(token, 'the schema asks for a token')
+  const provider = await startProvider(token, logger, fail)
+  teardown.add(() => provider.close())
+
+  const clock = SYSTEM_CLOCK
+  const { cacheMaxAgeMs, cacheEntriesMax } = config.keys
+  const directory = new KeyDirectory(store, clock, { maxAgeMs: cacheMaxAgeMs, entriesMax: cacheEntriesMax })
+  const kms = new Kms({ store, provider, directory, clock, newId: randomUUID, tokenForNewKeys: token.name })
+  const maintenance = new Maintenance({ store, provider, directory, clock, log: logger })
+  const stopTending = await tendKeys(config, maintenance, logger)
+  teardown.add(stopTending)
+
+  const { host, port, bodyBytesMax, connectionsMax, requestTimeoutMs, drainTimeoutMs } = config.server
+  const server = buildServer({
+    facades: [createAwsFacade({ kms, clock, requestTimeoutMs, ...awsSettings(config) })],
+    logger,
+    clock,
+    limits: { ...DEFAULT_SERVER_LIMITS, bodyBytesMax, connectionsMax, requestTimeoutMs },
+    health: { ready: () => readinessOf(store, provider, token.name, () => provider.status()) },
+    metricsRegistry: new Registry(),
+  })
+  const endpoint = await server.listen({ host, port })
+  teardown.add(() => drain(server, drainTimeoutMs, logger))
+  logger.info({ endpoint, token: provider.status() }, 'serving')
+  return { endpoint, kms, failed, close: () => teardown.run() }
+}
+
+/** Lets requests in flight finish; what is left after `timeoutMs` is cut off. */
+async function drain(
+  server: ReturnType<typeof buildServer>,
+  timeoutMs: number,
+  logger: Logger,
+): Promise<void> {
+  const timer = setTimeout(() => {
+    logger.warn({ timeoutMs }, 'requests were still in flight; their connections are closed')
+    server.server.closeAllConnections()
+  }, timeoutMs)
+  await server.close()
+  clearTimeout(timer)
+}
+
+function startProvider(
+  token: TokenConfig,
+  logger: Logger,
+  onFatal: (error: Error) => void,
+): Promise<Pkcs11Provider> {
+  // The module reads these with getenv, so they must be set before a worker loads it.
+  Object.assign(process.env, token.environment)
+  const { name, module, label, serial, uri, lanes, queueMax, laneTimeoutMs, lostLanesMax, reconnectDelayMs } =
+    token
+  const select = { ...(label && { label }), ...(serial && { serial }), ...(uri && { uri }) }
+  const log = logger.child({ token: name })
+  return Pkcs11Provider.start(
+    {
+      ...{ name, module, select, queueMax, laneTimeoutMs, lostLanesMax, reconnectDelayMs },
+      readPin: pinReader(token.pin),
+      lanes: { crypto: lanes },
+    },
+    { log, onFatal },
+  )
+}
+
+/** Reads the PIN anew for each connect; one from a descriptor, which can be read once, is kept. */
+function pinReader(source: SecretSource): () => Promise<Buffer> {
+  if (source.fd === undefined) return async () => readSecret(source)
+  const kept = readSecret(source)
+  return async () => Buffer.from(kept)
+}
+
+/** Runs maintenance now and then at intervals; the result stops it and waits for the round in progress. */
+async function tendKeys(
+  config: Config,
+  maintenance: Maintenance,
+  logger: Logger,
+): Promise<() => Promise<void>> {
+  // The instance lock is held: nobody else can be creating now, and later only this process can.
+  let round = runRound(maintenance, 0, logger)
+  await round
+  const creatingOlderThanMs = 2 * config.server.requestTimeoutMs
+  const timer = setInterval(() => {
+    round = round.then(() => runRound(maintenance, creatingOlderThanMs, logger))
+  }, config.keys.maintenanceIntervalMs)
+  timer.unref()
+  return async () => {
+    clearInterval(timer)
+    await round
+  }
+}
+
+async function runRound(
+  maintenance: Maintenance,
+  creatingOlderThanMs: number,
+  logger: Logger,
+): Promise<void> {
+  try {
+    const report = await maintenance.run(creatingOlderThanMs)
+    if (report.rolledBack + report.destroyed + report.failed > 0) logger.info(report, 'maintenance')
+  } catch (error) {
+    logger.error({ err: error }, 'maintenance failed; the next round tries again')
+  }
+}
+
+function awsSettings(config: Config) {
+  return {
+    partition: config.aws.partition,
+    regions: config.regions,
+    accounts: config.accounts.map(({ awsAccountId, credentials }) => ({
+      accountId: awsAccountId,
+      credentials: credentials.map((credential) => ({
+        accessKeyId: credential.accessKeyId,
+        secretAccessKey: readSecret(credential.secretAccessKey),
+        ...(credential.sessionToken && {
+          sessionToken: readSecret(credential.sessionToken).toString('utf8'),
+        }),
+        ...(credential.expiresAt && { expiresAt: Date.parse(credential.expiresAt) }),
+      })),
+    })),
+  }
+}

@@ -1,0 +1,78 @@
+import type { Logger } from 'pino'
+import { type App, startApp } from './app.ts'
+import { findSofthsmModule, type Home, prepareHome, writeEnvFile } from './config/home.ts'
+import { type ConfigCheck, loadConfig } from './config/load.ts'
+import { readSecret } from './config/secrets.ts'
+import { isKmsError } from './core/errors.ts'
+import type { MasterKey } from './core/key.ts'
+import { type CallContext, newTrail } from './core/kms-context.ts'
+import { invariant } from './lib/invariant.ts'
+import { ensureToken } from './providers/pkcs11/token-admin.ts'
+
+const DEMO_ALIAS = 'alias/demo'
+const FIRST_KEY_TIMEOUT_MS = 10_000
+
+export interface QuickstartSettings {
+  /** Absolute path of the folder that everything goes to. */
+  readonly folder: string
+  readonly environment: NodeJS.ProcessEnv
+  readonly checks: readonly ConfigCheck[]
+  readonly host: string | undefined
+  readonly port: number | undefined
+}
+
+/** A gateway with everything that a first user needs. */
+export interface Quickstart {
+  readonly app: App
+  readonly home: Home
+  readonly keyId: string
+}
+
+/**
+ * Makes what is missing of a home (a SoftHSM token with random PINs, credentials, a configuration), serves from it, makes a
+ * first key with an alias, and writes the env file. What is there already stays as it is.
+ */
+export async function startQuickstart(settings: QuickstartSettings, logger: Logger): Promise<Quickstart> {
+  const { folder, environment } = settings
+  const home = prepareHome(folder, () => findSofthsmModule(environment))
+  const loaded = loadConfig(home.configFile, environment, settings.checks)
+  const [token] = loaded.tokens
+  invariant(token, 'the schema asks for a token')
+  Object.assign(process.env, token.environment)
+  const soPin = readSecret({ file: home.soPinFile })
+  const userPin = readSecret({ file: home.userPinFile })
+  try {
+    const serial = await ensureToken({ module: token.module, label: home.tokenLabel, soPin, userPin })
+    logger.debug({ serial }, 'the token is there')
+  } finally {
+    soPin.fill(0)
+    userPin.fill(0)
+  }
+  const { host = loaded.server.host, port = loaded.server.port } = settings
+  const app = await startApp({ ...loaded, server: { ...loaded.server, host, port } }, logger)
+  try {
+    const key = await ensureFirstKey(app, home)
+    writeEnvFile(home, app.endpoint, key.keyId)
+    return { app, home, keyId: key.keyId }
+  } catch (error) {
+    await app.close()
+    throw error
+  }
+}
+
+async function ensureFirstKey(app: App, home: Home): Promise<MasterKey> {
+  const { accountId, accessKeyId, region } = home
+  const context = (): CallContext => ({
+    principal: { accountId, accessKeyId, region },
+    deadlineAt: Date.now() + FIRST_KEY_TIMEOUT_MS,
+    trail: newTrail(),
+  })
+  try {
+    return await app.kms.describeKey(context(), { kind: 'alias', alias: DEMO_ALIAS })
+  } catch (error) {
+    if (!isKmsError(error, 'ALIAS_NOT_FOUND')) throw error
+  }
+  const key = await app.kms.createKey(context(), { description: 'A first key, made by the quick start' })
+  await app.kms.createAlias(context(), DEMO_ALIAS, { kind: 'id', keyId: key.keyId })
+  return key
+}
