@@ -1,0 +1,152 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { ConfigError } from '../../../src/config/config-error.ts'
+import { ENVIRONMENT_OVERRIDES } from '../../../src/config/environment.ts'
+import { loadConfig } from '../../../src/config/load.ts'
+import { CONFIG_SCHEMA } from '../../../src/config/schema.ts'
+
+let folder: string
+
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'p11kms-config-'))
+  writeFileSync(join(folder, 'secret'), 'swordfish-swordfish\n')
+  writeFileSync(join(folder, 'module.so'), '')
+})
+afterEach(() => rmSync(folder, { recursive: true, force: true }))
+
+const VALID = `
+accounts:
+  - awsAccountId: '111122223333'
+    credentials:
+      - accessKeyId: AKIAEXAMPLEEXAMPLE00
+        secretAccessKey: { file: secret }
+tokens:
+  - name: main
+    module: module.so
+    label: prod
+    pin: { file: secret }
+`
+
+function load(yaml: string, environment: NodeJS.ProcessEnv = {}) {
+  const file = join(folder, 'config.yaml')
+  writeFileSync(file, yaml)
+  return loadConfig(file, environment, [])
+}
+
+function problemsOf(yaml: string): readonly string[] {
+  try {
+    load(yaml)
+    return []
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error
+    return error.problems.map(({ path, message }) => `${path}: ${message}`)
+  }
+}
+
+describe('configuration', () => {
+  it('is complete with accounts and tokens, and has absolute paths', () => {
+    const config = load(VALID)
+    expect(config.server).toMatchObject({ host: '127.0.0.1', port: 7711 })
+    expect(config.regions).toEqual([{ name: 'us-east-1' }])
+    expect(config.store.path).toBe(join(folder, 'store.sqlite'))
+    expect(config.tokens[0]?.module).toBe(join(folder, 'module.so'))
+    expect(config.tokens[0]?.pin).toEqual({ file: join(folder, 'secret') })
+  })
+
+  it('lists every problem of a file at once, each with its path', () => {
+    const problems = problemsOf(`
+server: { port: 70000, prot: 1 }
+log: { level: loud }
+accounts:
+  - awsAccountId: 12
+    credentials: []
+tokens:
+  - { name: UPPER, module: m, pin: { file: a, env: B } }
+`)
+    const paths = problems.map((problem) => problem.split(':')[0])
+    const expected = [
+      ...['server.port', 'server', 'log.level', 'accounts.0.awsAccountId', 'accounts.0.credentials'],
+      ...['tokens.0.name', 'tokens.0.pin'],
+    ]
+    expect(paths).toEqual(expect.arrayContaining(expected))
+    expect(problems.join('\n')).toContain('prot')
+  })
+
+  it('lists every file that is missing, and what is there twice', () => {
+    const twice = VALID.replace(
+      'tokens:',
+      `  - awsAccountId: '111122223333'
+    credentials: [{ accessKeyId: AKIAEXAMPLEEXAMPLE00, secretAccessKey: { env: NO_SUCH_VARIABLE_HERE } }]
+tokens:`,
+    ).replace('module: module.so', 'module: missing.so')
+    const problems = problemsOf(twice).join('\n')
+    expect(problems).toContain('accounts.1.awsAccountId: 111122223333 is there twice.')
+    expect(problems).toContain('accounts.1.credentials.0.accessKeyId: AKIAEXAMPLEEXAMPLE00 is there twice.')
+    expect(problems).toContain(
+      'accounts.1.credentials.0.secretAccessKey: environment variable NO_SUCH_VARIABLE_HERE',
+    )
+    expect(problems).toContain('tokens.0.module')
+  })
+
+  it('adds what the layers concerned find, in the same message', () => {
+    const file = join(folder, 'config.yaml')
+    writeFileSync(
+      file,
+      VALID.replace('label: prod', 'label: prod\n    serial: 12').replace('secret }', 'gone }'),
+    )
+    const check = () => [{ path: 'store.path', message: 'The disk is on fire.' }]
+    expect(() => loadConfig(file, {}, [check])).toThrow(/tokens\.0\.serial/)
+    writeFileSync(file, VALID.replace('secretAccessKey: { file: secret }', 'secretAccessKey: { file: gone }'))
+    expect(() => loadConfig(file, {}, [check])).toThrow(/2 problems[\s\S]*gone cannot be read[\s\S]*on fire/)
+  })
+
+  it('says which line of broken YAML is wrong, and what to do when there is no file', () => {
+    expect(problemsOf('accounts: [').join()).toMatch(/line 1/)
+    expect(problemsOf('a: 1\na: 2\n').join()).toMatch(/unique/)
+    expect(() => loadConfig(join(folder, 'nowhere.yaml'), {}, [])).toThrow(/ENOENT.*--config/)
+  })
+
+  it('never repeats a secret that was written into it by mistake', () => {
+    const yaml = VALID.replace('pin: { file: secret }', 'pin: hunter2-hunter2')
+    expect(problemsOf(yaml)).not.toEqual([])
+    expect(problemsOf(yaml).join()).not.toContain('hunter2')
+  })
+
+  it('takes a secret from a file without its newline, and refuses an empty one', () => {
+    writeFileSync(join(folder, 'secret'), '\n')
+    expect(problemsOf(VALID)).toHaveLength(2)
+    writeFileSync(join(folder, 'secret'), 'x\r\n')
+    expect(problemsOf(VALID)).toEqual([])
+  })
+
+  it('says why a secret cannot be read', () => {
+    rmSync(join(folder, 'secret'))
+    mkdirSync(join(folder, 'secret'))
+    expect(problemsOf(VALID).join()).toContain('EISDIR')
+  })
+
+  it('lets the environment override every setting that is listed, and only those', () => {
+    const config = load(VALID, {
+      P11KMS_SERVER_PORT: '0',
+      P11KMS_SERVER_HOST: '0.0.0.0',
+      P11KMS_LOG_LEVEL: 'debug',
+      P11KMS_STORE_PATH: '/var/lib/p11kms/store.sqlite',
+      P11KMS_ACCOUNTS: 'ignored',
+    })
+    expect(config.server).toMatchObject({ host: '0.0.0.0', port: 0 })
+    expect(config.log.level).toBe('debug')
+    expect(config.store.path).toBe('/var/lib/p11kms/store.sqlite')
+    expect(() => load(VALID, { P11KMS_SERVER_PORT: 'many' })).toThrow(/server\.port/)
+  })
+
+  it('knows a variable for every scalar setting of every section', () => {
+    const sections = ['server', 'log', 'store', 'keys', 'aws'] as const
+    const settings = sections.flatMap((section) => {
+      const inner = CONFIG_SCHEMA.shape[section].def.innerType
+      return Object.keys(inner.shape).map((setting) => `${section}.${setting}`)
+    })
+    expect(ENVIRONMENT_OVERRIDES.map(({ section, setting }) => `${section}.${setting}`)).toEqual(settings)
+  })
+})
