@@ -62,6 +62,43 @@ function initTokenElsewhere(conf: string, label: string): string {
   return execFileSync(process.execPath, args, { env, encoding: 'utf8' }).trim()
 }
 
+const OTHER_PROCESS = `
+const { default: pkcs11js } = await import('pkcs11js')
+const [module, label, script, json] = process.argv.slice(1)
+const input = JSON.parse(json)
+const p11 = new pkcs11js.PKCS11()
+p11.load(module)
+p11.C_Initialize({ flags: 2 })
+const slot = p11.C_GetSlotList(true).find((one) => p11.C_GetTokenInfo(one).label.trimEnd() === label)
+const session = p11.C_OpenSession(slot, 6)
+p11.C_Login(session, 1, process.env.USER_PIN)
+let output = {}
+eval(script)
+p11.C_Finalize()
+process.stdout.write(JSON.stringify(output))
+`
+
+/**
+ * Runs Cryptoki calls in a process of their own, logged in to the token labelled `label`.
+ *
+ * @param script - JavaScript that sees `p11`, `session` and `input`, and may set `output`.
+ * @returns What `output` was, through JSON.
+ */
+export function inOtherProcess(label: string, script: string, input: object): unknown {
+  const args = [
+    '--input-type=module',
+    '-e',
+    OTHER_PROCESS,
+    SOFTHSM_MODULE,
+    label,
+    script,
+    JSON.stringify(input),
+  ]
+  const cwd = new URL('../..', import.meta.url)
+  const env = { ...process.env, USER_PIN, NODE_OPTIONS: '' }
+  return JSON.parse(execFileSync(process.execPath, args, { cwd, env, encoding: 'utf8' }))
+}
+
 /** Every line that was logged, so that a test can search them. */
 export class LogRecorder implements Pkcs11Log {
   readonly lines: string[] = []

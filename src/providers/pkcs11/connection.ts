@@ -218,7 +218,7 @@ export class TokenConnection {
     }
     const [answer] = this.#requireReply(await reply)
     lane.ready = true
-    return parseJsonPart<Connected>(answer)
+    return parseJsonPart(answer) as Connected
   }
 
   async #attachLanes(connected: Connected): Promise<void> {
@@ -249,7 +249,7 @@ export class TokenConnection {
     if (outcome.kind === 'unavailable')
       throw new Error('A lane ended while the token was connected.', { cause: outcome.cause })
     if (outcome.frame.code === REPLY.ok) return outcome.frame.parts
-    throw new Pkcs11Error(this.#settings.name, parseJsonPart<TokenFault>(outcome.frame.parts[0]))
+    throw new Pkcs11Error(this.#settings.name, parseJsonPart(outcome.frame.parts[0]) as TokenFault)
   }
 
   #goUp(connected: Connected): void {
@@ -296,7 +296,7 @@ export class TokenConnection {
     if (!connected) return
     const outcome = await this.#attachLane(pool, lane, connected)
     if (!lane.ready && outcome.kind === 'reply' && this.#connected === connected) {
-      this.report(parseJsonPart<TokenFault>(outcome.frame.parts[0]))
+      this.report(parseJsonPart(outcome.frame.parts[0]) as TokenFault)
     }
     if (lane.ready && this.#connected === connected) pool.release()
   }

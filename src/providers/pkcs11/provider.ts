@@ -75,10 +75,12 @@ export class Pkcs11Provider implements CryptoProvider {
 
   async destroyMasterKey(ref: MasterKeyRef, options: CallOptions): Promise<void> {
     this.#handles.forget(ref)
+    this.#missing.destroyed(refKey(ref))
     try {
       await this.#run(this.#connection.write, 'destroyMasterKey', 0, [this.#nameOf(ref)], options)
     } finally {
       this.#handles.forget(ref)
+      this.#missing.destroyed(refKey(ref))
     }
   }
 
@@ -214,7 +216,7 @@ export class Pkcs11Provider implements CryptoProvider {
 
   async #find(ref: MasterKeyRef, options: CallOptions): Promise<FoundMaterial> {
     const [found] = await this.#run(this.#connection.write, 'findMasterKey', 0, [this.#nameOf(ref)], options)
-    const material = parseJsonPart<FoundMaterial>(found)
+    const material = parseJsonPart(found) as FoundMaterial
     if (material.enc.length > 1 || material.wrap.length > 1) {
       const cause = new Error(
         `The token holds more than one object of ${refKey(ref)}: their CKA_ID is the same.`,
@@ -253,7 +255,7 @@ export class Pkcs11Provider implements CryptoProvider {
 
 function faultIn(outcome: CallOutcome): TokenFault | undefined {
   if (outcome.kind !== 'reply' || outcome.frame.code !== REPLY.fault) return undefined
-  return parseJsonPart<TokenFault>(outcome.frame.parts[0])
+  return parseJsonPart(outcome.frame.parts[0]) as TokenFault
 }
 
 function bufferOf(part: Uint8Array | undefined): Buffer {

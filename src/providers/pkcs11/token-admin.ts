@@ -1,5 +1,5 @@
 import { realpathSync } from 'node:fs'
-import graphene from 'graphene-pk11'
+import * as graphene from 'graphene-pk11'
 import { trim } from './module.ts'
 
 export interface InitTokenRequest {
@@ -32,10 +32,10 @@ export function initToken(request: InitTokenRequest): { readonly serial: string;
     throw new Error(`A token label has 1 to ${LABEL_BYTES} bytes.`)
   return withModule(request, (module, reload) => {
     const slots = listSlots(module)
-    if (slots.some((slot) => isInitialized(slot) && trim(slot.getToken().label) === request.label)) {
+    if (slots.some((slot) => hasLabel(slot.getToken(), request.label))) {
       throw new Error(`A token with the label "${request.label}" exists already.`)
     }
-    const free = slots.find((slot) => !isInitialized(slot))
+    const free = slots.find((slot) => !isInitialized(slot.getToken()))
     if (!free) throw new Error('The library has no slot with a token that can be initialized.')
     // graphene's own initToken() fails after the fact: it trims a label that pkcs11js does not return.
     module.lib.C_InitToken(
@@ -45,13 +45,28 @@ export function initToken(request: InitTokenRequest): { readonly serial: string;
     )
     // SoftHSM moves a new token to another slot number.
     reload()
-    const slot = listSlots(module).find(
-      (one) => isInitialized(one) && trim(one.getToken().label) === request.label,
-    )
+    const slot = listSlots(module).find((one) => hasLabel(one.getToken(), request.label))
     if (!slot) throw new Error('The token was initialized, but the library does not show it.')
     setUserPin(slot, request)
     return { serial: trim(slot.getToken().serialNumber), label: request.label }
   })
+}
+
+/**
+ * The token of that label, made by {@link initToken} where there is none. Its PINs are not checked when it exists.
+ *
+ * @returns Its serial number.
+ * @throws Error with a sentence for operators as `initToken` does, and when several tokens have the label.
+ */
+export async function ensureToken(request: InitTokenRequest): Promise<string> {
+  const serials = withModule(request, (module) =>
+    listSlots(module)
+      .map((slot) => slot.getToken())
+      .filter((token) => hasLabel(token, request.label))
+      .map((token) => trim(token.serialNumber)),
+  )
+  if (serials.length > 1) throw new Error(`${serials.length} tokens have the label "${request.label}".`)
+  return serials[0] ?? initToken(request).serial
 }
 
 function setUserPin(slot: graphene.Slot, { soPin, userPin }: InitTokenRequest): void {
@@ -70,8 +85,12 @@ function listSlots(module: graphene.Module): graphene.Slot[] {
   return Array.from({ length: slots.length }, (_, index) => slots.items(index))
 }
 
-function isInitialized(slot: graphene.Slot): boolean {
-  return (slot.getToken().flags & graphene.TokenFlag.TOKEN_INITIALIZED) !== 0
+function isInitialized(token: graphene.Token): boolean {
+  return (token.flags & graphene.TokenFlag.TOKEN_INITIALIZED) !== 0
+}
+
+function hasLabel(token: graphene.Token, label: string): boolean {
+  return isInitialized(token) && trim(token.label) === label
 }
 
 function withModule<T>(

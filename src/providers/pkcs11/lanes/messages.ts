@@ -105,6 +105,6 @@ export function jsonPart(value: unknown): Buffer {
 }
 
 /** The plain data of a part that our own code packed. */
-export function parseJsonPart<T>(part: Uint8Array | undefined): T {
-  return JSON.parse(Buffer.from(part ?? []).toString('utf8')) as T
+export function parseJsonPart(part: Uint8Array | undefined): unknown {
+  return JSON.parse(Buffer.from(part ?? []).toString('utf8'))
 }

@@ -163,7 +163,7 @@ export class LanePool {
       for (const call of this.#queue) if (now > call.deadlineAt) settle(call, { kind: 'timeout' })
       this.#queue = this.#queue.filter((call) => !call.settled)
     }
-    for (const lane of [...this.#lanes]) {
+    for (const lane of this.#lanes.slice()) {
       lane.expire(now)
       if (!stalled && lane.silentMs(performance.now()) > this.#settings.laneTimeoutMs) {
         const reason = new Error(

@@ -4,7 +4,7 @@ import { type Procedure, part } from './procedure.ts'
 
 /** Opens the lane's session on the token that the control lane connected. Part 0: {@link Attachment} as JSON. */
 export const attach: Procedure = (token, _, parts) => {
-  token.attach(parseJsonPart<Attachment>(part(parts, 0)))
+  token.attach(parseJsonPart(part(parts, 0)) as Attachment)
   return []
 }
 

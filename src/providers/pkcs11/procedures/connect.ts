@@ -41,7 +41,7 @@ export interface Connected {
  * Parts: {@link ConnectRequest} as JSON, PIN. Result: {@link Connected} as JSON.
  */
 export const connect: Procedure = (token, _, parts) => {
-  const request = parseJsonPart<ConnectRequest>(part(parts, 0))
+  const request = parseJsonPart(part(parts, 0)) as ConnectRequest
   const p11 = loadModule(request.module)
   initialize(p11, request.libraryParameters)
   try {
@@ -83,7 +83,7 @@ function probeOn(token: LaneToken, anchor: Handle, healthKey: Handle): TokenCapa
 
 /** Ends the connection: every session of this process, the login, the library's state. Part 0: {@link ConnectRequest}. */
 export const disconnect: Procedure = (token, _, parts) => {
-  const request = parseJsonPart<ConnectRequest>(part(parts, 0))
+  const request = parseJsonPart(part(parts, 0)) as ConnectRequest
   const slot = token.attachedSlot
   token.detach()
   if (!request.mayFinalize) return []

@@ -30,7 +30,7 @@ const TEMPLATE_REFUSALS = new Set([
  * Part 0: {@link MaterialName}. Result: `FoundMaterial` as JSON.
  */
 export const createMasterKey: Procedure = (token, _, parts) => {
-  const name = parseJsonPart<MaterialName>(part(parts, 0))
+  const name = parseJsonPart(part(parts, 0)) as MaterialName
   for (const role of MASTER_KEY_ROLES) refuseExisting(token, name, role)
   const made: Handle[] = []
   try {

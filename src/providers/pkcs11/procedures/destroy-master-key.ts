@@ -9,7 +9,7 @@ const DESTROYED_MAX = 16
 
 /** Destroys every object of a version. Part 0: {@link MaterialName}. */
 export const destroyMasterKey: Procedure = (token, _, parts) => {
-  const name = parseJsonPart<MaterialName>(part(parts, 0))
+  const name = parseJsonPart(part(parts, 0)) as MaterialName
   const handles = MASTER_KEY_ROLES.flatMap((role) =>
     findObjects(token, idTemplate(name, role), DESTROYED_MAX),
   )

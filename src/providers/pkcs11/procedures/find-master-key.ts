@@ -19,7 +19,7 @@ const FOUND_MAX = 2
 
 /** Looks both objects of a version up by CKA_ID. Part 0: {@link MaterialName}. Result: {@link FoundMaterial} as JSON. */
 export const findMasterKey: Procedure = (token, _, parts) => {
-  const name = parseJsonPart<MaterialName>(part(parts, 0))
+  const name = parseJsonPart(part(parts, 0)) as MaterialName
   const entries = MASTER_KEY_ROLES.map((role) => {
     const handles = findObjects(token, idTemplate(name, role), FOUND_MAX)
     return [role, handles.map((handle) => handle.toString('hex'))] as const
