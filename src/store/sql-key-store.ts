@@ -23,9 +23,7 @@ export class SqlKeyStore implements KeyStore {
 
   async createKey(key: MasterKey): Promise<void> {
     checkKey(key)
-    const unique = () =>
-      new KmsError('ALREADY_EXISTS', 'A key with this id or version exists already.', { keyId: key.keyId })
-    await this.#change((db) => keys.insertKey(db, key), { unique })
+    await this.#change((db) => keys.insertKey(db, key), { unique: () => keyExists(key) })
   }
 
   async getKey(region: string, keyId: string): Promise<MasterKey | undefined> {
@@ -40,9 +38,7 @@ export class SqlKeyStore implements KeyStore {
 
   async replaceKey(key: MasterKey): Promise<boolean> {
     checkKey(key)
-    const unique = () =>
-      new KmsError('ALREADY_EXISTS', 'A key with this version exists already.', { keyId: key.keyId })
-    return this.#change((db) => keys.updateKey(db, key), { unique })
+    return this.#change((db) => keys.updateKey(db, key), { unique: () => keyExists(key) })
   }
 
   async removeCreatingKey(region: string, keyId: string, revision: number): Promise<boolean> {
@@ -153,6 +149,10 @@ export class SqlKeyStore implements KeyStore {
   async #change<T>(work: (db: StoreDb) => Promise<T>, meanings: ConstraintMeanings = {}): Promise<T> {
     return this.#run((db) => db.transaction().execute(work), meanings)
   }
+}
+
+function keyExists({ keyId }: MasterKey): KmsError<'ALREADY_EXISTS'> {
+  return new KmsError('ALREADY_EXISTS', 'A key with this id or version exists already.', { keyId })
 }
 
 function keyNotFound(alias: Alias): KmsError<'KEY_NOT_FOUND'> {

@@ -1,0 +1,152 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import fc from 'fast-check'
+import { afterAll, expect, it } from 'vitest'
+import type { Alias, KeyState, KeyVersion, MasterKey } from '../../src/core/key.ts'
+import type { KeyStore, PageRequest } from '../../src/core/ports/key-store.ts'
+import { openSqliteStore } from '../../src/store/sqlite.ts'
+import { ALL_STATES, sampleKey } from '../support/key-store-samples.ts'
+import { MemoryKeyStore } from '../support/memory-key-store.ts'
+
+/** Mostly one of few plain values, so that calls meet; now and then one that sorts, compares or stores in its own way. */
+function mostly<T>(plain: readonly T[], odd: fc.Arbitrary<T>): fc.Arbitrary<T> {
+  return fc.oneof({ weight: 12, arbitrary: fc.constantFrom(...plain) }, { weight: 1, arbitrary: odd })
+}
+
+const inputs = fc.record({
+  accountId: mostly(['1'], fc.constantFrom('2', '\0')),
+  region: mostly(['r'], fc.constantFrom('R', 'é', '\ud800')),
+  keyId: mostly(['a', 'b', 'B', '～', '𐍈'], fc.constantFrom('nul\0', 'lone\ud800', 'lone\ufffd')),
+  versionIds: fc.array(fc.nat(30).map(String), { minLength: 1, maxLength: 3 }),
+  name: mostly(['alias/a', 'alias/A', 'alias/～', 'alias/𐍈'], fc.string({ unit: 'binary', maxLength: 3 })),
+  state: fc.constantFrom<KeyState>('Creating', 'Creating', ...ALL_STATES),
+  description: mostly(['', 'x', '𐍈'], fc.string({ unit: 'binary', maxLength: 4 })),
+  time: mostly([0, 1, 2, Number.MAX_SAFE_INTEGER], fc.constantFrom(-1, 0.5, 2 ** 53)),
+  limit: mostly([1, 2, 3, 1000], fc.constantFrom(0, 1001)),
+  after: fc.option(
+    mostly(['', 'B', 'a', 'alias/A', 'alias/～', '～'], fc.string({ unit: 'binary', maxLength: 3 })),
+  ),
+  revisionsOn: mostly([1], fc.constantFrom(0, 2)),
+  flag: fc.boolean(),
+})
+type Inputs = typeof inputs extends fc.Arbitrary<infer T> ? T : never
+
+/** Every method of the port but `close`, from the same inputs; `now` is the key as it is. */
+const CALLS: Readonly<Record<string, (store: KeyStore, given: Inputs, now?: MasterKey) => Promise<unknown>>> =
+  {
+    createKey: (store, given) => store.createKey(newKey(given)),
+    getKey: (store, { region, keyId }) => store.getKey(region, keyId),
+    findKeyIdByVersion: (store, { versionIds: [id = ''] }) => store.findKeyIdByVersion(id),
+    replaceKey: (store, given, now) => store.replaceKey(changed(now ?? newKey(given), given)),
+    replaceByStranger: (store, given) => store.replaceKey({ ...newKey(given), revision: 2 }),
+    removeCreatingKey: (store, { region, keyId, revisionsOn }, now) =>
+      store.removeCreatingKey(region, keyId, (now?.revision ?? 0) + revisionsOn - 1),
+    listKeys: (store, given) => store.listKeys(given.accountId, given.region, page(given)),
+    listKeysInState: (store, { state, limit, region, after }) =>
+      store.listKeysInState(state, { limit, after: after === null ? undefined : { region, keyId: after } }),
+    createAlias: (store, given) => store.createAlias(alias(given)),
+    getAlias: (store, { accountId, region, name }) => store.getAlias(accountId, region, name),
+    updateAlias: (store, given) => store.updateAlias(alias(given)),
+    deleteAlias: (store, { accountId, region, name }) => store.deleteAlias(accountId, region, name),
+    deleteAliasesOf: (store, { region, keyId }) => store.deleteAliasesOf(region, keyId),
+    listAliases: (store, given) =>
+      store.listAliases(given.accountId, given.region, given.flag ? given.keyId : undefined, page(given)),
+    ping: (store) => store.ping(),
+  }
+
+function page({ limit, after }: Inputs): PageRequest<string> {
+  return { limit, after: after ?? undefined }
+}
+
+function alias({ accountId, region, name, keyId, time }: Inputs): Alias {
+  return { accountId, region, name, keyId, createdAt: 7, updatedAt: time }
+}
+
+function newKey({ accountId, region, keyId, versionIds, state, description, time }: Inputs): MasterKey {
+  const versions = versionIds.map(version)
+  const primaryVersionId = versionIds.at(-1) ?? ''
+  return sampleKey({
+    accountId,
+    region,
+    keyId,
+    state,
+    description,
+    createdAt: time,
+    versions,
+    primaryVersionId,
+  })
+}
+
+function version(versionId: string, index: number): KeyVersion {
+  return { versionId, number: index + 1, createdAt: index }
+}
+
+function changed(
+  key: MasterKey,
+  { versionIds, state, description, time, revisionsOn, flag }: Inputs,
+): MasterKey {
+  const { deletionAt: _, ...kept } = key
+  const added = flag ? versionIds.map((id, index) => version(id, key.versions.length + index)) : []
+  return {
+    ...kept,
+    ...(state === 'PendingDeletion' && { deletionAt: time }),
+    state,
+    description,
+    versions: [...key.versions, ...added],
+    primaryVersionId: added.at(-1)?.versionId ?? key.primaryVersionId,
+    revision: key.revision + revisionsOn,
+  }
+}
+
+interface Outcome {
+  readonly answer?: unknown
+  readonly error?: readonly unknown[]
+}
+
+/** What a caller sees of a call: its answer, or its error but for the cause. */
+async function outcome(work: Promise<unknown>): Promise<Outcome> {
+  return work.then(
+    (answer) => ({ answer }),
+    ({ name, message, code, details }: Error & { code?: string; details?: unknown }) => ({
+      error: [name, message, code, details],
+    }),
+  )
+}
+
+const directory = mkdtempSync(join(tmpdir(), 'p11kms-store-'))
+afterAll(() => rmSync(directory, { recursive: true }))
+let opened = 0
+
+it('STO-22, STO-17 SQLite answers every sequence of calls as memory does', { timeout: 120_000 }, async () => {
+  const answered = new Set<string>()
+  const steps = fc.array(fc.tuple(fc.constantFrom(...Object.entries(CALLS)), inputs), {
+    minLength: 20,
+    maxLength: 80,
+    size: 'max',
+  })
+  await fc.assert(
+    fc.asyncProperty(steps, async (calls) => {
+      const memory = new MemoryKeyStore()
+      const sqlite = await openSqliteStore({ path: join(directory, `${++opened}.db`) })
+      for (const [[name, call], given] of calls) {
+        const now = await memory.getKey(given.region, given.keyId)
+        const expected = await outcome(call(memory, given, now))
+        expect(await outcome(call(sqlite, given, now)), name).toStrictEqual(expected)
+        answered.add(`${name}: ${kindOf(expected)}`)
+      }
+      await sqlite.close()
+    }),
+    { numRuns: 100 },
+  )
+  // The property would hold of calls that are all refused, so see that each could do its work.
+  const done = ['replaceKey: true', 'removeCreatingKey: true', 'updateAlias: true', 'deleteAlias: true']
+  const found = ['getKey', 'findKeyIdByVersion', 'getAlias', 'listKeys', 'listKeysInState', 'listAliases']
+  expect([...answered]).toEqual(expect.arrayContaining([...done, ...found.map((name) => `${name}: found`)]))
+})
+
+function kindOf({ answer, error }: Outcome): string {
+  if (error !== undefined) return 'refused'
+  if (typeof answer === 'boolean') return String(answer)
+  return answer === undefined || (Array.isArray(answer) && answer.length === 0) ? 'nothing' : 'found'
+}

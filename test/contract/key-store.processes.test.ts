@@ -1,0 +1,136 @@
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { fileURLToPath } from 'node:url'
+import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { acquireInstanceLock } from '../../src/store/instance-lock.ts'
+import { openSqliteStore } from '../../src/store/sqlite.ts'
+import { REGION, rotated, sampleKey } from '../support/key-store-samples.ts'
+
+const RACER = fileURLToPath(new URL('key-store.racer.ts', import.meta.url))
+const directory = mkdtempSync(join(tmpdir(), 'p11kms-store-'))
+const children = new Set<ChildProcess>()
+let path = ''
+let opened = 0
+beforeEach(() => {
+  path = join(directory, `${++opened}.db`)
+})
+afterEach(async () => {
+  for (const child of children) await kill(child)
+})
+afterAll(() => rmSync(directory, { recursive: true }))
+
+function start(...task: readonly string[]): ChildProcess {
+  const child = spawn(process.execPath, ['--expose-gc', RACER, ...task], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  children.add(child)
+  return child
+}
+
+async function kill(child: ChildProcess): Promise<void> {
+  children.delete(child)
+  if (child.exitCode !== null || child.signalCode !== null) return
+  child.kill('SIGKILL')
+  await once(child, 'exit')
+}
+
+/** The lines that a child tells, up to `count` of them. */
+async function lines(child: ChildProcess, count: number): Promise<string[]> {
+  const told: string[] = []
+  if (!child.stdout) return told
+  for await (const line of createInterface({ input: child.stdout })) if (told.push(line) >= count) break
+  return told
+}
+
+/** Root may write everywhere, so a child gives that up where this process has it. */
+const NOBODY = process.getuid?.() === 0 ? { uid: 65_534, gid: 65_534 } : {}
+const openAsNobody = (target: string) =>
+  spawnSync(process.execPath, [RACER, 'open', target], { ...NOBODY, encoding: 'utf8' }).stdout?.trim()
+/** Where that user may not read the checkout, there is nothing to run. */
+const itAsNobody = it.runIf(openAsNobody('/nowhere/at-all/p11kms.db') === 'DIRECTORY_MISSING')
+
+describe('one SQLite store, several processes', () => {
+  it('STO-21 processes that change one key win one revision each', async () => {
+    const key = sampleKey()
+    const store = await openSqliteStore({ path })
+    await store.createKey(key)
+    const racers = [1, 2, 3].map(() => start('race', path, REGION, key.keyId, '40'))
+    const told = (await Promise.all(racers.map((racer) => lines(racer, 1)))).flat()
+    const scores = told.map((line) => JSON.parse(line) as { won: number; lost: number })
+    const after = await store.getKey(REGION, key.keyId)
+    await store.close()
+    expect(scores.map(({ won }) => won)).toStrictEqual([40, 40, 40])
+    expect(scores.reduce((sum, { lost }) => sum + lost, 0)).toBeGreaterThan(0)
+    expect(after?.revision).toBe(121)
+    expect(after?.versions).toHaveLength(121)
+  })
+
+  it('STO-21 of two connections that change one revision, exactly one wins', async () => {
+    const [a, b] = [await openSqliteStore({ path }), await openSqliteStore({ path })]
+    let key = sampleKey()
+    await a.createKey(key)
+    for (let round = 0; round < 20; round++) {
+      const [one, two] = [rotated(key), rotated(key)]
+      const stored = await Promise.all([a.replaceKey(one), b.replaceKey(two)])
+      expect(stored.filter(Boolean)).toHaveLength(1)
+      key = stored[0] ? one : two
+      expect(await b.getKey(REGION, key.keyId)).toStrictEqual(key)
+    }
+    await Promise.all([a.close(), b.close()])
+  })
+
+  it('STO-1, STO-2 whatever a killed process was told is stored is there, and whole', async () => {
+    const creator = start('create', path)
+    const told = await lines(creator, 50)
+    await kill(creator)
+    const store = await openSqliteStore({ path })
+    for (const keyId of told) {
+      const key = await store.getKey(REGION, keyId)
+      expect([key?.state, key?.revision, key?.versions.length]).toStrictEqual(['Disabled', 3, 2])
+    }
+    for (const state of ['Enabled', 'Disabled'] as const)
+      for (const key of await store.listKeysInState(state, { limit: 1000 }))
+        expect(key.versions).toHaveLength(2)
+    await store.close()
+  })
+
+  it('STO-37 the instance lock is refused while another process holds it, and free once that is killed', async () => {
+    const holder = start('lock', path)
+    expect(await lines(holder, 1)).toStrictEqual(['held'])
+    const before = performance.now()
+    await expect(acquireInstanceLock(path)).rejects.toMatchObject({
+      name: 'StoreOpenError',
+      problems: [{ code: 'STORE_IN_USE', hint: expect.stringContaining(`${path}.lock`) }],
+    })
+    expect(performance.now() - before).toBeLessThan(1_000)
+    await kill(holder)
+    const lock = await acquireInstanceLock(path)
+    await lock.release()
+  })
+
+  it('STO-37 the instance lock is one within a process too, and another process sees its release', async () => {
+    const lock = await acquireInstanceLock(path)
+    await expect(acquireInstanceLock(path)).rejects.toMatchObject({ problems: [{ code: 'STORE_IN_USE' }] })
+    // The refused attempt must not have dropped the first one's lock: closing a file drops a process's POSIX locks.
+    const refused = spawn(process.execPath, [RACER, 'lock', path], { stdio: 'ignore' })
+    expect(await once(refused, 'exit')).toStrictEqual([1, null])
+    await lock.release()
+    await lock.release()
+    const holder = start('lock', path)
+    expect(await lines(holder, 1)).toStrictEqual(['held'])
+  })
+
+  itAsNobody('STO-32 a read-only directory and a read-only file in it are both named', () => {
+    const closed = join(directory, 'closed')
+    mkdirSync(closed)
+    writeFileSync(join(closed, 'p11kms.db'), '', { mode: 0o444 })
+    for (const readable of [directory, closed]) chmodSync(readable, 0o555)
+    const told = openAsNobody(join(closed, 'p11kms.db'))
+    for (const own of [directory, closed]) chmodSync(own, 0o700)
+    expect(told).toBe('DIRECTORY_NOT_WRITABLE,FILE_NOT_ACCESSIBLE')
+  })
+})

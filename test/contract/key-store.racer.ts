@@ -1,0 +1,45 @@
+/**
+ * A process of its own on a store: `race <path> <region> <keyId> <wins>` changes one key until it has won so often,
+ * `create <path>` makes keys until it is killed, `lock <path>` holds the instance lock, `open <path>` says what keeps
+ * it from opening the store. Tells on stdout.
+ */
+import { acquireInstanceLock } from '../../src/store/instance-lock.ts'
+import { openSqliteStore } from '../../src/store/sqlite.ts'
+import { StoreOpenError } from '../../src/store/store-open-error.ts'
+import { next, rotated, sampleKey } from '../support/key-store-samples.ts'
+
+const [task, path = '', region = '', keyId = '', wins = '0'] = process.argv.slice(2)
+const tell = (line: string) => process.stdout.write(`${line}\n`)
+
+if (task === 'open') {
+  await openSqliteStore({ path }).catch((error: unknown) => {
+    tell(error instanceof StoreOpenError ? error.problems.map(({ code }) => code).join() : String(error))
+  })
+}
+if (task === 'lock') {
+  await acquireInstanceLock(path)
+  tell('held')
+  setInterval(() => globalThis.gc?.(), 10)
+}
+if (task === 'create') {
+  const store = await openSqliteStore({ path })
+  for (;;) {
+    const key = rotated(sampleKey())
+    await store.createKey(key)
+    await store.replaceKey(next(key, { state: 'Disabled' }))
+    tell(key.keyId)
+  }
+}
+if (task === 'race') {
+  const store = await openSqliteStore({ path, busyTimeoutMs: 15_000 })
+  let [won, lost] = [0, 0]
+  while (won < Number(wins)) {
+    const key = await store.getKey(region, keyId)
+    if (!key) throw new Error('the key is gone')
+    await new Promise((resolve) => setTimeout(resolve, 1))
+    if (await store.replaceKey(rotated(key))) won += 1
+    else lost += 1
+  }
+  await store.close()
+  tell(JSON.stringify({ won, lost }))
+}

@@ -1,0 +1,189 @@
+import {
+  appendFileSync,
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import Database from 'better-sqlite3'
+import { afterAll, beforeEach, describe, expect, it } from 'vitest'
+import { checksumOf } from '../../src/store/migrate.ts'
+import { MIGRATIONS } from '../../src/store/migrations/index.ts'
+import type { Migration } from '../../src/store/migrations/migration.ts'
+import { migratedStore, openSqliteStore, SQLITE_TYPES } from '../../src/store/sqlite.ts'
+import { openConnection } from '../../src/store/sqlite-connection.ts'
+import { createStoreFile } from '../../src/store/sqlite-file.ts'
+import { REGION, rotated, sampleAlias, sampleKey } from '../support/key-store-samples.ts'
+
+const directory = mkdtempSync(join(tmpdir(), 'p11kms-store-'))
+let path = ''
+let opened = 0
+beforeEach(() => {
+  path = join(directory, `${++opened}.db`)
+})
+afterAll(() => rmSync(directory, { recursive: true }))
+
+/** Changes a closed store behind its back. */
+function tamper(sql: string): void {
+  const database = new Database(path)
+  database.exec(sql)
+  database.close()
+}
+
+async function makeStore(): Promise<void> {
+  const store = await openSqliteStore({ path })
+  await store.close()
+}
+
+const refusedWith = (...codes: readonly string[]) => ({
+  name: 'StoreOpenError',
+  problems: codes.map((code) => ({
+    code,
+    problem: expect.stringMatching(/\.$/),
+    hint: expect.stringMatching(/./),
+  })),
+})
+
+describe('the file of a SQLite store', () => {
+  it('STO-1 everything is there when the store is opened again', async () => {
+    const key = rotated(sampleKey())
+    const first = await openSqliteStore({ path })
+    await first.createKey(key)
+    await first.createAlias(sampleAlias(key, 'alias/a'))
+    await first.close()
+    const second = await openSqliteStore({ path })
+    expect(await second.getKey(REGION, key.keyId)).toStrictEqual(key)
+    expect(await second.getAlias(key.accountId, REGION, 'alias/a')).toStrictEqual(sampleAlias(key, 'alias/a'))
+    await second.close()
+  })
+
+  it('STO-30 durability and integrity are really on', async () => {
+    createStoreFile(path)
+    const database = await openConnection(path, 0)
+    const read = ['journal_mode', 'synchronous', 'fullfsync', 'foreign_keys'].map((name) =>
+      database.pragma(name, { simple: true }),
+    )
+    expect(read).toStrictEqual(['wal', 2, 1, 1])
+    database.close()
+  })
+
+  it('STO-31 the file and those beside it are for their owner alone', async () => {
+    const umask = process.umask(0)
+    const store = await openSqliteStore({ path })
+    await store.ping()
+    process.umask(umask)
+    const modes = ['', '-wal', '-shm'].map((end) => statSync(path + end).mode & 0o777)
+    expect(modes).toStrictEqual([0o600, 0o600, 0o600])
+    await store.close()
+  })
+
+  it('STO-31 a file that others may write is refused', async () => {
+    await makeStore()
+    chmodSync(path, 0o620)
+    await expect(openSqliteStore({ path })).rejects.toMatchObject(refusedWith('FILE_WRITABLE_BY_OTHERS'))
+  })
+
+  it.each([
+    ['DIRECTORY_MISSING', () => `${path}/missing/p11kms.db`],
+    ['FILE_NOT_REGULAR', () => (mkdirSync(path), path)],
+    [
+      'FILE_NOT_DATABASE',
+      () => (writeFileSync(path, 'this is no database'.repeat(999), { mode: 0o600 }), path),
+    ],
+    ['DATABASE_FOREIGN', () => (tamper('create table theirs (a text)'), chmodSync(path, 0o600), path)],
+  ])('STO-32 it is refused with %s', async (code, make) => {
+    const bad = make()
+    const before = existsSync(bad) && statSync(bad).isFile() ? readFileSync(bad) : undefined
+    await expect(openSqliteStore({ path: bad })).rejects.toMatchObject(refusedWith(code))
+    if (before) expect(readFileSync(bad).equals(before)).toBe(true)
+  })
+
+  it('STO-32 a damaged file is refused', async () => {
+    await makeStore()
+    const bytes = readFileSync(path)
+    bytes.fill(0xa5, 4096 * 2, 4096 * 5)
+    writeFileSync(path, bytes)
+    await expect(openSqliteStore({ path })).rejects.toMatchObject(refusedWith('FILE_DAMAGED'))
+  })
+
+  it('STO-32 an empty file is a new store', async () => {
+    appendFileSync(path, '', { mode: 0o600 })
+    const store = await openSqliteStore({ path })
+    expect(await store.schemaVersion()).toBe(MIGRATIONS.length)
+    await store.close()
+  })
+})
+
+describe('migrations', () => {
+  /** Frozen: an edited migration would refuse every store that is out there. Rows are only ever added. */
+  const RELEASED = ['534001f32649aca2d9164eeb8bd7933238603e24283d7707bf93cb57daa8fd92']
+
+  it('STO-33 released migrations are what they were', () => {
+    expect(MIGRATIONS.map((released) => checksumOf(released, SQLITE_TYPES))).toStrictEqual(RELEASED)
+    expect(MIGRATIONS.map(({ number }) => number)).toStrictEqual(RELEASED.map((_, index) => index + 1))
+  })
+
+  it('STO-33 a pending migration is applied to what is there, once, and all of it or nothing', async () => {
+    const key = sampleKey()
+    const store = await openSqliteStore({ path })
+    await store.createKey(key)
+    await store.close()
+    const good = migration('add-tag', ['create table tag (a integer)', 'insert into tag (a) values (1)'])
+    const bad = {
+      ...migration('broken', ['create table half (a integer)', 'no sql']),
+      number: MIGRATIONS.length + 2,
+    }
+    await expect(reopen([...MIGRATIONS, good, bad])).rejects.toThrow('syntax error')
+    expect(tables()).not.toContain('tag')
+    for (let time = 0; time < 2; time++) {
+      const newer = await reopen([...MIGRATIONS, good])
+      expect(await newer.schemaVersion()).toBe(MIGRATIONS.length + 1)
+      expect(await newer.getKey(REGION, key.keyId)).toStrictEqual(key)
+      await newer.close()
+    }
+    expect(tables()).toEqual(expect.arrayContaining(['tag', 'master_key']))
+  })
+
+  it.each([
+    ['MIGRATION_CHANGED', "update schema_migration set checksum = 'x' || checksum"],
+    ['MIGRATION_CHANGED', "update schema_migration set name = 'other'"],
+    ['SCHEMA_NEWER', "insert into schema_migration values (99, 'future', 'x', 0)"],
+  ])('STO-34 a store is refused with %s after: %s', async (code, sql) => {
+    await makeStore()
+    tamper(sql)
+    const before = readFileSync(path)
+    await expect(openSqliteStore({ path })).rejects.toMatchObject(refusedWith(code))
+    expect(readFileSync(path).equals(before)).toBe(true)
+  })
+
+  it('STO-34 every migration in the way is named at once', async () => {
+    await makeStore()
+    tamper(
+      "update schema_migration set checksum = 'x'; insert into schema_migration values (2, 'future', 'x', 0)",
+    )
+    await expect(openSqliteStore({ path })).rejects.toMatchObject(
+      refusedWith('MIGRATION_CHANGED', 'SCHEMA_NEWER'),
+    )
+  })
+
+  function migration(name: string, statements: readonly string[]): Migration {
+    return { number: MIGRATIONS.length + 1, name, statements: () => statements }
+  }
+
+  async function reopen(migrations: readonly Migration[]) {
+    return migratedStore(await openConnection(path, 0), 0, migrations)
+  }
+
+  function tables(): unknown[] {
+    const database = new Database(path)
+    const names = database.prepare('select name from sqlite_schema').pluck().all()
+    database.close()
+    return names
+  }
+})

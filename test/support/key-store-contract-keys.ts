@@ -1,0 +1,157 @@
+import { randomUUID } from 'node:crypto'
+import { expect, it } from 'vitest'
+import type { MasterKey } from '../../src/core/key.ts'
+import type { KeyStore } from '../../src/core/ports/key-store.ts'
+import { ACCOUNT, ALL_STATES, next, REGION, rotated, sampleAlias, sampleKey } from './key-store-samples.ts'
+
+export function keyClauses(store: () => KeyStore): void {
+  it('STO-3 a key comes back as it went in, in its region alone', async () => {
+    const key = rotated(sampleKey({ description: '', createdAt: 0 }))
+    await store().createKey(key)
+    expect(await store().getKey(REGION, key.keyId)).toStrictEqual(key)
+    expect(await store().getKey('us-east-1', key.keyId)).toBeUndefined()
+    expect(await store().getKey(REGION, randomUUID())).toBeUndefined()
+  })
+
+  it.each(ALL_STATES)('STO-3 a key in state %s comes back', async (state) => {
+    const deletion = state === 'PendingDeletion' ? { deletionAt: 1_790_000_500_000 } : {}
+    const key = sampleKey({ state, ...deletion })
+    await store().createKey(key)
+    expect(await store().getKey(REGION, key.keyId)).toStrictEqual(key)
+  })
+
+  it.each([REGION, 'us-east-1'])('STO-4 a key id is made once, asked for in %s', async (region) => {
+    const key = sampleKey()
+    await store().createKey(key)
+    const again = sampleKey({ keyId: key.keyId, region, description: 'other' })
+    await expect(store().createKey(again)).rejects.toMatchObject({
+      code: 'ALREADY_EXISTS',
+      details: { keyId: key.keyId },
+    })
+    expect(await store().getKey(REGION, key.keyId)).toStrictEqual(key)
+  })
+
+  it('STO-4 a version id belongs to one key', async () => {
+    const key = sampleKey()
+    await store().createKey(key)
+    const thief = sampleKey({ versions: key.versions, primaryVersionId: key.primaryVersionId })
+    await expect(store().createKey(thief)).rejects.toMatchObject({ code: 'ALREADY_EXISTS' })
+    expect(await store().findKeyIdByVersion(key.primaryVersionId)).toBe(key.keyId)
+  })
+
+  it('STO-2 a key that is refused for its second version leaves nothing of itself behind', async () => {
+    const key = sampleKey()
+    await store().createKey(key)
+    const refused = rotated(sampleKey(), key.primaryVersionId)
+    await expect(store().createKey(refused)).rejects.toMatchObject({ code: 'ALREADY_EXISTS' })
+    expect(await store().getKey(REGION, refused.keyId)).toBeUndefined()
+    expect(await store().findKeyIdByVersion(refused.versions[0]?.versionId ?? '')).toBeUndefined()
+  })
+
+  it('STO-5 every version leads to its key, a tombstone included', async () => {
+    const key = rotated(sampleKey({ state: 'Deleted', region: 'us-east-1' }))
+    await store().createKey(key)
+    for (const { versionId } of key.versions)
+      expect(await store().findKeyIdByVersion(versionId)).toBe(key.keyId)
+    expect(await store().findKeyIdByVersion(randomUUID())).toBeUndefined()
+  })
+
+  it('STO-8 a key in Creating is removed with its versions and aliases, which are free again', async () => {
+    const key = rotated(sampleKey({ state: 'Creating' }))
+    await store().createKey(key)
+    await store().createAlias(sampleAlias(key, 'alias/a'))
+    expect(await store().removeCreatingKey(REGION, key.keyId, key.revision)).toBe(true)
+    expect(await store().getKey(REGION, key.keyId)).toBeUndefined()
+    expect(await store().getAlias(ACCOUNT, REGION, 'alias/a')).toBeUndefined()
+    expect(await store().findKeyIdByVersion(key.primaryVersionId)).toBeUndefined()
+    await store().createKey(key)
+  })
+
+  it.each([
+    { state: 'Creating', revision: 2, region: REGION },
+    { state: 'Creating', revision: 0, region: REGION },
+    { state: 'Creating', revision: 1, region: 'us-east-1' },
+    ...ALL_STATES.slice(1).map((state) => ({ state, revision: 1, region: REGION })),
+  ] as const)('STO-8 nothing else is removed: $state, revision $revision, $region', async (row) => {
+    const key = sampleKey({ state: row.state })
+    await store().createKey(key)
+    await store().createAlias(sampleAlias(key, 'alias/a'))
+    expect(await store().removeCreatingKey(row.region, key.keyId, row.revision)).toBe(false)
+    expect(await store().getKey(REGION, key.keyId)).toStrictEqual(key)
+    expect(await store().getAlias(ACCOUNT, REGION, 'alias/a')).toBeDefined()
+  })
+}
+
+export function changeClauses(store: () => KeyStore): void {
+  it('STO-6, STO-7 state, description, deletion time and primary version change, and versions are added', async () => {
+    const key = sampleKey()
+    await store().createKey(key)
+    const pending = next(key, { state: 'PendingDeletion', deletionAt: 1_791_000_000_000, description: 'x' })
+    const back = next(key, { state: 'Disabled', revision: 3 })
+    const more = rotated(rotated(back))
+    const moved = next(more, { primaryVersionId: key.primaryVersionId })
+    const skipped = { ...more, revision: 4 }
+    for (const change of [pending, back, skipped, { ...moved, revision: 5 }]) {
+      expect(await store().replaceKey(change)).toBe(true)
+      expect(await store().getKey(REGION, key.keyId)).toStrictEqual(change)
+    }
+    expect(await store().findKeyIdByVersion(more.primaryVersionId)).toBe(key.keyId)
+  })
+
+  it.each([0, 1, 3])('STO-6 a change loses to any other revision: %i on 1', async (revision) => {
+    const key = sampleKey({ revision: 1 })
+    await store().createKey(key)
+    const late = { ...rotated(key), revision: Math.max(revision, 1), state: 'Disabled' } as const
+    expect(await store().replaceKey(late)).toBe(false)
+    expect(await store().getKey(REGION, key.keyId)).toStrictEqual(key)
+    expect(await store().findKeyIdByVersion(late.primaryVersionId)).toBeUndefined()
+  })
+
+  it('STO-6 a key that is not there, in this region at least, is not replaced', async () => {
+    const key = sampleKey()
+    expect(await store().replaceKey(next(key))).toBe(false)
+    await store().createKey(key)
+    expect(await store().replaceKey(next(key, { region: 'us-east-1' }))).toBe(false)
+    expect(await store().getKey('us-east-1', key.keyId)).toBeUndefined()
+  })
+
+  it('STO-2 a change that is refused for its version changes nothing', async () => {
+    const [key, other] = [sampleKey(), sampleKey()]
+    await store().createKey(key)
+    await store().createKey(other)
+    const change = { ...rotated(key, other.primaryVersionId), description: 'changed' }
+    await expect(store().replaceKey(change)).rejects.toMatchObject({ code: 'ALREADY_EXISTS' })
+    expect(await store().getKey(REGION, key.keyId)).toStrictEqual(key)
+    expect(await store().replaceKey(rotated(key))).toBe(true)
+  })
+
+  it.each([
+    ['account', (key: MasterKey) => next(key, { accountId: '444455556666' })],
+    ['token', (key: MasterKey) => next(key, { token: 'other' })],
+    ['creation time', (key: MasterKey) => next(key, { createdAt: 1 })],
+    ['first version', (key: MasterKey) => next(sampleKey({ keyId: key.keyId }), { revision: 2 })],
+  ])('STO-7 the %s of a key never changes', async (_, change) => {
+    const key = sampleKey()
+    await store().createKey(key)
+    await expect(store().replaceKey(change(key))).rejects.toMatchObject({ name: 'InvariantError' })
+    expect(await store().getKey(REGION, key.keyId)).toStrictEqual(key)
+  })
+
+  it('STO-7 versions are never taken away', async () => {
+    const key = rotated(sampleKey())
+    await store().createKey(key)
+    const [first] = key.versions
+    const fewer = next(key, { versions: key.versions.slice(0, 1), primaryVersionId: first?.versionId ?? '' })
+    await expect(store().replaceKey(fewer)).rejects.toMatchObject({ name: 'InvariantError' })
+    expect(await store().getKey(REGION, key.keyId)).toStrictEqual(key)
+  })
+
+  it('STO-21 of twenty changes made at once on one revision, exactly one is stored', async () => {
+    const key = sampleKey()
+    await store().createKey(key)
+    const changes = Array.from({ length: 20 }, (_, n) => ({ ...rotated(key), description: `change ${n}` }))
+    const stored = await Promise.all(changes.map((change) => store().replaceKey(change)))
+    expect(stored.filter(Boolean)).toHaveLength(1)
+    expect(await store().getKey(REGION, key.keyId)).toStrictEqual(changes[stored.indexOf(true)])
+  })
+}
