@@ -1,0 +1,121 @@
+import { KmsError, type KmsErrorCode, type KmsErrorDetails } from '../../core/errors.ts'
+import { AwsFault, type AwsFaultName } from './fault.ts'
+import { type ArnScope, aliasArn, keyArn } from './wire.ts'
+
+/** Writes the text of a fault from the facts of the error; `message` is the core's own sentence. */
+type FaultText<C extends KmsErrorCode> = (
+  details: KmsErrorDetails[C],
+  scope: ArnScope,
+  message: string,
+) => string
+
+type FaultRow<C extends KmsErrorCode> = readonly [name: AwsFaultName, status: number, text: FaultText<C>]
+
+const THROTTLED = 'You have exceeded the rate at which you may call KMS. Reduce the frequency of your calls.'
+const TIMED_OUT = 'The system timed out while trying to fulfill the request. You can retry the request.'
+
+const nothing = (): string => ''
+const sentence = (_details: unknown, _scope: ArnScope, message: string): string => message
+
+/**
+ * Wire name, status and text per domain code; a new `KmsErrorCode` fails the build until it has a row. Texts are AWS's,
+ * recorded where there is a recording. Faults of the caller have status 400 throughout, as recorded.
+ */
+export const AWS_FAULTS = {
+  KEY_NOT_FOUND: [
+    'NotFoundException',
+    400,
+    ({ keyId }, scope) => `Key '${keyArn(scope, keyId)}' does not exist`,
+  ],
+  KEY_ID_INVALID: ['NotFoundException', 400, ({ keyId }) => `Invalid keyId '${keyId}'`],
+  KEY_VERSION_NOT_FOUND: ['InvalidCiphertextException', 400, nothing],
+  ALIAS_NOT_FOUND: [
+    'NotFoundException',
+    400,
+    ({ alias }, scope) => `Alias ${aliasArn(scope, alias)} is not found.`,
+  ],
+  ALREADY_EXISTS: ['AlreadyExistsException', 400, alreadyExists],
+  KEY_STATE_INVALID: ['KMSInvalidStateException', 400, keyState],
+  KEY_USAGE_INVALID: ['InvalidKeyUsageException', 400, keyUsage],
+  KEY_MISMATCH: [
+    'IncorrectKeyException',
+    400,
+    () => 'The key ID in the request does not identify a CMK that can perform this operation.',
+  ],
+  CIPHERTEXT_INVALID: ['InvalidCiphertextException', 400, nothing],
+  CIPHERTEXT_KEY_INACCESSIBLE: [
+    'AccessDeniedException',
+    400,
+    () =>
+      'The ciphertext refers to a customer master key that does not exist, does not exist in this region, or you are ' +
+      'not allowed to access.',
+  ],
+  SIGNATURE_INVALID: ['KMSInvalidSignatureException', 400, nothing],
+  REQUEST_INVALID: ['ValidationException', 400, sentence],
+  LIMIT_EXCEEDED: ['LimitExceededException', 400, sentence],
+  UNSUPPORTED: ['UnsupportedOperationException', 400, sentence],
+  UNAUTHENTICATED: [
+    'UnrecognizedClientException',
+    400,
+    () => 'The security token included in the request is invalid.',
+  ],
+  ACCESS_DENIED: [
+    'AccessDeniedException',
+    400,
+    ({ action }) => `User is not authorized to perform: kms:${action} on this resource`,
+  ],
+  // SDKs try 5xx again; AWS's own ConflictException they do not.
+  CONFLICT: ['DependencyTimeoutException', 503, () => TIMED_OUT],
+  TOKEN_UNAVAILABLE: [
+    'KeyUnavailableException',
+    500,
+    () =>
+      'The request was rejected because the specified KMS key was not available. You can retry the request.',
+  ],
+  TOKEN_TIMEOUT: ['ThrottlingException', 400, () => THROTTLED],
+  STORE_UNAVAILABLE: ['DependencyTimeoutException', 503, () => TIMED_OUT],
+} as const satisfies { readonly [C in KmsErrorCode]: FaultRow<C> }
+
+/** The fault that a caller is told of a domain error. */
+export function toAwsFault<C extends KmsErrorCode>(error: KmsError<C>, scope: ArnScope): AwsFault {
+  const rows: { readonly [Code in KmsErrorCode]: FaultRow<Code> } = AWS_FAULTS
+  const [name, status, text] = rows[error.code] as FaultRow<C>
+  return new AwsFault(stateFault(error) ?? name, text(error.details, scope, error.message), status)
+}
+
+/** A disabled key has an exception of its own, except where being disabled is not what is wrong. */
+function stateFault(error: KmsError): AwsFaultName | undefined {
+  if (error.code !== 'KEY_STATE_INVALID') return undefined
+  const details = error.details as KmsErrorDetails['KEY_STATE_INVALID']
+  return details.state === 'Disabled' && !wantsPendingDeletion(details) ? 'DisabledException' : undefined
+}
+
+const STATE_TEXTS: Readonly<Record<KmsErrorDetails['KEY_STATE_INVALID']['state'], string>> = {
+  Creating: 'is creating.',
+  Enabled: 'is enabled.',
+  Disabled: 'is disabled.',
+  PendingDeletion: 'is pending deletion.',
+  Deleting: 'is pending deletion.',
+  Deleted: 'is pending deletion.',
+}
+
+function keyState(details: KmsErrorDetails['KEY_STATE_INVALID'], scope: ArnScope): string {
+  const text = wantsPendingDeletion(details) ? 'is not pending deletion.' : STATE_TEXTS[details.state]
+  return `${keyArn(scope, details.keyId)} ${text}`
+}
+
+function wantsPendingDeletion({ allowed }: KmsErrorDetails['KEY_STATE_INVALID']): boolean {
+  return allowed.length === 1 && allowed[0] === 'PendingDeletion'
+}
+
+function keyUsage(details: KmsErrorDetails['KEY_USAGE_INVALID'], scope: ArnScope): string {
+  return `${keyArn(scope, details.keyId)} key usage is ${details.usage} which is not valid for ${details.operation}.`
+}
+
+function alreadyExists(
+  { alias }: KmsErrorDetails['ALREADY_EXISTS'],
+  scope: ArnScope,
+  message: string,
+): string {
+  return alias === undefined ? message : `An alias with the name ${aliasArn(scope, alias)} already exists`
+}

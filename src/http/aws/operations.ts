@@ -1,0 +1,72 @@
+import { AwsFault, unsupported } from './fault.ts'
+import type { AwsOperation } from './operation.ts'
+import { ALIAS_OPERATIONS } from './operations/aliases.ts'
+import { CRYPTOGRAPHIC_OPERATIONS } from './operations/cryptography.ts'
+import { KEY_OPERATIONS } from './operations/keys.ts'
+
+/** Every operation that this service carries out: one row per `X-Amz-Target: TrentService.<name>`. */
+export const AWS_OPERATIONS: ReadonlyMap<string, AwsOperation> = new Map(
+  Object.entries({ ...CRYPTOGRAPHIC_OPERATIONS, ...KEY_OPERATIONS, ...ALIAS_OPERATIONS }),
+)
+
+/** Operations of AWS KMS that this service does not carry out yet. With the rows above: the whole service model. */
+export const UNSUPPORTED_OPERATIONS: ReadonlySet<string> = new Set([
+  'ConnectCustomKeyStore',
+  'CreateCustomKeyStore',
+  'CreateGrant',
+  'Decapsulate',
+  'DeleteCustomKeyStore',
+  'DeleteImportedKeyMaterial',
+  'DeriveSharedSecret',
+  'DescribeCustomKeyStores',
+  'DisableKeyRotation',
+  'DisconnectCustomKeyStore',
+  'EnableKeyRotation',
+  'Encapsulate',
+  'GenerateDataKeyPair',
+  'GenerateDataKeyPairWithoutPlaintext',
+  'GenerateMac',
+  'GetKeyLastUsage',
+  'GetKeyPolicy',
+  'GetKeyRotationStatus',
+  'GetParametersForImport',
+  'GetPublicKey',
+  'ImportKeyMaterial',
+  'ListGrants',
+  'ListKeyPolicies',
+  'ListKeyRotations',
+  'ListResourceTags',
+  'ListRetirableGrants',
+  'PutKeyPolicy',
+  'ReplicateKey',
+  'RetireGrant',
+  'RevokeGrant',
+  'RotateKeyOnDemand',
+  'Sign',
+  'TagResource',
+  'UntagResource',
+  'UpdateCustomKeyStore',
+  'UpdateKeyDescription',
+  'UpdatePrimaryRegion',
+  'Verify',
+  'VerifyMac',
+])
+
+const TARGET_PREFIX = 'TrentService.'
+
+/** Name of the operation that an `X-Amz-Target` header names, if AWS KMS has it. */
+export function operationName(target: string | readonly string[] | undefined): string | undefined {
+  if (typeof target !== 'string' || !target.startsWith(TARGET_PREFIX)) return undefined
+  const name = target.slice(TARGET_PREFIX.length)
+  return AWS_OPERATIONS.has(name) || UNSUPPORTED_OPERATIONS.has(name) ? name : undefined
+}
+
+/** @throws {@link AwsFault} `UnknownOperationException`, `UnsupportedOperationException` */
+export function requireOperation(name: string | undefined): AwsOperation {
+  if (name === undefined) {
+    throw new AwsFault('UnknownOperationException', 'X-Amz-Target names no operation of AWS KMS.')
+  }
+  const operation = AWS_OPERATIONS.get(name)
+  if (!operation) throw unsupported(name)
+  return operation
+}

@@ -1,0 +1,202 @@
+import { z } from 'zod'
+import type { SealedPayload } from '../../../core/ops/seal-payload.ts'
+import { AwsFault, validation } from '../fault.ts'
+import { parseKeyIdentifier } from '../key-names.ts'
+import {
+  blob,
+  dataKeySpec,
+  decodeBlob,
+  dryRun,
+  encryptionAlgorithm,
+  encryptionContext,
+  grantTokens,
+  keyId,
+  numberOfBytes,
+  toEncryptionContext,
+} from '../members.ts'
+import { type AwsCall, type AwsOperation, awsOperation } from '../operation.ts'
+import { type ArnScope, keyArn, keyMaterialId, toBase64 } from '../wire.ts'
+
+const SYMMETRIC = 'SYMMETRIC_DEFAULT'
+const DATA_KEY_BYTES = { AES_128: 16, AES_256: 32 } as const
+
+const plaintext = blob(1, 4096)
+const ciphertextBlob = blob(1, 6144)
+const anything = z.unknown().optional()
+
+const dataKeyBody = z.object({
+  KeyId: keyId,
+  EncryptionContext: encryptionContext.optional(),
+  NumberOfBytes: numberOfBytes.optional(),
+  KeySpec: dataKeySpec.optional(),
+  GrantTokens: grantTokens.optional(),
+  DryRun: dryRun.optional(),
+})
+
+/** The operations on data: AWS KMS API Reference, one section per name. */
+export const CRYPTOGRAPHIC_OPERATIONS = {
+  Encrypt: awsOperation({
+    body: z.object({
+      KeyId: keyId,
+      Plaintext: plaintext,
+      EncryptionContext: encryptionContext.optional(),
+      EncryptionAlgorithm: encryptionAlgorithm.optional(),
+      GrantTokens: grantTokens.optional(),
+      DryRun: dryRun.optional(),
+    }),
+    refuses: ['DryRun', 'GrantTokens'],
+    handle: async ({ kms, context, scope }, body) => {
+      requireSymmetricAlgorithm(body.EncryptionAlgorithm)
+      const key = parseKeyIdentifier(scope, body.KeyId)
+      const secret = decodeBlob(body.Plaintext)
+      try {
+        const input = {
+          key,
+          plaintext: secret,
+          encryptionContext: toEncryptionContext(body.EncryptionContext),
+        }
+        const sealed = await kms.encrypt(context, input)
+        return {
+          CiphertextBlob: toBase64(sealed.blob),
+          KeyId: keyArn(scope, sealed.key.keyId),
+          EncryptionAlgorithm: SYMMETRIC,
+        }
+      } finally {
+        secret.fill(0)
+      }
+    },
+  }),
+
+  Decrypt: awsOperation({
+    body: z.object({
+      CiphertextBlob: ciphertextBlob,
+      KeyId: keyId.optional(),
+      EncryptionContext: encryptionContext.optional(),
+      EncryptionAlgorithm: encryptionAlgorithm.optional(),
+      GrantTokens: grantTokens.optional(),
+      Recipient: anything,
+      DryRun: dryRun.optional(),
+      DryRunModifiers: anything,
+    }),
+    refuses: ['DryRun', 'DryRunModifiers', 'GrantTokens', 'Recipient'],
+    handle: async ({ kms, context, scope }, body) => {
+      requireSymmetricAlgorithm(body.EncryptionAlgorithm)
+      const opened = await kms.decrypt(context, {
+        blob: decodeBlob(body.CiphertextBlob),
+        key: body.KeyId === undefined ? undefined : parseKeyIdentifier(scope, body.KeyId),
+        encryptionContext: toEncryptionContext(body.EncryptionContext),
+      })
+      return {
+        KeyId: keyArn(scope, opened.key.keyId),
+        Plaintext: giveAway(opened.plaintext),
+        EncryptionAlgorithm: SYMMETRIC,
+        KeyMaterialId: keyMaterialId(opened.version),
+      }
+    },
+  }),
+
+  ReEncrypt: awsOperation({
+    body: z.object({
+      CiphertextBlob: ciphertextBlob,
+      SourceKeyId: keyId.optional(),
+      SourceEncryptionContext: encryptionContext.optional(),
+      SourceEncryptionAlgorithm: encryptionAlgorithm.optional(),
+      DestinationKeyId: keyId,
+      DestinationEncryptionContext: encryptionContext.optional(),
+      DestinationEncryptionAlgorithm: encryptionAlgorithm.optional(),
+      GrantTokens: grantTokens.optional(),
+      DryRun: dryRun.optional(),
+      DryRunModifiers: anything,
+    }),
+    refuses: ['DryRun', 'DryRunModifiers', 'GrantTokens'],
+    handle: async ({ kms, context, scope }, body) => {
+      requireSymmetricAlgorithm(body.SourceEncryptionAlgorithm)
+      requireSymmetricAlgorithm(body.DestinationEncryptionAlgorithm)
+      const { source, destination } = await kms.reEncrypt(context, {
+        blob: decodeBlob(body.CiphertextBlob),
+        sourceKey: body.SourceKeyId === undefined ? undefined : parseKeyIdentifier(scope, body.SourceKeyId),
+        sourceEncryptionContext: toEncryptionContext(body.SourceEncryptionContext),
+        destinationKey: parseKeyIdentifier(scope, body.DestinationKeyId),
+        destinationEncryptionContext: toEncryptionContext(body.DestinationEncryptionContext),
+      })
+      return {
+        CiphertextBlob: toBase64(destination.blob),
+        SourceKeyId: keyArn(scope, source.key.keyId),
+        KeyId: keyArn(scope, destination.key.keyId),
+        SourceEncryptionAlgorithm: SYMMETRIC,
+        DestinationEncryptionAlgorithm: SYMMETRIC,
+        SourceKeyMaterialId: keyMaterialId(source.version),
+        DestinationKeyMaterialId: keyMaterialId(destination.version),
+      }
+    },
+  }),
+
+  GenerateDataKey: awsOperation({
+    body: dataKeyBody.extend({ Recipient: anything }),
+    refuses: ['DryRun', 'GrantTokens', 'Recipient'],
+    handle: async (call, body) => {
+      const dataKey = await call.kms.generateDataKey(call.context, dataKeyInput(call, body))
+      return { ...sealedDataKey(call.scope, dataKey), Plaintext: giveAway(dataKey.plaintext) }
+    },
+  }),
+
+  GenerateDataKeyWithoutPlaintext: awsOperation({
+    body: dataKeyBody,
+    refuses: ['DryRun', 'GrantTokens'],
+    handle: async (call, body) => {
+      const sealed = await call.kms.generateDataKeyWithoutPlaintext(call.context, dataKeyInput(call, body))
+      return sealedDataKey(call.scope, sealed)
+    },
+  }),
+
+  GenerateRandom: awsOperation({
+    body: z.object({
+      NumberOfBytes: numberOfBytes.optional(),
+      CustomKeyStoreId: z.string().min(1).max(64).optional(),
+      Recipient: anything,
+    }),
+    refuses: ['CustomKeyStoreId', 'Recipient'],
+    handle: async ({ kms, context }, body) => {
+      if (body.NumberOfBytes === undefined) throw validation('NumberOfBytes is required.')
+      return { Plaintext: giveAway(await kms.generateRandom(context, body.NumberOfBytes)) }
+    },
+  }),
+} as const satisfies Readonly<Record<string, AwsOperation>>
+
+/** The base64 text of bytes that are zeroed with that. */
+function giveAway(secret: Buffer): string {
+  try {
+    return toBase64(secret)
+  } finally {
+    secret.fill(0)
+  }
+}
+
+function dataKeyInput({ scope }: AwsCall, body: z.output<typeof dataKeyBody>) {
+  const { KeySpec: spec, NumberOfBytes: length } = body
+  const lengthBytes = spec === undefined ? length : DATA_KEY_BYTES[spec]
+  if (lengthBytes === undefined || (spec !== undefined && length !== undefined)) {
+    throw validation('Please specify either number of bytes or key spec.')
+  }
+  return {
+    key: parseKeyIdentifier(scope, body.KeyId),
+    lengthBytes,
+    encryptionContext: toEncryptionContext(body.EncryptionContext),
+  }
+}
+
+function sealedDataKey(scope: ArnScope, sealed: SealedPayload) {
+  return {
+    CiphertextBlob: toBase64(sealed.blob),
+    KeyId: keyArn(scope, sealed.key.keyId),
+    KeyMaterialId: keyMaterialId(sealed.version),
+  }
+}
+
+function requireSymmetricAlgorithm(algorithm: string = SYMMETRIC): void {
+  if (algorithm === SYMMETRIC) return
+  throw new AwsFault(
+    'InvalidKeyUsageException',
+    `Algorithm ${algorithm} is incompatible with key spec ${SYMMETRIC}.`,
+  )
+}

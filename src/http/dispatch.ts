@@ -1,0 +1,116 @@
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import type { Logger } from 'pino'
+import { invariant } from '../lib/invariant.ts'
+import {
+  type Facade,
+  type FacadeResponse,
+  newRequestRecord,
+  type RequestRecord,
+  type TransportFault,
+} from './facade.ts'
+import type { HttpMetrics } from './metrics.ts'
+import { logRequest } from './request-log.ts'
+
+export interface DispatchDeps {
+  readonly facades: readonly Facade[]
+  readonly logger: Logger
+  readonly metrics: HttpMetrics
+  readonly drain: { readonly draining: boolean }
+}
+
+/** One request on its way through a façade. */
+interface Exchange {
+  readonly facade: Facade
+  readonly record: RequestRecord
+  /** `performance.now()` when its headers had come. */
+  readonly startedAt: number
+}
+
+const NO_BODY = Buffer.alloc(0)
+const EXCHANGE = 'p11kmsExchange'
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    [EXCHANGE]: Exchange | undefined
+  }
+}
+
+/** Puts the façades on `/`: picks one per request, then answers, counts and logs each request exactly once. */
+export function addFacadeRoute(app: FastifyInstance, deps: DispatchDeps): void {
+  const fallback = deps.facades.at(-1)
+  invariant(fallback, 'a server has at least one façade')
+  const pick = (request: FastifyRequest): Facade => {
+    const { method, url = '/', headers } = request.raw
+    return deps.facades.find((facade) => facade.claims({ method: method ?? '', url, headers })) ?? fallback
+  }
+  app.decorateRequest(EXCHANGE, undefined)
+  app.route({
+    method: [...new Set(deps.facades.flatMap((facade) => facade.methods))],
+    url: '/',
+    onRequest: (request, _reply, done) => {
+      const startedAt = performance.now()
+      request[EXCHANGE] = { facade: pick(request), record: newRequestRecord(request.id), startedAt }
+      done()
+    },
+    handler: (request, reply) => {
+      const exchange = exchangeOf(request)
+      const body = Buffer.isBuffer(request.body) ? request.body : NO_BODY
+      handle(exchange, request, body)
+        .catch((error: unknown) => fail(exchange, 'INTERNAL', error))
+        .then((response) => finish(deps, exchange, request, reply, response))
+        .finally(() => body.fill(0))
+        .catch((error: unknown) => reply.send(error))
+    },
+    errorHandler: (error, request, reply) => {
+      const exchange = exchangeOf(request)
+      finish(deps, exchange, request, reply, fail(exchange, transportFault(error), error))
+    },
+  })
+}
+
+function handle(exchange: Exchange, request: FastifyRequest, body: Buffer): Promise<FacadeResponse> {
+  const { method = 'GET', url = '/', headers, rawHeaders } = request.raw
+  const { facade, record } = exchange
+  return facade.handle({ method, url, headers, rawHeaders, body, record })
+}
+
+function exchangeOf(request: FastifyRequest): Exchange {
+  const exchange = request[EXCHANGE]
+  invariant(exchange, 'a request on / has passed the onRequest hook')
+  return exchange
+}
+
+/** Fastify names its errors; a status from 500 on, or none, is ours. */
+function transportFault(error: {
+  readonly statusCode?: number | undefined
+  readonly code?: string
+}): TransportFault {
+  if (error.code === 'FST_ERR_CTP_BODY_TOO_LARGE') return 'BODY_TOO_LARGE'
+  const status = error.statusCode ?? 500
+  return status >= 400 && status < 500 ? 'BODY_MALFORMED' : 'INTERNAL'
+}
+
+function fail({ facade, record }: Exchange, fault: TransportFault, error: unknown): FacadeResponse {
+  record.error = error
+  return facade.answerFault(fault, record)
+}
+
+function finish(
+  deps: DispatchDeps,
+  { facade, record, startedAt }: Exchange,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  response: FacadeResponse,
+): void {
+  const totalMs = performance.now() - startedAt
+  deps.metrics.observe(facade.name, record, totalMs)
+  if (record.internal) deps.metrics.countInternalError()
+  const { status } = response
+  logRequest(deps.logger, facade.name, record, {
+    status,
+    totalMs,
+    remoteAddress: request.raw.socket.remoteAddress,
+  })
+  if (deps.drain.draining) reply.header('connection', 'close')
+  reply.code(status).headers(response.headers).send(response.body)
+}

@@ -1,0 +1,127 @@
+import { randomUUID } from 'node:crypto'
+import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
+import type { Logger } from 'pino'
+import type { Registry } from 'prom-client'
+import type { Clock } from '../lib/clock.ts'
+import { answerClientError } from './client-error.ts'
+import { addFacadeRoute } from './dispatch.ts'
+import type { Facade } from './facade.ts'
+import { type HealthChecks, ReadyProbe } from './health.ts'
+import type { ServerLimits } from './limits.ts'
+import { HttpMetrics } from './metrics.ts'
+import { describeError } from './request-log.ts'
+
+/** What the server stands on; the composition root makes each. */
+export interface ServerDeps {
+  /** In the order in which they are asked; the last takes what none claims. At least one. */
+  readonly facades: readonly Facade[]
+  readonly logger: Logger
+  readonly clock: Clock
+  readonly limits: ServerLimits
+  readonly health: HealthChecks
+  /** Fresh; `/metrics` shows all that is in it, other layers' metrics included. */
+  readonly metricsRegistry: Registry
+}
+
+/** How often Node looks for connections past their time limits. Milliseconds; its default is 30,000. */
+const TIMEOUT_CHECK_INTERVAL_MS = 2_000
+
+/**
+ * The HTTP server, not listening yet: façades on `/`, and `/healthz`, `/readyz` and `/metrics` for the operator.
+ *
+ * `close()` drains: it stops accepting, closes idle connections at once and resolves when the requests under way are
+ * answered; their answers, and those to requests that still arrive on open connections, say `Connection: close`.
+ */
+export function buildServer(deps: ServerDeps): FastifyInstance {
+  const metrics = new HttpMetrics(deps.metricsRegistry)
+  const app = newFastify(deps)
+  app.removeAllContentTypeParsers()
+  // Every façade checks a signature over the bytes themselves, so no type is parsed here.
+  app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body))
+  const drain = { draining: false }
+  app.addHook('preClose', (done) => {
+    drain.draining = true
+    done()
+  })
+  addFacadeRoute(app, { facades: deps.facades, logger: deps.logger, metrics, drain })
+  addOperatorRoutes(app, deps, metrics)
+  answerTheRest(app, deps)
+  app.server.maxConnections = deps.limits.connectionsMax
+  return app
+}
+
+function newFastify({ limits, logger }: ServerDeps): FastifyInstance {
+  return fastify({
+    logger: false,
+    genReqId: () => randomUUID(),
+    bodyLimit: limits.bodyBytesMax,
+    requestTimeout: limits.requestTimeoutMs,
+    keepAliveTimeout: limits.keepAliveTimeoutMs,
+    forceCloseConnections: 'idle',
+    return503OnClosing: false,
+    exposeHeadRoutes: false,
+    routerOptions: { querystringParser: () => ({}) },
+    clientErrorHandler: (error, socket) => answerClientError(logger, error, socket),
+    frameworkErrors: (_error, _request, reply) => {
+      sendJson(reply, 400, { message: 'The request target is malformed.' })
+    },
+    http: {
+      maxHeaderSize: limits.headerBytesMax,
+      headersTimeout: limits.headersTimeoutMs,
+      connectionsCheckingInterval: TIMEOUT_CHECK_INTERVAL_MS,
+    },
+  })
+}
+
+/** Health and metrics: open to whoever reaches the port, so they cost little and tell no secret. */
+function addOperatorRoutes(app: FastifyInstance, deps: ServerDeps, metrics: HttpMetrics): void {
+  const probe = new ReadyProbe(deps.health, deps.clock, (error) =>
+    deps.logger.error({ error: describeError(error) }, 'readiness check failed'),
+  )
+  app.get('/healthz', (_request, reply) => sendJson(reply, 200, { status: 'ok' }))
+  app.get('/readyz', async (_request, reply) => {
+    const report = await probe.report()
+    return sendJson(reply, report.ready ? 200 : 503, report)
+  })
+  app.get('/metrics', async (_request, reply) => {
+    const text = await metrics.render()
+    return reply.header('content-type', metrics.contentType).send(text)
+  })
+}
+
+/** Methods per path, for the answer to a path that exists under another method. */
+function answerTheRest(app: FastifyInstance, deps: ServerDeps): void {
+  const allowed: Readonly<Record<string, string>> = {
+    '/': [...new Set(deps.facades.flatMap((facade) => facade.methods))].join(', '),
+    '/healthz': 'GET',
+    '/readyz': 'GET',
+    '/metrics': 'GET',
+  }
+  app.setNotFoundHandler((request, reply) => {
+    const path = pathOf(request)
+    const allow = Object.hasOwn(allowed, path) ? allowed[path] : undefined
+    if (allow === undefined) return sendJson(reply, 404, { message: 'There is nothing at this path.' })
+    return sendJson(reply.header('allow', allow), 405, { message: `This path takes ${allow} only.` })
+  })
+  app.setErrorHandler((error, _request, reply) => {
+    const status = statusOf(error)
+    if (status >= 500) deps.logger.error({ error: describeError(error) }, 'request failed')
+    return sendJson(reply, status, {
+      message: status >= 500 ? 'internal error' : 'The request is malformed.',
+    })
+  })
+}
+
+function pathOf(request: FastifyRequest): string {
+  return request.url.split('?', 1)[0] ?? '/'
+}
+
+/** The status that Fastify gives its own errors; 500 for anything else. */
+export function statusOf(error: unknown): number {
+  const status = error instanceof Error && 'statusCode' in error ? error.statusCode : undefined
+  return typeof status === 'number' && status >= 400 && status <= 599 ? status : 500
+}
+
+function sendJson(reply: FastifyReply, status: number, body: object): FastifyReply {
+  return reply.code(status).header('content-type', 'application/json').send(JSON.stringify(body))
+}

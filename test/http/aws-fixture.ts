@@ -1,0 +1,131 @@
+import { Writable } from 'node:stream'
+import pino from 'pino'
+import { Registry } from 'prom-client'
+import type { MasterKey } from '../../src/core/key.ts'
+import type { Kms } from '../../src/core/kms.ts'
+import { createAwsFacade } from '../../src/http/aws/facade.ts'
+import type { HealthChecks } from '../../src/http/health.ts'
+import { DEFAULT_SERVER_LIMITS, type ServerLimits } from '../../src/http/limits.ts'
+import { buildServer } from '../../src/http/server.ts'
+import { ALICE, call, kmsFixture, MALLORY } from '../support/kms-fixture.ts'
+import { type RequestToSign, type SigningCredential, signRequest } from '../support/sign.ts'
+
+export const ALICE_KEY: SigningCredential = {
+  accessKeyId: ALICE.accessKeyId,
+  secretAccessKey: 'alice/Secret+Access/Key0123456789ABCDEFG',
+}
+export const MALLORY_KEY: SigningCredential = {
+  accessKeyId: MALLORY.accessKeyId,
+  secretAccessKey: 'mallory/Secret+Access/Key0123456789ABCDE',
+}
+export const SESSION_KEY: SigningCredential = {
+  accessKeyId: 'ASIASESSIONSESSIONSE',
+  secretAccessKey: 'session/Secret+Access/Key0123456789ABCDE',
+  sessionToken: 'session-token-which-is-a-secret-too',
+}
+export const SESSION_MS = 3_600_000
+
+/** Regions other than the first see no key of it. */
+const REGIONS = [{ name: 'us-east-1' }, { name: 'eu-central-1' }]
+
+export interface FixtureParts {
+  readonly limits?: Partial<ServerLimits>
+  readonly health?: HealthChecks
+}
+
+/** The server over the core on doubles, its log lines, and a way to call it. */
+export function awsFixture(parts: FixtureParts = {}) {
+  const core = kmsFixture()
+  const calls: string[] = []
+  const registry = new Registry()
+  const lines: string[] = []
+  const sink = new Writable({
+    write(chunk: Buffer, _encoding, done) {
+      lines.push(chunk.toString())
+      done()
+    },
+  })
+  const facade = createAwsFacade({
+    kms: spiedKms(core.kms, calls),
+    clock: core.clock,
+    requestTimeoutMs: 5_000,
+    partition: 'aws',
+    regions: REGIONS,
+    accounts: [
+      {
+        accountId: ALICE.accountId,
+        credentials: [ALICE_KEY, { ...SESSION_KEY, expiresAt: core.clock.now() + SESSION_MS }],
+      },
+      { accountId: MALLORY.accountId, credentials: [MALLORY_KEY] },
+    ],
+  })
+  const server = buildServer({
+    facades: [facade],
+    logger: pino({ level: 'trace' }, sink),
+    clock: core.clock,
+    limits: { ...DEFAULT_SERVER_LIMITS, ...parts.limits },
+    health: parts.health ?? { ready: async () => ({ ready: true, components: { store: { ok: true } } }) },
+    metricsRegistry: registry,
+  })
+  const newKey = (): Promise<MasterKey> => core.kms.createKey(call(), { description: 'of a test' })
+  return { ...core, server, registry, lines, calls, newKey, ...clientOf(server, core.clock) }
+}
+
+export type AwsFixture = ReturnType<typeof awsFixture>
+
+/** `Kms` that notes which of its methods were called. */
+function spiedKms(kms: Kms, calls: string[]): Kms {
+  return new Proxy(kms, {
+    get(target, name) {
+      const method: unknown = Reflect.get(target, name)
+      if (typeof method !== 'function') return method
+      return (...args: unknown[]): unknown => {
+        calls.push(String(name))
+        return Reflect.apply(method, target, args)
+      }
+    },
+  })
+}
+
+export interface WireAnswer {
+  readonly status: number
+  readonly headers: Readonly<Record<string, unknown>>
+  readonly text: string
+  /** The body as JSON, `{}` when it is empty. */
+  readonly json: Record<string, unknown>
+}
+
+export type CallOptions = Partial<Omit<RequestToSign, 'body'>> & {
+  /** Headers to send that are not signed, over the signed ones. */
+  readonly extra?: Readonly<Record<string, string>>
+  /** Body to send in place of the signed one. */
+  readonly sentBody?: string | Buffer
+}
+
+function clientOf(server: ReturnType<typeof buildServer>, clock: { now(): number }) {
+  /** Sends bytes as they are. */
+  const send = async (headers: Record<string, string>, body: string | Buffer): Promise<WireAnswer> => {
+    const answer = await server.inject({ method: 'POST', url: '/', headers, payload: body })
+    const text = answer.payload
+    return { status: answer.statusCode, headers: answer.headers, text, json: text ? JSON.parse(text) : {} }
+  }
+  /** Signs and sends `TrentService.<operation>`. A string or a Buffer is the body itself. */
+  const request = (operation: string, input: object | string | Buffer = {}, options: CallOptions = {}) => {
+    const body = typeof input === 'string' || Buffer.isBuffer(input) ? input : JSON.stringify(input)
+    const { extra = {}, sentBody = body, headers = {}, ...signing } = options
+    const signed = signRequest({
+      credential: ALICE_KEY,
+      at: clock.now(),
+      body,
+      headers: {
+        host: 'localhost:7711',
+        'content-type': 'application/x-amz-json-1.1',
+        'x-amz-target': `TrentService.${operation}`,
+        ...headers,
+      },
+      ...signing,
+    })
+    return send({ ...signed, ...extra }, sentBody)
+  }
+  return { send, request }
+}
