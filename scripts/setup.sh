@@ -56,7 +56,15 @@ use_own_node() {
   read_node node
 }
 
-find_node() { { have npm && read_node node; } || use_own_node; }
+# Debian's npm 9 links native packages against its own libnode, which crashes any other Node that loads them; every Node
+# we support comes with npm 10 or newer. Asking npm takes a while, so only when there is something to install.
+npm_fits() {
+  have npm || return 1
+  modules_current && return 0
+  case $(npm --version 2>/dev/null) in '' | [0-9].*) return 1 ;; esac
+}
+
+find_node() { { read_node node && npm_fits; } || use_own_node; }
 
 toolchain_digest() { $hasher <"$root/scripts/toolchain/package-lock.json"; }
 modules_digest() { printf '%s abi %s %s\n' "$($hasher <"$root/package-lock.json")" "$node_abi" "$node_arch"; }
@@ -153,7 +161,9 @@ install_modules() (
   cd "$root"
   digest=$(modules_digest) # of what is about to be installed, should the file change meanwhile
   rm -rf node_modules
-  npm install --no-save --no-audit --no-fund && echo "$digest" >node_modules/.p11kms.stamp
+  npm install --no-save --no-audit --no-fund &&
+    node -e 'require("pkcs11js"); new (require("better-sqlite3"))(":memory:").close()' &&
+    echo "$digest" >node_modules/.p11kms.stamp
 )
 
 npm_packages() {
