@@ -46,13 +46,13 @@ export interface AliasTable {
 }
 
 /** The one row that `ping` writes to. */
-export interface HeartbeatTable {
+interface HeartbeatTable {
   readonly id: number
   readonly beats: number
 }
 
 /** What was done to this database, one row per migration. */
-export interface MigrationTable {
+interface MigrationTable {
   readonly number: number
   readonly name: string
   /** SHA-256 of the migration, 64 lower-case hex digits. */
