@@ -18,7 +18,7 @@ step() {
   log=$state/$1.log
   say "$2 …"
   shift 2
-  "$@" >"$log" 2>&1 </dev/null 9>&- && return 0
+  "$@" >"$log" 2>&1 </dev/null && return 0
   say "that failed; the last lines of $log:"
   tail -n 25 "$log" | sed 's/^/  | /' >&2
   return 1
@@ -118,9 +118,9 @@ system_packages() {
   if [ "$(id -u)" = 0 ] && have apt-get; then
     export DEBIAN_FRONTEND=noninteractive
     apt="apt-get -q -y -o DPkg::Lock::Timeout=300"
-    step apt-update "Reading the list of the system's packages" $apt update || return 1
+    step apt-update "Reading the list of the system's packages" $apt update 9>&- || return 1
     step apt-install "Installing$missing$wanted from the system's packages" \
-      $apt install --no-install-recommends $missing $wanted || return 1
+      $apt install --no-install-recommends $missing $wanted 9>&- || return 1
   elif [ -n "$missing" ]; then
     explain_missing "$missing"
     exit 69
@@ -182,7 +182,8 @@ build() {
 }
 
 # One set-up at a time in a checkout: a second waits for the first and then finds nothing left to do. macOS has no
-# flock(1); there, two at once are on their own.
+# flock(1); there, two at once are on their own. npm and the build inherit the lock, so that it holds while they run on
+# after this shell was killed; apt does not, because a service that a package starts would hold it for ever.
 lock() {
   mkdir -p "$state"
   exec 9>"$state/lock"
