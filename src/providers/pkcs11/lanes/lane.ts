@@ -5,6 +5,9 @@ import { decodeFrames, encodeFrames, type Frame, OPERATIONS, type Operation } fr
 /** Messages that may be on their way to one lane: one being served, one so that it does not wait for the next. */
 const BATCHES_IN_FLIGHT_MAX = 2
 
+/** A worker that is being started may be silent this much longer: on a busy host it loads for a second. */
+const START_ALLOWANCE_MS = 30_000
+
 const INDEX = Object.fromEntries(OPERATIONS.map((operation, index) => [operation, index])) as Record<
   Operation,
   number
@@ -50,6 +53,7 @@ export class Lane {
   #nextId = 1
   #lastProgressAt = 0
   #exited = false
+  #started = false
 
   constructor(name: string, events: LaneEvents) {
     this.#events = events
@@ -78,7 +82,8 @@ export class Lane {
 
   /** Milliseconds since the lane last answered, 0 while it has nothing to do. `now` is `performance.now()`. */
   silentMs(now: number): number {
-    return this.#inFlight.size === 0 ? 0 : now - this.#lastProgressAt
+    if (this.#inFlight.size === 0) return 0
+    return now - this.#lastProgressAt - (this.#started ? 0 : START_ALLOWANCE_MS)
   }
 
   post(calls: readonly Call[]): void {
@@ -123,6 +128,7 @@ export class Lane {
 
   #onReplies(message: Uint8Array<ArrayBuffer>): void {
     this.#lastProgressAt = performance.now()
+    this.#started = true
     for (const frame of decodeFrames(message)) {
       const call = this.#inFlight.get(frame.id)
       this.#inFlight.delete(frame.id)

@@ -97,6 +97,7 @@ export class LanePool {
   }
 
   release(): void {
+    if (this.#lanes.length === 0) return
     this.#held = undefined
     this.#flushSoon()
   }
@@ -180,7 +181,10 @@ export class LanePool {
     if (index < 0) return
     this.#lanes.splice(index, 1)
     lane.abandon(outcome)
-    if (!this.#events.onLost(lane, reason)) return
+    if (!this.#events.onLost(lane, reason)) {
+      if (this.#lanes.length === 0) this.hold({ kind: 'unavailable', cause: reason })
+      return
+    }
     const replacement = this.#spawn()
     this.#lanes.push(replacement)
     this.#events.onReplaced(replacement)

@@ -37,6 +37,9 @@ port.on('message', (message: Uint8Array<ArrayBuffer>) => {
   message.fill(0)
 })
 
+// A message without replies says that the lane listens.
+port.postMessage(encodeFrames([]))
+
 function serve(request: Frame, startedAt: number): Frame {
   if (Date.now() > request.time) return { id: request.id, code: REPLY.expired, time: 0, number: 0, parts: [] }
   try {

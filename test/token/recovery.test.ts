@@ -1,0 +1,141 @@
+import { renameSync } from 'node:fs'
+import { afterEach, beforeEach, expect, it } from 'vitest'
+import type { Pkcs11Provider } from '../../src/providers/pkcs11/provider.ts'
+import {
+  describeWith,
+  eventually,
+  freshRef,
+  LogRecorder,
+  makeSoftHsm,
+  SOFTHSM_MODULE,
+  type SoftHsm,
+  settingsFor,
+  startProvider,
+  USER_PIN,
+  within,
+} from '../support/softhsm.ts'
+
+const AAD = Buffer.from('aad')
+
+describeWith([SOFTHSM_MODULE], 'a token that comes and goes', () => {
+  let softHsm: SoftHsm
+  let provider: Pkcs11Provider | undefined
+
+  beforeEach(() => {
+    softHsm = makeSoftHsm()
+  })
+
+  afterEach(async () => {
+    await provider?.close()
+    provider = undefined
+    softHsm.remove()
+  })
+
+  it('is absent at the start and is used, without a restart, once it appears', async () => {
+    provider = await startProvider(settingsFor('late'))
+    expect(provider.status()).toMatchObject({
+      state: 'connecting',
+      reason: 'No token with label "late" is present.',
+      hint: expect.any(String),
+    })
+    await expect(provider.generateRandom('main', 8, within())).rejects.toMatchObject({
+      code: 'TOKEN_UNAVAILABLE',
+    })
+    await expect(provider.checkHealth('main', undefined, within())).rejects.toMatchObject({
+      code: 'TOKEN_UNAVAILABLE',
+    })
+    softHsm.initToken('late')
+    await eventually(() => provider?.status().state === 'up')
+    expect((await provider.generateRandom('main', 8, within())).length).toBe(8)
+  })
+
+  it('is pulled and comes back: calls fail at once meanwhile and work again by themselves', async () => {
+    softHsm.initToken('pulled')
+    const running = await startProvider(settingsFor('pulled', { lanes: { crypto: 2 } }))
+    provider = running
+    const ref = freshRef()
+    await running.createMasterKey(ref, within())
+    const sealed = await running.sealRandom(ref, 32, AAD, within())
+    for (let round = 1; round <= 3; round += 1) {
+      renameSync(softHsm.tokens, `${softHsm.tokens}.gone`)
+      const during = await Promise.allSettled(
+        Array.from({ length: 40 }, () => running.sealRandom(ref, 32, AAD, within())),
+      )
+      for (const outcome of during) {
+        expect(outcome).toMatchObject({ status: 'rejected', reason: { code: 'TOKEN_UNAVAILABLE' } })
+      }
+      await expect(running.findMasterKey(ref, within())).rejects.toMatchObject({ code: 'TOKEN_UNAVAILABLE' })
+      await expect(running.open(ref, 'W0', sealed, AAD, within())).rejects.toMatchObject({
+        code: 'TOKEN_UNAVAILABLE',
+      })
+      expect(running.status().state).not.toBe('up')
+      renameSync(`${softHsm.tokens}.gone`, softHsm.tokens)
+      await eventually(() => running.status().state === 'up', 2_000)
+      expect(await running.open(ref, 'W0', sealed, AAD, within())).toEqual(sealed.plaintext)
+      expect(running.status()).toMatchObject({ generation: round + 1, lanesLost: 0 })
+    }
+  })
+
+  it('is noticed to be gone by a health check under a key', async () => {
+    softHsm.initToken('health')
+    const running = await startProvider(settingsFor('health'))
+    provider = running
+    const ref = freshRef()
+    await running.createMasterKey(ref, within())
+    await running.checkHealth('main', ref, within())
+    renameSync(softHsm.tokens, `${softHsm.tokens}.gone`)
+    await expect(running.checkHealth('main', ref, within())).rejects.toMatchObject({
+      code: 'TOKEN_UNAVAILABLE',
+    })
+    renameSync(`${softHsm.tokens}.gone`, softHsm.tokens)
+    await eventually(() => running.status().state === 'up', 2_000)
+    await running.checkHealth('main', ref, within())
+  })
+
+  it('answers every call that was under way when it was pulled, and never with another key', async () => {
+    softHsm.initToken('busy')
+    const running = await startProvider(settingsFor('busy', { lanes: { crypto: 2 } }))
+    provider = running
+    const refs = Array.from({ length: 5 }, freshRef)
+    for (const ref of refs) await running.createMasterKey(ref, within())
+    const stop = new AbortController()
+    let answered = 0
+    const work = Array.from({ length: 16 }, async (_, index) => {
+      const ref = refs[index % refs.length] ?? freshRef()
+      while (!stop.signal.aborted) {
+        const sealed = await running.sealRandom(ref, 32, AAD, within()).catch(() => undefined)
+        const opened = sealed && (await running.open(ref, 'W0', sealed, AAD, within()).catch(unlessInvalid))
+        if (opened) expect(opened).toEqual(sealed?.plaintext)
+        answered += 1
+        await new Promise(setImmediate)
+      }
+    })
+    for (let round = 0; round < 4; round += 1) {
+      await new Promise((resolve) => setTimeout(resolve, 100))
+      renameSync(softHsm.tokens, `${softHsm.tokens}.gone`)
+      await eventually(() => running.status().state !== 'up')
+      renameSync(`${softHsm.tokens}.gone`, softHsm.tokens)
+      await eventually(() => running.status().state === 'up', 2_000)
+    }
+    stop.abort()
+    await Promise.all(work)
+    expect(answered).toBeGreaterThan(100)
+    await running.sealRandom(refs[0] ?? freshRef(), 32, AAD, within())
+  })
+
+  it('never gets its PIN into a log line, a status or an error', async () => {
+    softHsm.initToken('quiet')
+    const log = new LogRecorder()
+    provider = await startProvider(settingsFor('quiet'), log)
+    const error = await provider.sealRandom(freshRef(), 32, AAD, within()).catch((thrown: unknown) => thrown)
+    const { inspect } = await import('node:util')
+    const seen = [...log.lines, JSON.stringify(provider.status()), inspect(error, { depth: 10 })].join('\n')
+    expect(log.lines.length).toBeGreaterThan(0)
+    expect(seen).not.toContain(USER_PIN)
+  })
+})
+
+/** A call may fail while the token is away, but its own ciphertext is never called invalid. */
+function unlessInvalid(error: unknown): undefined {
+  expect(error).not.toMatchObject({ code: 'CIPHERTEXT_INVALID' })
+}

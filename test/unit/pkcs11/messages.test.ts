@@ -1,0 +1,57 @@
+import fc from 'fast-check'
+import { expect, it } from 'vitest'
+import { decodeFrames, encodeFrames, type Frame } from '../../../src/providers/pkcs11/lanes/messages.ts'
+import { MissingKeyGuard } from '../../../src/providers/pkcs11/missing-key-guard.ts'
+import { objectId, objectLabel } from '../../../src/providers/pkcs11/templates.ts'
+
+const frames = fc.array(
+  fc.record({
+    id: fc.nat(0xffff_ffff),
+    code: fc.nat(255),
+    time: fc.double({ noNaN: true }),
+    number: fc.nat(0xffff_ffff),
+    parts: fc.array(
+      fc.uint8Array({ maxLength: 64 }).map((bytes) => Buffer.from(bytes)),
+      { maxLength: 6 },
+    ),
+  }),
+  { maxLength: 20 },
+)
+
+it('unpacks the frames that were packed, in a buffer that shares its memory with nothing', () => {
+  fc.assert(
+    fc.property(frames, (list: Frame[]) => {
+      const packet = encodeFrames(list)
+      expect(packet.buffer.byteLength).toBe(packet.length)
+      expect(decodeFrames(packet)).toEqual(list)
+    }),
+  )
+})
+
+it('names an object by key, version and role so that no two share a CKA_ID', () => {
+  const name = { keyId: 'ab', versionId: 'c', versionNumber: 1 }
+  const ids = [
+    objectId(name, 'enc'),
+    objectId(name, 'wrap'),
+    objectId({ ...name, keyId: 'a', versionId: 'bc' }, 'enc'),
+    objectId({ ...name, versionId: 'cenc' }, 'wrap'),
+  ].map((id) => id.toString('hex'))
+  expect(new Set(ids).size).toBe(ids.length)
+  expect(ids[0]).toBe('a576d5d80643a9a94ea78385ed2f3a06')
+  expect(objectLabel(name, 'wrap')).toBe('kms/ab/v1/wrap')
+})
+
+it('reconnects for a missing key once per interval, and only for one that was seen', () => {
+  const guard = new MissingKeyGuard()
+  expect(guard.mayReconnect('never', 0)).toBe(false)
+  guard.found('a')
+  guard.found('b')
+  expect([
+    guard.mayReconnect('a', 0),
+    guard.mayReconnect('a', 20_000),
+    guard.mayReconnect('b', 5_000),
+  ]).toEqual([true, false, false])
+  expect(guard.mayReconnect('b', 10_000)).toBe(true)
+  guard.destroyed('a')
+  expect(guard.mayReconnect('a', 1_000_000)).toBe(false)
+})
