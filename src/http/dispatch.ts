@@ -111,6 +111,17 @@ function finish(
     totalMs,
     remoteAddress: request.raw.socket.remoteAddress,
   })
-  if (deps.drain.draining) reply.header('connection', 'close')
-  reply.code(status).headers(response.headers).send(response.body)
+  const close = deps.drain.draining || reply.getHeader('connection') === 'close'
+  write(reply, response, close)
+}
+
+/** Past Fastify's own reply, which adds a charset to every JSON type and knows content types better than protocols do. */
+function write(reply: FastifyReply, { status, headers, body }: FacadeResponse, close: boolean): void {
+  reply.hijack()
+  const length = { 'content-length': Buffer.byteLength(body) }
+  reply.raw.writeHead(
+    status,
+    close ? { ...headers, ...length, connection: 'close' } : { ...headers, ...length },
+  )
+  reply.raw.end(body)
 }

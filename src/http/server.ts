@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import type { Socket } from 'node:net'
 import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
 import type { Logger } from 'pino'
 import type { Registry } from 'prom-client'
@@ -38,16 +39,31 @@ export function buildServer(deps: ServerDeps): FastifyInstance {
   app.removeAllContentTypeParsers()
   // Every façade checks a signature over the bytes themselves, so no type is parsed here.
   app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body))
-  const drain = { draining: false }
-  app.addHook('preClose', (done) => {
-    drain.draining = true
-    done()
-  })
+  const drain = watchDrain(app)
   addFacadeRoute(app, { facades: deps.facades, logger: deps.logger, metrics, drain })
   addOperatorRoutes(app, deps, metrics)
   answerTheRest(app, deps)
   app.server.maxConnections = deps.limits.connectionsMax
   return app
+}
+
+/**
+ * Tells when the server is closing, and closes what Node then leaves open: a connection that has not sent a byte yet
+ * counts as busy until its headers are overdue.
+ */
+function watchDrain(app: FastifyInstance): { readonly draining: boolean } {
+  const drain = { draining: false }
+  const sockets = new Set<Socket>()
+  app.server.on('connection', (socket: Socket) => {
+    sockets.add(socket)
+    socket.once('close', () => sockets.delete(socket))
+  })
+  app.addHook('preClose', (done) => {
+    drain.draining = true
+    for (const socket of sockets) if (socket.bytesRead === 0) socket.destroy()
+    done()
+  })
+  return drain
 }
 
 function newFastify({ limits, logger }: ServerDeps): FastifyInstance {

@@ -62,7 +62,9 @@ function refuseWrongType(issue: Issue, members: JsonObject): void {
   const malformed = issue.code === 'custom' ? issue.params?.['malformed'] : undefined
   if (typeof malformed === 'string') throw serialization(malformed)
   const value = valueAt(members, issue.path)
-  if (issue.code !== 'invalid_type' || value === undefined) return
+  const wrongType =
+    issue.code === 'invalid_type' || (issue.code === 'invalid_value' && typeof value !== 'string')
+  if (!wrongType || value === undefined) return
   const given = JSON_TYPES[typeof value] ?? 'START_OBJECT'
   throw serialization(`${given} can not be converted to the type of ${pathText(issue.path)}.`)
 }
@@ -87,7 +89,7 @@ function constraint(issue: Issue, value: unknown): string {
   if (issue.code === 'too_big') return `${measure(issue.origin)} less than or equal to ${issue.maximum}`
   if (issue.code === 'invalid_value') return `satisfy enum value set: [${issue.values.join(', ')}]`
   if (issue.code === 'invalid_format')
-    return `satisfy regular expression pattern: ${issue.pattern ?? issue.format}`
+    return `satisfy regular expression pattern: ${issue.pattern?.slice(1, -1) ?? issue.format}`
   return issue.message
 }
 
