@@ -114,33 +114,3 @@ export async function updateKey(db: StoreDb, key: MasterKey): Promise<boolean> {
       .execute()
   return true
 }
-
-/** Removes a key that is still being created, with what hangs on it. Needs a transaction. */
-export async function deleteCreatingKey(
-  db: StoreDb,
-  region: string,
-  keyId: string,
-  revision: number,
-): Promise<boolean> {
-  // A write that changes nothing yet, so that on PostgreSQL the row is locked before its aliases go.
-  const claimed = await db
-    .updateTable('master_key')
-    .set({ revision })
-    .where('region', '=', region)
-    .where('key_id', '=', keyId)
-    .where('revision', '=', revision)
-    .where('state', '=', 'Creating')
-    .executeTakeFirst()
-  if (claimed.numUpdatedRows === 0n) return false
-  await db.deleteFrom('alias').where('region', '=', region).where('key_id', '=', keyId).execute()
-  await db.deleteFrom('master_key').where('region', '=', region).where('key_id', '=', keyId).execute()
-  // The replicas of a multi-region key share its versions: they go with the last of them.
-  await db
-    .deleteFrom('key_version')
-    .where('key_id', '=', keyId)
-    .where((eb) =>
-      eb.not(eb.exists(eb.selectFrom('master_key').select('region').where('key_id', '=', keyId))),
-    )
-    .execute()
-  return true
-}

@@ -41,11 +41,6 @@ export class SqlKeyStore implements KeyStore {
     return this.#change((db) => keys.updateKey(db, key), { unique: () => keyExists(key) })
   }
 
-  async removeCreatingKey(region: string, keyId: string, revision: number): Promise<boolean> {
-    if (![region, keyId].every(isStorableText)) return false
-    return this.#change((db) => keys.deleteCreatingKey(db, region, keyId, revision))
-  }
-
   async listKeys(
     accountId: string,
     region: string,

@@ -141,7 +141,6 @@ export function textClauses(store: () => KeyStore): void {
     await store().createAlias(sampleAlias(key, `alias/${looksLikeIt}`))
     expect(await store().getKey(key.region, `${text}k`)).toBeUndefined()
     expect(await store().findKeyIdByVersion(text)).toBeUndefined()
-    expect(await store().removeCreatingKey(key.region, `${text}k`, 1)).toBe(false)
     expect(await store().getAlias(ACCOUNT, key.region, `alias/${text}`)).toBeUndefined()
     expect(await store().deleteAlias(ACCOUNT, key.region, `alias/${text}`)).toBe(false)
     await store().deleteAliasesOf(key.region, `${text}k`)

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { expect, it } from 'vitest'
 import type { MasterKey } from '../../src/core/key.ts'
 import type { KeyStore } from '../../src/core/ports/key-store.ts'
-import { ACCOUNT, ALL_STATES, next, REGION, rotated, sampleAlias, sampleKey } from './key-store-samples.ts'
+import { ALL_STATES, next, REGION, rotated, sampleKey } from './key-store-samples.ts'
 
 export function keyClauses(store: () => KeyStore): void {
   it('STO-3 a key comes back as it went in, in its region alone', async () => {
@@ -54,31 +54,6 @@ export function keyClauses(store: () => KeyStore): void {
     for (const { versionId } of key.versions)
       expect(await store().findKeyIdByVersion(versionId)).toBe(key.keyId)
     expect(await store().findKeyIdByVersion(randomUUID())).toBeUndefined()
-  })
-
-  it('STO-8 a key in Creating is removed with its versions and aliases, which are free again', async () => {
-    const key = rotated(sampleKey({ state: 'Creating' }))
-    await store().createKey(key)
-    await store().createAlias(sampleAlias(key, 'alias/a'))
-    expect(await store().removeCreatingKey(REGION, key.keyId, key.revision)).toBe(true)
-    expect(await store().getKey(REGION, key.keyId)).toBeUndefined()
-    expect(await store().getAlias(ACCOUNT, REGION, 'alias/a')).toBeUndefined()
-    expect(await store().findKeyIdByVersion(key.primaryVersionId)).toBeUndefined()
-    await store().createKey(key)
-  })
-
-  it.each([
-    { state: 'Creating', revision: 2, region: REGION },
-    { state: 'Creating', revision: 0, region: REGION },
-    { state: 'Creating', revision: 1, region: 'us-east-1' },
-    ...ALL_STATES.slice(1).map((state) => ({ state, revision: 1, region: REGION })),
-  ] as const)('STO-8 nothing else is removed: $state, revision $revision, $region', async (row) => {
-    const key = sampleKey({ state: row.state })
-    await store().createKey(key)
-    await store().createAlias(sampleAlias(key, 'alias/a'))
-    expect(await store().removeCreatingKey(row.region, key.keyId, row.revision)).toBe(false)
-    expect(await store().getKey(REGION, key.keyId)).toStrictEqual(key)
-    expect(await store().getAlias(ACCOUNT, REGION, 'alias/a')).toBeDefined()
   })
 }
 

@@ -45,16 +45,6 @@ export class MemoryKeyStore implements KeyStore {
     return true
   }
 
-  async removeCreatingKey(region: string, keyId: string, revision: number): Promise<boolean> {
-    this.#requireOpen()
-    const index = this.#keyIndex(region, keyId)
-    const key = this.#keys[index]
-    if (key?.revision !== revision || key.state !== 'Creating') return false
-    this.#keys.splice(index, 1)
-    await this.deleteAliasesOf(region, keyId)
-    return true
-  }
-
   async listKeys(accountId: string, region: string, page: PageRequest<string>): Promise<MasterKey[]> {
     this.#requireOpen()
     checkPage(page.limit, page.after ?? '')

@@ -30,9 +30,6 @@ export interface KeyStore {
    */
   replaceKey(key: MasterKey): Promise<boolean>
 
-  /** Removes a key in state `Creating` at exactly this revision, its versions and aliases. `false` when it is not there. */
-  removeCreatingKey(region: string, keyId: string, revision: number): Promise<boolean>
-
   /** Keys of an account in a region, ordered by key id; `Creating`, `Deleting` and `Deleted` ones are left out. */
   listKeys(accountId: string, region: string, page: PageRequest<string>): Promise<readonly MasterKey[]>
 
