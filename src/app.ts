@@ -104,14 +104,13 @@ function startProvider(
   const { name, module, label, serial, uri, lanes, queueMax, laneTimeoutMs, lostLanesMax, reconnectDelayMs } =
     token
   const select = { ...(label && { label }), ...(serial && { serial }), ...(uri && { uri }) }
-  const log = logger.child({ token: name })
   return Pkcs11Provider.start(
     {
       ...{ name, module, select, queueMax, laneTimeoutMs, lostLanesMax, reconnectDelayMs },
       readPin: pinReader(token.pin),
       lanes: { crypto: lanes },
     },
-    { log, onFatal },
+    { log: logger, onFatal },
   )
 }
 

@@ -46,25 +46,27 @@ const checkTokens: ConfigCheck = (config) =>
 const CHECKS = [checkStore, checkTokens]
 
 async function serve(options: ServeOptions): Promise<number> {
+  const signalled = nextSignal()
   const loaded = loadConfig(options.config, process.env, CHECKS)
   const { host = loaded.server.host, port = loaded.server.port } = options
   const config: Config = { ...loaded, server: { ...loaded.server, host, port } }
   const { logger, flush } = openLog(config.log.level, STDOUT_FD)
   try {
-    return await runUntilStopped(await startApp(config, logger), logger)
+    return await runUntilStopped(await startApp(config, logger), signalled, logger)
   } finally {
     flush()
   }
 }
 
 async function quickstart(options: QuickstartOptions): Promise<number> {
+  const signalled = nextSignal()
   const { logger, flush } = openLog(process.env['P11KMS_LOG_LEVEL'] ?? 'info', STDERR_FD)
   try {
     const { host, port } = options
     const settings = { folder: resolve(options.home), environment: process.env, checks: CHECKS, host, port }
     const { app, home, keyId } = await startQuickstart(settings, logger)
     printLine(bannerOf({ endpoint: app.endpoint, envFile: home.envFile, keyId }))
-    return await runUntilStopped(app, logger)
+    return await runUntilStopped(app, signalled, logger)
   } finally {
     flush()
   }
@@ -83,15 +85,24 @@ async function checkConfig(options: ConfigCheckOptions): Promise<number> {
   }
 }
 
-/** Serves until a signal comes or the gateway gives up; a second signal ends the process at once. */
-async function runUntilStopped(app: App, logger: Logger): Promise<number> {
-  const { promise: signalled, resolve: signal } = Promise.withResolvers<NodeJS.Signals>()
-  const onSignal = (name: NodeJS.Signals) => {
-    signal(name)
-    process.once(name, () => process.exit(EXIT_CODES.software))
+/** The first SIGINT or SIGTERM from now on, one during the start included; a second ends the process at once. */
+function nextSignal(): Promise<NodeJS.Signals> {
+  const { promise, resolve: signal } = Promise.withResolvers<NodeJS.Signals>()
+  for (const name of ['SIGINT', 'SIGTERM'] as const) {
+    process.once(name, () => {
+      signal(name)
+      process.once(name, () => process.exit(EXIT_CODES.software))
+    })
   }
-  process.once('SIGINT', onSignal)
-  process.once('SIGTERM', onSignal)
+  return promise
+}
+
+/** Serves until a signal comes or the gateway gives up. */
+async function runUntilStopped(
+  app: App,
+  signalled: Promise<NodeJS.Signals>,
+  logger: Logger,
+): Promise<number> {
   const reason = await Promise.race([signalled, app.failed])
   if (reason instanceof Error) logger.fatal({ err: reason }, 'giving up; start the process anew')
   else logger.info({ signal: reason }, 'stopping; requests in flight are finished')
