@@ -13,7 +13,7 @@ import {
 
 export const SOFTHSM_MODULE = process.env['SOFTHSM2_MODULE'] ?? '/usr/lib/softhsm/libsofthsm2.so'
 export const SPY_MODULE = process.env['PKCS11SPY_MODULE'] ?? '/usr/lib/x86_64-linux-gnu/pkcs11-spy.so'
-export const SO_PIN = 'so-5790132'
+const SO_PIN = 'so-5790132'
 export const USER_PIN = 'user-8841207'
 
 /** `describe` that is skipped, with the reason in its title, where one of `files` is missing; fails under REQUIRE_ALL=1. */

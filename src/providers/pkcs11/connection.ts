@@ -1,11 +1,11 @@
 import { realpath } from 'node:fs/promises'
 import { setTimeout as delay } from 'node:timers/promises'
-import { CKR_RULES } from './ckr.ts'
-import { describeFault, faultHint, Pkcs11Error, ruleOf, type TokenFault } from './errors.ts'
+import { describeFault, hintFields, needsOperator, Pkcs11Error, ruleOf, type TokenFault } from './errors.ts'
 import type { Attachment } from './lane-token.ts'
 import type { CallOutcome, Lane } from './lanes/lane.ts'
-import { jsonPart, parseJsonPart, REPLY } from './lanes/messages.ts'
+import { jsonPart, parseJsonPart } from './lanes/messages.ts'
 import { LanePool } from './lanes/pool.ts'
+import { faultIn, isOk, requireReply } from './lanes/reply.ts'
 import type { Connected, ConnectRequest } from './procedures/connect.ts'
 import type { Pkcs11ProviderEvents, Pkcs11Status, Pkcs11TokenSettings } from './settings.ts'
 import { parseTokenSelector, type TokenCriteria } from './token-selector.ts'
@@ -97,7 +97,7 @@ export class TokenConnection {
     if (fault.kind !== 'cryptoki') return
     const { session } = ruleOf(fault.name)
     if (session === 'reinitialize' || session === 'relogin') {
-      this.reconnect({ state: 'down', reason: describeFault(fault), ...hintOf(fault) })
+      this.reconnect({ state: 'down', reason: describeFault(fault), ...hintFields(fault) })
     }
   }
 
@@ -216,7 +216,7 @@ export class TokenConnection {
     } finally {
       pin.fill(0)
     }
-    const [answer] = this.#requireReply(await reply)
+    const [answer] = requireReply(this.#settings.name, await reply)
     lane.ready = true
     return parseJsonPart(answer) as Connected
   }
@@ -225,10 +225,10 @@ export class TokenConnection {
     const outcomes = await this.#toEveryLane([this.crypto, this.write], (pool, lane) =>
       this.#attachLane(pool, lane, connected),
     )
-    const failed = outcomes.find((outcome) => outcome.kind !== 'reply' || outcome.frame.code !== REPLY.ok)
+    const failed = outcomes.find((outcome) => !isOk(outcome))
     if (!failed) return
     await this.#release()
-    this.#requireReply(failed)
+    requireReply(this.#settings.name, failed)
   }
 
   async #attachLane(pool: LanePool, lane: Lane, { slotHex }: Connected): Promise<CallOutcome> {
@@ -240,16 +240,8 @@ export class TokenConnection {
       write: pool === this.write,
     }
     const outcome = await pool.callLane(lane, 'attach', [jsonPart(attachment)], NO_DEADLINE)
-    lane.ready = outcome.kind === 'reply' && outcome.frame.code === REPLY.ok
+    lane.ready = isOk(outcome)
     return outcome
-  }
-
-  #requireReply(outcome: CallOutcome): readonly Uint8Array[] {
-    if (outcome.kind === 'timeout') throw new Error('The token did not answer in time.')
-    if (outcome.kind === 'unavailable')
-      throw new Error('A lane ended while the token was connected.', { cause: outcome.cause })
-    if (outcome.frame.code === REPLY.ok) return outcome.frame.parts
-    throw new Pkcs11Error(this.#settings.name, parseJsonPart(outcome.frame.parts[0]) as TokenFault)
   }
 
   #goUp(connected: Connected): void {
@@ -270,7 +262,7 @@ export class TokenConnection {
     const fault = error instanceof Pkcs11Error ? error.fault : undefined
     const operator = fault !== undefined && needsOperator(fault)
     const reason = error instanceof Error ? error.message : String(error)
-    this.#state = { state: operator ? 'down' : 'connecting', reason, ...(fault ? hintOf(fault) : {}) }
+    this.#state = { state: operator ? 'down' : 'connecting', reason, ...(fault ? hintFields(fault) : {}) }
     const level = operator ? 'error' : 'warn'
     this.#events.log[level]({ token: this.#settings.name, ...this.#state }, 'token not connected')
     return !operator
@@ -295,18 +287,8 @@ export class TokenConnection {
     const connected = this.#connected
     if (!connected) return
     const outcome = await this.#attachLane(pool, lane, connected)
-    if (!lane.ready && outcome.kind === 'reply' && this.#connected === connected) {
-      this.report(parseJsonPart(outcome.frame.parts[0]) as TokenFault)
-    }
+    const fault = faultIn(outcome)
+    if (fault && this.#connected === connected) this.report(fault)
     if (lane.ready && this.#connected === connected) pool.release()
   }
-}
-
-function hintOf(fault: TokenFault): { readonly hint?: string } {
-  const hint = faultHint(fault)
-  return hint === undefined ? {} : { hint }
-}
-
-function needsOperator(fault: TokenFault): boolean {
-  return fault.kind === 'refusal' ? fault.operator === true : CKR_RULES[fault.name]?.session === 'operator'
 }

@@ -35,7 +35,7 @@ export class Pkcs11Error extends Error {
     super(describeFault(fault))
     this.token = token
     this.fault = fault
-    this.hint = faultHint(fault)
+    this.hint = hintFields(fault).hint
   }
 }
 
@@ -91,9 +91,15 @@ export function describeFault(fault: TokenFault): string {
   return `${fault.function} returned ${fault.name} (0x${fault.number.toString(16)})`
 }
 
-/** What an operator can do about it, where that is known. */
-export function faultHint(fault: TokenFault): string | undefined {
-  return fault.kind === 'refusal' ? fault.hint : ruleOf(fault.name).hint
+/** What an operator can do about it, as a field of a log line or a status; empty where nothing is known. */
+export function hintFields(fault: TokenFault): { readonly hint?: string } {
+  const hint = fault.kind === 'refusal' ? fault.hint : ruleOf(fault.name).hint
+  return hint === undefined ? {} : { hint }
+}
+
+/** Whether trying again is pointless, or dangerous, before a person acted. */
+export function needsOperator(fault: TokenFault): boolean {
+  return fault.kind === 'refusal' ? fault.operator === true : ruleOf(fault.name).session === 'operator'
 }
 
 /** What callers of the provider see of a fault; {@link Pkcs11Error} is its cause. */

@@ -1,14 +1,14 @@
 import { TokenRefusal } from './errors.ts'
 import type { LaneToken } from './lane-token.ts'
-import { GCM_IV_BYTES, GCM_IV_BYTES_MAX, GCM_OUTPUT_SLACK_BYTES, GCM_TAG_BYTES, gcm } from './mechanisms.ts'
+import {
+  GCM_IV_BYTES,
+  GCM_IV_BYTES_MAX,
+  GCM_OUTPUT_SLACK_BYTES,
+  GCM_TAG_BYTES,
+  gcm,
+  type Sealed,
+} from './mechanisms.ts'
 import type { Handle } from './module.ts'
-
-/** What one C_Encrypt(CKM_AES_GCM) gave. */
-export interface Sealed {
-  readonly iv: Buffer
-  /** Ciphertext, then the 16-byte tag. */
-  readonly bytes: Buffer
-}
 
 /**
  * C_EncryptInit and C_Encrypt with AES-256-GCM.

@@ -1,6 +1,6 @@
 import type pkcs11js from 'pkcs11js'
-import { faultOf, ruleOf, TokenRefusal, toFault } from './errors.ts'
-import type { Sealed } from './gcm.ts'
+import { ruleOf, TokenRefusal, toFault } from './errors.ts'
+import type { Sealed } from './mechanisms.ts'
 import { type Handle, initialize, loadModule, openSession } from './module.ts'
 
 /** Canaries that one lane remembers: one per master key version in use. */
@@ -128,11 +128,4 @@ export class LaneToken {
     if (this.#attached) return this.#attached
     throw new TokenRefusal({ code: 'TOKEN_UNAVAILABLE', reason: 'The lane is not attached to the token.' })
   }
-}
-
-/** Whether an opening failed with a return value that some tokens give to a wrong tag and others to a broken device. */
-export function isAmbiguousOpenFailure(error: unknown): boolean {
-  if (!(error instanceof Error) || error instanceof TokenRefusal) return false
-  const { name } = faultOf(error)
-  return name === 'CKR_GENERAL_ERROR' || name === 'CKR_FUNCTION_FAILED'
 }

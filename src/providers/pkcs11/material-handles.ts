@@ -1,3 +1,4 @@
+import { isKmsError } from '../../core/errors.ts'
 import type { CallOptions, MasterKeyRef } from '../../core/ports/crypto-provider.ts'
 import type { FoundMaterial } from './procedures/find-master-key.ts'
 
@@ -36,7 +37,7 @@ export class MaterialHandleCache {
   find(ref: MasterKeyRef, options: CallOptions): Promise<MaterialHandles> {
     const key = refKey(ref)
     const running = this.#searches.get(key)
-    if (running) return running
+    if (running) return running.catch((error: unknown) => this.#findAfter(error, ref, options))
     const search = this.#search(ref, options)
       .then((handles) => {
         // A connection that ended meanwhile cleared the searches: these handles are of the past.
@@ -48,6 +49,12 @@ export class MaterialHandleCache {
       })
     this.#searches.set(key, search)
     return search
+  }
+
+  /** The search was another caller's, and so was the deadline that ended it. */
+  #findAfter(error: unknown, ref: MasterKeyRef, options: CallOptions): Promise<MaterialHandles> {
+    if (!isKmsError(error, 'TOKEN_TIMEOUT') || Date.now() > options.deadlineAt) throw error
+    return this.find(ref, options)
   }
 
   /** Drops the handles of one version; `stale` spares newer ones that another caller found meanwhile. */

@@ -1,6 +1,6 @@
 /** Numbers of PKCS#11 v3.1 that we use, our own: pkcs11js stops at v2.40. */
 export const CKM_AES_KEY_GEN = 0x1080
-export const CKM_AES_GCM = 0x1087
+const CKM_AES_GCM = 0x1087
 export const CKM_GENERIC_SECRET_KEY_GEN = 0x350
 /** Three different algorithms in the field; used only where its output proved to be RFC 5649. */
 export const CKM_AES_KEY_WRAP_PAD = 0x210a
@@ -28,4 +28,11 @@ export function gcm(iv: Buffer, aad: Buffer) {
     tagBits: GCM_TAG_BYTES * 8,
   }
   return { mechanism: CKM_AES_GCM, parameter }
+}
+
+/** What one C_Encrypt(CKM_AES_GCM) gave. */
+export interface Sealed {
+  readonly iv: Buffer
+  /** Ciphertext, then the 16-byte tag. */
+  readonly bytes: Buffer
 }

@@ -100,7 +100,7 @@ function tokenInfo(p11: pkcs11js.PKCS11, slot: Handle): pkcs11js.TokenInfo | und
 }
 
 /** Number of a slot, for the `slot-id` attribute of a URI. */
-export function slotNumber(slot: Handle): number {
+function slotNumber(slot: Handle): number {
   return slot.length === 8 ? Number(slot.readBigUInt64LE()) : slot.readUInt32LE()
 }
 

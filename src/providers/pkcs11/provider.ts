@@ -14,6 +14,7 @@ import { faultToKmsError, ruleOf, type TokenFault, tokenTimeout, tokenUnavailabl
 import type { CallOutcome } from './lanes/lane.ts'
 import { jsonPart, type Operation, parseJsonPart, REPLY } from './lanes/messages.ts'
 import type { LanePool } from './lanes/pool.ts'
+import { faultIn } from './lanes/reply.ts'
 import { handlesOf, MaterialHandleCache, type MaterialHandles, refKey } from './material-handles.ts'
 import { GCM_IV_BYTES, GCM_IV_BYTES_MAX, GCM_TAG_BYTES } from './mechanisms.ts'
 import { MissingKeyGuard } from './missing-key-guard.ts'
@@ -251,11 +252,6 @@ export class Pkcs11Provider implements CryptoProvider {
     if (connected) return connected
     throw tokenUnavailable(this.#settings.name, this.#connection.unavailableCause())
   }
-}
-
-function faultIn(outcome: CallOutcome): TokenFault | undefined {
-  if (outcome.kind !== 'reply' || outcome.frame.code !== REPLY.fault) return undefined
-  return parseJsonPart(outcome.frame.parts[0]) as TokenFault
 }
 
 function bufferOf(part: Uint8Array | undefined): Buffer {

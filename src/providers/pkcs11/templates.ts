@@ -33,8 +33,8 @@ export const CKA = {
   DESTROYABLE: 0x172,
 } as const
 export const CKO_SECRET_KEY = 4
-export const CKK_AES = 0x1f
-export const CKK_GENERIC_SECRET = 0x10
+const CKK_AES = 0x1f
+const CKK_GENERIC_SECRET = 0x10
 
 /** What one object of a version may do: no object can both unwrap and decrypt. */
 export const MASTER_KEY_ROLES = ['enc', 'wrap'] as const

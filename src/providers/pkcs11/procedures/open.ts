@@ -1,7 +1,7 @@
 import { checkCanary } from '../canary.ts'
-import { TokenRefusal } from '../errors.ts'
+import { faultOf, TokenRefusal } from '../errors.ts'
 import { gcmOpen, isWellFormed } from '../gcm.ts'
-import { isAmbiguousOpenFailure, type LaneToken } from '../lane-token.ts'
+import type { LaneToken } from '../lane-token.ts'
 import { CKA, READABLE_SECRET } from '../templates.ts'
 import { type Procedure, part } from './procedure.ts'
 
@@ -68,4 +68,11 @@ function unwrapInside(token: LaneToken, outer: Buffer, parts: readonly Buffer[])
 
 function invalid(reason: string): TokenRefusal {
   return new TokenRefusal({ code: 'CIPHERTEXT_INVALID', reason })
+}
+
+/** Whether an opening failed with a return value that some tokens give to a wrong tag and others to a broken device. */
+function isAmbiguousOpenFailure(error: unknown): boolean {
+  if (!(error instanceof Error) || error instanceof TokenRefusal) return false
+  const { name } = faultOf(error)
+  return name === 'CKR_GENERAL_ERROR' || name === 'CKR_FUNCTION_FAILED'
 }
