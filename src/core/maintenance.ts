@@ -34,8 +34,8 @@ const DESTROY_TIMEOUT_MS = 30_000
 /**
  * What time does to keys: creations that were cut short are rolled back, and keys whose deletion window has ended are
  * destroyed. Both go down one road: claim the row as `Deleting` (a revision check, so one process wins and a late
- * creator loses), destroy the token objects, leave the tombstone `Deleted`. A round that is cut short anywhere is
- * finished by the next.
+ * creator loses), destroy the token objects, leave the tombstone `Deleted`, with which the key's aliases go (STO-8).
+ * A round that is cut short anywhere is finished by the next.
  */
 export class Maintenance {
   readonly #deps: MaintenanceDeps
@@ -86,7 +86,6 @@ export class Maintenance {
       const claimed = key.state === 'Deleting' ? key : await this.#claim(key)
       if (!claimed) return 'lost'
       await this.#destroyMaterial(claimed)
-      await this.#deps.store.deleteAliasesOf(claimed.region, claimed.keyId)
       await this.#replace({ ...claimed, state: 'Deleted', revision: claimed.revision + 1 })
       const told =
         key.state === 'Creating' ? 'rolled back a key whose creation never ended' : 'destroyed a key'

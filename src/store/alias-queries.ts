@@ -1,10 +1,19 @@
+import { KmsError } from '../core/errors.ts'
 import type { Alias } from '../core/key.ts'
 import type { PageRequest } from '../core/ports/key-store.ts'
+import { holdVisibleKey } from './key-queries.ts'
 import { aliasOfRow, rowOfAlias } from './rows.ts'
 import type { StoreDb } from './schema.ts'
 
+/**
+ * A taken name breaks the primary key, and is told before a key that is not there. Needs a transaction.
+ *
+ * @throws {@link KmsError} `KEY_NOT_FOUND` when nobody may learn of the key.
+ */
 export async function insertAlias(db: StoreDb, alias: Alias): Promise<void> {
+  const held = await holdVisibleKey(db, alias.region, alias.keyId)
   await db.insertInto('alias').values(rowOfAlias(alias)).execute()
+  if (!held) throw aliasKeyNotFound(alias)
 }
 
 export async function selectAlias(
@@ -23,8 +32,13 @@ export async function selectAlias(
   return row && aliasOfRow(row)
 }
 
-/** Moves the alias; when it was created stays what it was. */
+/**
+ * Moves the alias; when it was created stays what it was. `false` when it is not there. Needs a transaction.
+ *
+ * @throws {@link KmsError} `KEY_NOT_FOUND` when nobody may learn of the key.
+ */
 export async function updateAliasTarget(db: StoreDb, alias: Alias): Promise<boolean> {
+  const held = await holdVisibleKey(db, alias.region, alias.keyId)
   const updated = await db
     .updateTable('alias')
     .set({ key_id: alias.keyId, updated_at: alias.updatedAt })
@@ -32,7 +46,13 @@ export async function updateAliasTarget(db: StoreDb, alias: Alias): Promise<bool
     .where('region', '=', alias.region)
     .where('name', '=', alias.name)
     .executeTakeFirst()
-  return updated.numUpdatedRows > 0n
+  if (updated.numUpdatedRows === 0n) return false
+  if (!held) throw aliasKeyNotFound(alias)
+  return true
+}
+
+export function aliasKeyNotFound({ keyId }: Alias): KmsError<'KEY_NOT_FOUND'> {
+  return new KmsError('KEY_NOT_FOUND', 'The key of this alias does not exist.', { keyId })
 }
 
 export async function deleteAliasByName(
@@ -48,10 +68,6 @@ export async function deleteAliasByName(
     .where('name', '=', name)
     .executeTakeFirst()
   return deleted.numDeletedRows > 0n
-}
-
-export async function deleteAliasesOfKey(db: StoreDb, region: string, keyId: string): Promise<void> {
-  await db.deleteFrom('alias').where('region', '=', region).where('key_id', '=', keyId).execute()
 }
 
 export async function selectAliases(

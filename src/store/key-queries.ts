@@ -5,8 +5,8 @@ import { checkReplacement } from './check.ts'
 import { keysOfRows, rowOfKey, rowsOfVersions } from './rows.ts'
 import type { MasterKeyTable, StoreDb, StoreSchema } from './schema.ts'
 
-/** States that a listing of an account's keys leaves out. */
-const UNLISTED_STATES: readonly KeyState[] = ['Creating', 'Deleting', 'Deleted']
+/** States of keys that callers are not to learn of: no listing shows them, no alias comes to point at them. */
+const HIDDEN_STATES: readonly KeyState[] = ['Creating', 'Deleting', 'Deleted']
 
 type KeysQuery = SelectQueryBuilder<StoreSchema, 'master_key', Selectable<MasterKeyTable>>
 
@@ -52,7 +52,7 @@ export async function selectKeysOfAccount(
     .selectAll()
     .where('account_id', '=', accountId)
     .where('region', '=', region)
-    .where('state', 'not in', UNLISTED_STATES)
+    .where('state', 'not in', HIDDEN_STATES)
     .orderBy('key_id')
     .limit(page.limit)
   if (page.after !== undefined) keys = keys.where('key_id', '>', page.after)
@@ -102,6 +102,8 @@ export async function updateKey(db: StoreDb, key: MasterKey): Promise<boolean> {
     .where('revision', '=', before.revision)
     .executeTakeFirst()
   if (claimed.numUpdatedRows === 0n) return false
+  if (key.state === 'Deleted')
+    await db.deleteFrom('alias').where('region', '=', key.region).where('key_id', '=', key.keyId).execute()
   const added = key.versions.slice(before.versions.length)
   if (added.length > 0) await db.insertInto('key_version').values(rowsOfVersions(key.keyId, added)).execute()
   // Last, because the primary version may be one of the added ones.
@@ -113,4 +115,20 @@ export async function updateKey(db: StoreDb, key: MasterKey): Promise<boolean> {
       .where('key_id', '=', key.keyId)
       .execute()
   return true
+}
+
+/**
+ * Whether callers may learn of a key; if so, it stays as it is until the transaction ends. A write that changes nothing,
+ * because it locks the row in every dialect: a deletion that comes later waits, and then sees the aliases made
+ * meanwhile. Keys are locked before aliases everywhere, so that no two transactions wait for each other.
+ */
+export async function holdVisibleKey(db: StoreDb, region: string, keyId: string): Promise<boolean> {
+  const held = await db
+    .updateTable('master_key')
+    .set((eb) => ({ revision: eb.ref('revision') }))
+    .where('region', '=', region)
+    .where('key_id', '=', keyId)
+    .where('state', 'not in', HIDDEN_STATES)
+    .executeTakeFirst()
+  return held.numUpdatedRows > 0n
 }

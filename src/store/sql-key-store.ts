@@ -63,7 +63,8 @@ export class SqlKeyStore implements KeyStore {
     checkAlias(alias)
     const unique = () =>
       new KmsError('ALREADY_EXISTS', 'An alias with this name exists already.', { alias: alias.name })
-    await this.#run((db) => aliases.insertAlias(db, alias), { unique, foreignKey: () => keyNotFound(alias) })
+    const foreignKey = () => aliases.aliasKeyNotFound(alias)
+    await this.#change((db) => aliases.insertAlias(db, alias), { unique, foreignKey })
   }
 
   async getAlias(accountId: string, region: string, name: string): Promise<Alias | undefined> {
@@ -73,17 +74,13 @@ export class SqlKeyStore implements KeyStore {
 
   async updateAlias(alias: Alias): Promise<boolean> {
     checkAlias(alias)
-    return this.#run((db) => aliases.updateAliasTarget(db, alias), { foreignKey: () => keyNotFound(alias) })
+    const foreignKey = () => aliases.aliasKeyNotFound(alias)
+    return this.#change((db) => aliases.updateAliasTarget(db, alias), { foreignKey })
   }
 
   async deleteAlias(accountId: string, region: string, name: string): Promise<boolean> {
     if (![accountId, region, name].every(isStorableText)) return false
     return this.#run((db) => aliases.deleteAliasByName(db, accountId, region, name))
-  }
-
-  async deleteAliasesOf(region: string, keyId: string): Promise<void> {
-    if (![region, keyId].every(isStorableText)) return
-    await this.#run((db) => aliases.deleteAliasesOfKey(db, region, keyId))
   }
 
   async listAliases(
@@ -148,8 +145,4 @@ export class SqlKeyStore implements KeyStore {
 
 function keyExists({ keyId }: MasterKey): KmsError<'ALREADY_EXISTS'> {
   return new KmsError('ALREADY_EXISTS', 'A key with this id or version exists already.', { keyId })
-}
-
-function keyNotFound(alias: Alias): KmsError<'KEY_NOT_FOUND'> {
-  return new KmsError('KEY_NOT_FOUND', 'The key of this alias does not exist.', { keyId: alias.keyId })
 }

@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url'
 import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { acquireInstanceLock } from '../../src/store/instance-lock.ts'
 import { openSqliteStore } from '../../src/store/sqlite.ts'
-import { REGION, rotated, sampleKey } from '../support/key-store-samples.ts'
+import { ACCOUNT, next, REGION, rotated, sampleAlias, sampleKey } from '../support/key-store-samples.ts'
 
 const RACER = fileURLToPath(new URL('key-store.racer.ts', import.meta.url))
 const directory = mkdtempSync(join(tmpdir(), 'p11kms-store-'))
@@ -80,6 +80,28 @@ describe('one SQLite store, several processes', () => {
       key = stored[0] ? one : two
       expect(await b.getKey(REGION, key.keyId)).toStrictEqual(key)
     }
+    await Promise.all([a.close(), b.close()])
+  })
+
+  it('STO-8 a key that one connection deletes gets no alias from another', async () => {
+    const [a, b] = [await openSqliteStore({ path }), await openSqliteStore({ path })]
+    const other = sampleKey()
+    await a.createKey(other)
+    await a.createAlias(sampleAlias(other, 'alias/moving'))
+    let late = 0
+    for (let round = 0; round < 40; round++) {
+      const key = sampleKey()
+      await a.createKey(key)
+      const deleting = () => a.replaceKey(next(key, { state: 'Deleted' }))
+      const naming = () => b.createAlias(sampleAlias(key, `alias/${round}`))
+      const moving = () => b.updateAlias(sampleAlias(key, 'alias/moving'))
+      const asked = round % 2 ? [deleting, naming, moving] : [naming, moving, deleting]
+      const ended = await Promise.allSettled(asked.map((ask) => ask()))
+      late += ended.filter(({ status }) => status === 'rejected').length
+      expect(await a.listAliases(ACCOUNT, REGION, key.keyId, { limit: 9 })).toStrictEqual([])
+      await a.createAlias(sampleAlias(other, 'alias/moving')).catch(() => undefined)
+    }
+    expect(late).toBeGreaterThan(0)
     await Promise.all([a.close(), b.close()])
   })
 

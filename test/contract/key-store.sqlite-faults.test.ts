@@ -9,7 +9,7 @@ import type { SqlKeyStore } from '../../src/store/sql-key-store.ts'
 import { migratedStore } from '../../src/store/sqlite.ts'
 import { openConnection } from '../../src/store/sqlite-connection.ts'
 import { createStoreFile } from '../../src/store/sqlite-file.ts'
-import { next, REGION, rotated, sampleKey } from '../support/key-store-samples.ts'
+import { next, REGION, rotated, sampleAlias, sampleKey } from '../support/key-store-samples.ts'
 
 const directory = mkdtempSync(join(tmpdir(), 'p11kms-store-'))
 const BUSY_TIMEOUT_MS = 300
@@ -59,7 +59,7 @@ describe('a SQLite store in trouble', () => {
     await expect(store.ping()).rejects.toMatchObject(readonly)
     await expect(store.createKey(sampleKey())).rejects.toMatchObject(readonly)
     await expect(store.replaceKey(next(key))).rejects.toMatchObject(readonly)
-    await expect(store.deleteAliasesOf(REGION, key.keyId)).rejects.toMatchObject(readonly)
+    await expect(store.createAlias(sampleAlias(key, 'alias/a'))).rejects.toMatchObject(readonly)
     expect(await store.getKey(REGION, key.keyId)).toStrictEqual(key)
   })
 

@@ -3,6 +3,7 @@ import type { MasterKey } from '../../src/core/key.ts'
 import type { KeyStore } from '../../src/core/ports/key-store.ts'
 import { aliasClauses, textClauses } from './key-store-contract-aliases.ts'
 import { changeClauses, keyClauses } from './key-store-contract-keys.ts'
+import { tombstoneClauses } from './key-store-contract-tombstones.ts'
 import { ACCOUNT, ALL_STATES, next, REGION, rotated, sampleAlias, sampleKey } from './key-store-samples.ts'
 
 /** The behaviour that every KeyStore owes its callers; each backend's test file calls this once. */
@@ -18,6 +19,7 @@ export function keyStoreContract(open: () => Promise<KeyStore>): void {
   describe('changes of keys', () => changeClauses(() => store))
   describe('listings of keys', () => listingClauses(() => store))
   describe('aliases', () => aliasClauses(() => store))
+  describe('aliases and tombstones', () => tombstoneClauses(() => store))
   describe('text', () => textClauses(() => store))
   describe('the store itself', () => storeClauses(() => store))
 }

@@ -4,7 +4,8 @@ import type { Alias, KeyState, MasterKey } from '../../src/core/key.ts'
 import type { KeyStore, PageRequest } from '../../src/core/ports/key-store.ts'
 import { checkAlias, checkKey, checkPage, checkReplacement } from '../../src/store/check.ts'
 
-const UNLISTED: readonly KeyState[] = ['Creating', 'Deleting', 'Deleted']
+/** Of keys in these, callers are not to learn. */
+const HIDDEN: readonly KeyState[] = ['Creating', 'Deleting', 'Deleted']
 
 type Path = readonly string[]
 
@@ -42,6 +43,7 @@ export class MemoryKeyStore implements KeyStore {
     checkReplacement(before, key)
     if (this.#versionsTaken(key)) throw keyExists(key)
     this.#keys[index] = structuredClone(key)
+    if (key.state === 'Deleted') this.#dropAliasesOf(key)
     return true
   }
 
@@ -49,7 +51,7 @@ export class MemoryKeyStore implements KeyStore {
     this.#requireOpen()
     checkPage(page.limit, page.after ?? '')
     const keys = this.#keys.filter((key) => key.accountId === accountId && key.region === region)
-    const listed = keys.filter((key) => !UNLISTED.includes(key.state))
+    const listed = keys.filter((key) => !HIDDEN.includes(key.state))
     return cut(listed, (key) => [key.keyId], page.after === undefined ? undefined : [page.after], page.limit)
   }
 
@@ -96,12 +98,6 @@ export class MemoryKeyStore implements KeyStore {
     return index >= 0
   }
 
-  async deleteAliasesOf(region: string, keyId: string): Promise<void> {
-    this.#requireOpen()
-    const others = this.#aliases.filter((alias) => alias.region !== region || alias.keyId !== keyId)
-    this.#aliases.splice(0, this.#aliases.length, ...others)
-  }
-
   async listAliases(
     accountId: string,
     region: string,
@@ -144,8 +140,14 @@ export class MemoryKeyStore implements KeyStore {
   }
 
   #requireKeyOf(alias: Alias): void {
-    if (this.#keyIndex(alias.region, alias.keyId) >= 0) return
+    const key = this.#keys[this.#keyIndex(alias.region, alias.keyId)]
+    if (key && !HIDDEN.includes(key.state)) return
     throw new KmsError('KEY_NOT_FOUND', 'The key of this alias does not exist.', { keyId: alias.keyId })
+  }
+
+  #dropAliasesOf({ region, keyId }: MasterKey): void {
+    const others = this.#aliases.filter((alias) => alias.region !== region || alias.keyId !== keyId)
+    this.#aliases.splice(0, this.#aliases.length, ...others)
   }
 
   /** Whether a version id of `key` is another key's, or is there twice. */

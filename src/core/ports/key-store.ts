@@ -24,7 +24,8 @@ export interface KeyStore {
   findKeyIdByVersion(versionId: string): Promise<string | undefined>
 
   /**
-   * Stores `key` in place of the row whose revision is `key.revision - 1`.
+   * Stores `key` in place of the row whose revision is `key.revision - 1`. State `Deleted` takes the key's aliases in
+   * this region along, in the same change (STO-8).
    *
    * @returns `false`, and writes nothing, when that row is not there (somebody else was first).
    */
@@ -41,20 +42,21 @@ export interface KeyStore {
 
   /**
    * @throws {@link KmsError} `ALREADY_EXISTS` when the account and region have that alias.
-   *   `KEY_NOT_FOUND` when the key is not there.
+   *   `KEY_NOT_FOUND` when the key is not there, or is `Creating`, `Deleting` or `Deleted` at the moment of the change.
    */
   createAlias(alias: Alias): Promise<void>
 
   getAlias(accountId: string, region: string, name: string): Promise<Alias | undefined>
 
-  /** Points an alias at another key. `false` when there is no such alias. */
+  /**
+   * Points an alias at another key. `false` when there is no such alias.
+   *
+   * @throws {@link KmsError} `KEY_NOT_FOUND` as {@link KeyStore.createAlias} does.
+   */
   updateAlias(alias: Alias): Promise<boolean>
 
   /** `false` when there is no such alias. */
   deleteAlias(accountId: string, region: string, name: string): Promise<boolean>
-
-  /** Removes every alias of a key. */
-  deleteAliasesOf(region: string, keyId: string): Promise<void>
 
   /** Aliases of an account in a region, of one key where `keyId` is given, ordered by the UTF-8 bytes of the name. */
   listAliases(
