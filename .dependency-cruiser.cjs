@@ -22,7 +22,7 @@ module.exports = {
     only('providers', ['core', 'lib']),
     only('http', ['core', 'lib']),
     home(['pkcs11js', 'graphene-pk11'], 'providers/pkcs11'),
-    home(['fastify', 'fastify-plugin'], 'http'),
+    home(['fastify'], 'http'),
     home(['better-sqlite3', 'kysely'], 'store'),
     home(['yaml'], 'config'),
     home(['commander'], 'cli'),

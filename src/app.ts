@@ -106,7 +106,13 @@ function startProvider(
   const select = { ...(label && { label }), ...(serial && { serial }), ...(uri && { uri }) }
   return Pkcs11Provider.start(
     {
-      ...{ name, module, select, queueMax, laneTimeoutMs, lostLanesMax, reconnectDelayMs },
+      name,
+      module,
+      select,
+      queueMax,
+      laneTimeoutMs,
+      lostLanesMax,
+      reconnectDelayMs,
       readPin: pinReader(token.pin),
       lanes: { crypto: lanes },
     },

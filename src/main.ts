@@ -65,7 +65,7 @@ async function quickstart(options: QuickstartOptions): Promise<number> {
     const { host, port } = options
     const settings = { folder: resolve(options.home), environment: process.env, checks: CHECKS, host, port }
     const { app, home, keyId } = await startQuickstart(settings, logger)
-    printLine(bannerOf({ endpoint: app.endpoint, envFile: home.envFile, keyId }))
+    printLine(bannerOf({ endpoint: app.endpoint, envFile: home.envFile, keyId, node: process.execPath }))
     return await runUntilStopped(app, signalled, logger)
   } finally {
     flush()

@@ -3,19 +3,22 @@ export interface BannerFacts {
   readonly endpoint: string
   readonly envFile: string
   readonly keyId: string
+  /** Path of this process's Node, which runs the SDK where the system's is too old. */
+  readonly node: string
 }
 
 /** The endpoint, the env file and commands to try. */
-export function bannerOf({ endpoint, envFile, keyId }: BannerFacts): string {
+export function bannerOf({ endpoint, envFile, keyId, node }: BannerFacts): string {
   return `
 p11kms serves on ${endpoint}
 Credentials and endpoint: ${envFile}
 First master key: ${keyId} (alias/demo)
 
-Try, in another terminal:
+Try, in another terminal, in the checkout (Debian's package of the AWS CLI is awscli):
   . ${shellQuote(envFile)}
   aws kms generate-data-key --key-id alias/demo --key-spec AES_256 --endpoint-url "$P11KMS_ENDPOINT"
-  node -e 'const {KMS}=require("@aws-sdk/client-kms"); new KMS().generateDataKey({KeyId:"alias/demo",KeySpec:"AES_256"}).then(console.log)'
+  aws kms list-aliases --endpoint-url "$P11KMS_ENDPOINT"
+  ${shellQuote(node)} -e 'const {KMS}=require("@aws-sdk/client-kms"); new KMS().generateDataKey({KeyId:"alias/demo",KeySpec:"AES_256"}).then(console.log)'
 
 Ctrl-C stops it; requests in flight are finished.`
 }

@@ -3,7 +3,7 @@
  * `^[a-zA-Z0-9:/_-]+$`, opening with `alias/`).
  */
 export const ALIAS_PREFIX = 'alias/'
-export const ALIAS_CHARACTERS_MAX = 256
+const ALIAS_CHARACTERS_MAX = 256
 
 const ALIAS = /^alias\/[a-zA-Z0-9/_-]+$/
 

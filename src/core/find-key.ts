@@ -40,7 +40,7 @@ async function requireAliasTarget(deps: KmsDeps, context: CallContext, name: str
   return alias.keyId
 }
 
-export function keyNotFound(keyId: string): KmsError<'KEY_NOT_FOUND'> {
+function keyNotFound(keyId: string): KmsError<'KEY_NOT_FOUND'> {
   return new KmsError('KEY_NOT_FOUND', `Key '${keyId}' does not exist.`, { keyId })
 }
 

@@ -61,7 +61,7 @@ describe.skipIf(!awsCliIsThere())('the AWS CLI (skipped where awscli is not inst
     const script = `. ${join(gateway.home, 'env')}\n${line}`
     const { stdout } = await run('sh', ['-c', script], { env: { ...process.env, AWS_PAGER: '' } })
     expect(stdout).toContain('CiphertextBlob')
-    const node = /^ {2}(node -e .*)$/m.exec(gateway.output())?.[1] ?? ''
+    const node = /^ {2}(\S*node -e .*)$/m.exec(gateway.output())?.[1] ?? ''
     const sdk = await run('sh', ['-c', `. ${join(gateway.home, 'env')}\n${node}`])
     expect(sdk.stdout).toContain('CiphertextBlob')
   })

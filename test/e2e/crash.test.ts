@@ -9,7 +9,7 @@ import {
   type KMSClient,
   paginateListKeys,
 } from '@aws-sdk/client-kms'
-import graphene from 'graphene-pk11'
+import * as graphene from 'graphene-pk11'
 import { describe, expect, it } from 'vitest'
 import { findSofthsmModule } from '../../src/config/home.ts'
 import { freePort, type Gateway, newHome, removeHome, sdkClient, startGateway } from '../support/gateway.ts'
@@ -18,6 +18,8 @@ const SOFTHSM_MODULE = findSofthsmModule(process.env)
 const ROUNDS = 8
 const KEY_MAKERS = 2
 const DATA_KEY_MAKERS = 6
+
+const byText = (a: string, b: string) => (a < b ? -1 : 1)
 
 /** What clients hold in their hands: each of it must still be good after any crash. */
 interface Acknowledged {
@@ -97,7 +99,9 @@ function tokenLabels(home: string): string[] {
     const session = slot.open(graphene.SessionFlag.SERIAL_SESSION)
     session.login(readFileSync(join(home, 'secrets/user-pin'), 'utf8').trim())
     const objects = session.find({ class: graphene.ObjectClass.SECRET_KEY })
-    return Array.from({ length: objects.length }, (_, i) => objects.items(i).getAttribute('label')).toSorted()
+    return Array.from({ length: objects.length }, (_, i) => objects.items(i).getAttribute('label')).toSorted(
+      byText,
+    )
   } finally {
     module.finalize()
   }
@@ -129,7 +133,7 @@ describe('kill -9 at any moment', () => {
         expect(await gateway.stop()).toBe(0)
         // Nothing that a cut-off creation made is left behind.
         expect(tokenLabels(home)).toEqual(
-          keyIds.flatMap((keyId) => [`kms/${keyId}/v1/enc`, `kms/${keyId}/v1/wrap`]).toSorted(),
+          keyIds.flatMap((keyId) => [`kms/${keyId}/v1/enc`, `kms/${keyId}/v1/wrap`]).toSorted(byText),
         )
       }
       expect(acknowledged.keyIds.length).toBeGreaterThan(ROUNDS)

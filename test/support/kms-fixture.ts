@@ -9,7 +9,7 @@ import type { KeyStore } from '../../src/core/ports/key-store.ts'
 import { MemoryKeyStore } from './memory-key-store.ts'
 import { SoftwareProvider } from './software-provider.ts'
 
-export const TEST_TOKEN = 'main'
+const TEST_TOKEN = 'main'
 export const ALICE: Principal = {
   accountId: '111122223333',
   accessKeyId: 'AKIAALICEALICEALICEA',
@@ -22,7 +22,7 @@ export const MALLORY: Principal = {
 }
 
 /** A clock that moves when told to. Starts at the real time, because deadlines are real. */
-export class ManualClock {
+class ManualClock {
   #offsetMs = 0
   now(): number {
     return Date.now() + this.#offsetMs

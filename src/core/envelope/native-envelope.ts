@@ -7,7 +7,7 @@ import { encodePayloadForm, type PayloadForm, parsePayloadForm } from './payload
  * Native envelope, format 1 (docs/spec/envelope.md). Bytes 0 to 17 are the header; the AAD repeats them.
  * The IV's length is a field because some tokens choose IVs of 16 bytes.
  */
-export const NATIVE_ENVELOPE_V1 = {
+const NATIVE_ENVELOPE_V1 = {
   format: { offset: 0, bytes: 1, value: 0x01 },
   form: { offset: 1, bytes: 1 }, //           seal mode and presentation
   keyVersionId: { offset: 2, bytes: 16 }, //  UUID, binary

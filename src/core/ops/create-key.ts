@@ -5,10 +5,8 @@ import type { KeyVersion, MasterKey } from '../key.ts'
 import type { CallContext, KmsDeps } from '../kms-context.ts'
 import { callOptions } from './seal-payload.ts'
 
-export const DESCRIPTION_CHARACTERS_MAX = 8192
-
 export interface CreateKeyInput {
-  /** At most {@link DESCRIPTION_CHARACTERS_MAX} characters. */
+  /** At most 8192 characters; the façades have refused longer ones. */
   readonly description?: string | undefined
 }
 

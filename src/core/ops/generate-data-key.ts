@@ -5,7 +5,7 @@ import type { KeyIdentifier } from '../key.ts'
 import type { CallContext, KmsDeps } from '../kms-context.ts'
 import { callOptions, type SealedPayload, sealRandomBytes, sealRandomInside } from './seal-payload.ts'
 
-export const DATA_KEY_BYTES_MAX = 1024
+const DATA_KEY_BYTES_MAX = 1024
 
 export interface GenerateDataKeyInput {
   readonly key: KeyIdentifier

@@ -67,8 +67,13 @@ tokens:
 `)
     const paths = problems.map((problem) => problem.split(':')[0])
     const expected = [
-      ...['server.port', 'server', 'log.level', 'accounts.0.awsAccountId', 'accounts.0.credentials'],
-      ...['tokens.0.name', 'tokens.0.pin'],
+      'server.port',
+      'server',
+      'log.level',
+      'accounts.0.awsAccountId',
+      'accounts.0.credentials',
+      'tokens.0.name',
+      'tokens.0.pin',
     ]
     expect(paths).toEqual(expect.arrayContaining(expected))
     expect(problems.join('\n')).toContain('prot')
