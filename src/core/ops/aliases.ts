@@ -1,5 +1,6 @@
 import { invariant } from '../../lib/invariant.ts'
 import { isAliasName } from '../alias.ts'
+import { isKmsError } from '../errors.ts'
 import { aliasNotFound, requireKey, requireState } from '../find-key.ts'
 import type { KeyIdentifier } from '../key.ts'
 import type { CallContext, KmsDeps } from '../kms-context.ts'
@@ -35,11 +36,16 @@ export async function updateAlias(
   if (!updated) throw aliasNotFound(name)
 }
 
+/** An alias belongs to its account: one whose key nobody may learn of any more can go as well. */
 export async function deleteAlias(deps: KmsDeps, context: CallContext, name: string): Promise<void> {
   const { accountId, region } = context.principal
   const alias = await deps.store.getAlias(accountId, region, name)
   if (!alias) throw aliasNotFound(name)
-  await requireKey(deps, context, 'DeleteAlias', { kind: 'id', keyId: alias.keyId })
+  await requireKey(deps, context, 'DeleteAlias', { kind: 'id', keyId: alias.keyId }).catch(
+    (error: unknown) => {
+      if (!isKmsError(error, 'KEY_NOT_FOUND')) throw error
+    },
+  )
   const deleted = await deps.store.deleteAlias(accountId, region, name)
   deps.directory.forgetAlias(accountId, region, name)
   if (!deleted) throw aliasNotFound(name)

@@ -219,6 +219,30 @@ describe('aliases', () => {
     expect(await codeOf(kms.describeKey(call(), named))).toBe('ALIAS_NOT_FOUND')
   })
 
+  it('are deleted by their account alone, under authorization for a key that can be seen', async () => {
+    const { kms } = fixture
+    await kms.createAlias(call(), 'alias/app', byId(key))
+    expect(await codeOf(kms.deleteAlias(call(MALLORY), 'alias/app'))).toBe('ALIAS_NOT_FOUND')
+    const asked = call()
+    await kms.deleteAlias(asked, 'alias/app')
+    expect(asked.trail.keyId).toBe(key.keyId)
+    expect(await codeOf(kms.deleteAlias(call(), 'alias/app'))).toBe('ALIAS_NOT_FOUND')
+  })
+
+  it('can be deleted while the token keeps their key from being destroyed', async () => {
+    const { kms, provider, clock, maintenance } = fixture
+    await kms.createAlias(call(), 'alias/app', byId(key))
+    await kms.scheduleKeyDeletion(call(), key.keyId, 7)
+    clock.advance(8 * 86_400_000)
+    provider.failWith = new KmsError('TOKEN_UNAVAILABLE', 'The token is gone.', { token: 'main' })
+    await maintenance.run(0)
+    const named = { kind: 'alias', alias: 'alias/app' } as const
+    expect(await codeOf(kms.describeKey(call(), named))).toBe('KEY_NOT_FOUND')
+    expect(await codeOf(kms.deleteAlias(call(MALLORY), 'alias/app'))).toBe('ALIAS_NOT_FOUND')
+    await kms.deleteAlias(call(), 'alias/app')
+    expect(await codeOf(kms.describeKey(call(), named))).toBe('ALIAS_NOT_FOUND')
+  })
+
   it('are listed in pages that neither repeat nor miss one while others are created', async () => {
     const { kms } = fixture
     const names = Array.from({ length: 25 }, (_, i) => `alias/a${String(i).padStart(2, '0')}`)
