@@ -63,6 +63,18 @@ export function aliasClauses(store: () => KeyStore): void {
     expect(await store().getAlias(ACCOUNT, REGION, 'alias/a')).toStrictEqual(alias)
   })
 
+  it('STO-23 an alias made or moved at half a millisecond is a bug of the caller', async () => {
+    const key = sampleKey()
+    await store().createKey(key)
+    const bug = { name: 'InvariantError' }
+    await expect(store().createAlias(sampleAlias(key, 'alias/a', { createdAt: 0.5 }))).rejects.toMatchObject(
+      bug,
+    )
+    await expect(store().updateAlias(sampleAlias(key, 'alias/a', { updatedAt: 0.5 }))).rejects.toMatchObject(
+      bug,
+    )
+  })
+
   it('STO-15 one alias goes, of a key that is being deleted as well', async () => {
     const key = sampleKey()
     await store().createKey(key)

@@ -90,13 +90,15 @@ export function changeClauses(store: () => KeyStore): void {
     expect(await store().getKey('us-east-1', key.keyId)).toBeUndefined()
   })
 
-  it('STO-2 a change that is refused for its version changes nothing', async () => {
+  it('STO-2, STO-7 a change is refused for a version id that any key has, and changes nothing', async () => {
     const [key, other] = [sampleKey(), sampleKey()]
     await store().createKey(key)
     await store().createKey(other)
-    const change = { ...rotated(key, other.primaryVersionId), description: 'changed' }
-    await expect(store().replaceKey(change)).rejects.toMatchObject({ code: 'ALREADY_EXISTS' })
-    expect(await store().getKey(REGION, key.keyId)).toStrictEqual(key)
+    for (const taken of [other.primaryVersionId, key.primaryVersionId]) {
+      const change = { ...rotated(key, taken), description: 'changed' }
+      await expect(store().replaceKey(change)).rejects.toMatchObject({ code: 'ALREADY_EXISTS' })
+      expect(await store().getKey(REGION, key.keyId)).toStrictEqual(key)
+    }
     expect(await store().replaceKey(rotated(key))).toBe(true)
   })
 
@@ -110,6 +112,20 @@ export function changeClauses(store: () => KeyStore): void {
     await store().createKey(key)
     await expect(store().replaceKey(change(key))).rejects.toMatchObject({ name: 'InvariantError' })
     expect(await store().getKey(REGION, key.keyId)).toStrictEqual(key)
+  })
+
+  it.each([
+    ['has no version', { versions: [] }],
+    ['counts its versions from 2', { versions: [{ versionId: 'v', number: 2, createdAt: 1 }] }],
+    ['has a foreign primary version', { primaryVersionId: 'v' }],
+    ['has a deletion time while Enabled', { deletionAt: 1 }],
+    ['has revision 0', { revision: 0 }],
+    ['was made at half a millisecond', { createdAt: 0.5 }],
+  ])('STO-23 a key that %s is a bug of the caller', async (_, wrong) => {
+    const key = sampleKey(wrong)
+    await expect(store().createKey(key)).rejects.toMatchObject({ name: 'InvariantError' })
+    await expect(store().replaceKey(key)).rejects.toMatchObject({ name: 'InvariantError' })
+    expect(await store().getKey(REGION, key.keyId)).toBeUndefined()
   })
 
   it('STO-7 versions are never taken away', async () => {

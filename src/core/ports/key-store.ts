@@ -9,25 +9,45 @@ export interface PageRequest<After> {
 }
 
 /**
- * Where keys and aliases are kept. Every method may throw {@link KmsError} `STORE_UNAVAILABLE`. A change is durable when
- * its promise resolves (STO-1), and all of it or none of it is seen (STO-2). Safe at any concurrency, several processes
- * included.
+ * Where keys and aliases are kept; docs/spec/store.md has each promise as a numbered clause. A change is durable when its
+ * promise resolves (STO-1), and all of it or none of it is seen (STO-2). Safe at any concurrency, several processes
+ * included. Values are copied: what a caller does to them later does not reach the store (STO-20).
+ *
+ * Every method may throw {@link KmsError} `STORE_UNAVAILABLE`, and does so once the store was closed.
+ *
+ * Text with a NUL or a lone surrogate is kept nowhere (STO-17): a write, and the `after` of a page, that holds one throws
+ * `REQUEST_INVALID`; a lookup, a listing and a removal by such text find nothing.
+ *
+ * These are bugs of the caller and throw {@link InvariantError}:
+ * - a key that is not as core/key.ts has it: no version, versions not numbered from 1 in order, a primary version that is
+ *   none of them, `deletionAt` in another state than `PendingDeletion`, a revision below 1;
+ * - a time of a key or an alias that is not a whole number;
+ * - a replacement that differs from the stored key in account, token, spec, usage, creation time or a stored version;
+ * - a page whose `limit` is not 1 to 1000.
  */
 export interface KeyStore {
-  /** @throws {@link KmsError} `ALREADY_EXISTS` when the region has that key id or any key has one of the version ids. */
+  /**
+   * Stores a new key, in whatever state and at whatever revision it is. For now a key id is made in one region only:
+   * versions belong to a key id whatever the region, and a second region would need a share in them.
+   *
+   * @throws {@link KmsError} `ALREADY_EXISTS` when any region has that key id, any key has one of the version ids, or
+   *   `key` has one of them twice.
+   */
   createKey(key: MasterKey): Promise<void>
 
-  /** `undefined` when the region has no such key, whatever its state otherwise; tombstones are returned. */
+  /** The key in whatever state it is, tombstones included; `undefined` when the region has no such key. */
   getKey(region: string, keyId: string): Promise<MasterKey | undefined>
 
-  /** The key that a version belongs to, in the region if it is there. */
+  /** Id of the key that a version belongs to, whatever its region and state; `undefined` when no key has it. */
   findKeyIdByVersion(versionId: string): Promise<string | undefined>
 
   /**
    * Stores `key` in place of the row whose revision is `key.revision - 1`. State `Deleted` takes the key's aliases in
    * this region along, in the same change (STO-8).
    *
-   * @returns `false`, and writes nothing, when that row is not there (somebody else was first).
+   * @returns `false`, and writes nothing, when that row is not there (somebody else was first). What else is wrong with
+   *   the change is not looked at then.
+   * @throws {@link KmsError} `ALREADY_EXISTS` when an added version id is another key's, or the key's own already.
    */
   replaceKey(key: MasterKey): Promise<boolean>
 
@@ -41,21 +61,27 @@ export interface KeyStore {
   ): Promise<readonly MasterKey[]>
 
   /**
-   * @throws {@link KmsError} `ALREADY_EXISTS` when the account and region have that alias.
-   *   `KEY_NOT_FOUND` when the key is not there, or is `Creating`, `Deleting` or `Deleted` at the moment of the change.
+   * The key need not be of the alias's account: whoever names it for a caller sees to that.
+   *
+   * @throws {@link KmsError} `ALREADY_EXISTS` when the account and region have that alias, whatever its key. Otherwise
+   *   `KEY_NOT_FOUND` when the region does not have the key, or has it in `Creating`, `Deleting` or `Deleted` at the
+   *   moment of the change (STO-8).
    */
   createAlias(alias: Alias): Promise<void>
 
+  /** `undefined` when the account has no such alias in the region. Names are told apart by their bytes. */
   getAlias(accountId: string, region: string, name: string): Promise<Alias | undefined>
 
   /**
-   * Points an alias at another key. `false` when there is no such alias.
+   * Points an alias at another key and sets `updatedAt`; `createdAt` stays what it was, whatever `alias` says.
    *
-   * @throws {@link KmsError} `KEY_NOT_FOUND` as {@link KeyStore.createAlias} does.
+   * @returns `false`, and writes nothing, when there is no such alias, whatever its key.
+   * @throws {@link KmsError} `KEY_NOT_FOUND` when the alias is there but its new key is not, as in
+   *   {@link KeyStore.createAlias}.
    */
   updateAlias(alias: Alias): Promise<boolean>
 
-  /** `false` when there is no such alias. */
+  /** `false` when there is no such alias. The state of its key does not matter. */
   deleteAlias(accountId: string, region: string, name: string): Promise<boolean>
 
   /** Aliases of an account in a region, of one key where `keyId` is given, ordered by the UTF-8 bytes of the name. */
@@ -66,8 +92,9 @@ export interface KeyStore {
     page: PageRequest<string>,
   ): Promise<readonly Alias[]>
 
-  /** Proves that the store answers and can be written to. */
+  /** Proves with a committed write that the store answers and can be written to. */
   ping(): Promise<void>
 
+  /** Resolves when what was asked for before is finished. May be called again. */
   close(): Promise<void>
 }
