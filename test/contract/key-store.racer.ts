@@ -1,7 +1,7 @@
 /**
  * A process of its own on a store: `race <path> <region> <keyId> <wins>` changes one key until it has won so often,
  * `create <path>` makes keys until it is killed, `lock <path>` holds the instance lock, `open <path>` says what keeps
- * it from opening the store. Tells on stdout.
+ * it, as a user without privileges, from opening the store. Tells on stdout.
  */
 import { acquireInstanceLock } from '../../src/store/instance-lock.ts'
 import { openSqliteStore } from '../../src/store/sqlite.ts'
@@ -12,6 +12,7 @@ const [task, path = '', region = '', keyId = '', wins = '0'] = process.argv.slic
 const tell = (line: string) => process.stdout.write(`${line}\n`)
 
 if (task === 'open') {
+  giveUpRoot()
   await openSqliteStore({ path }).catch((error: unknown) => {
     tell(error instanceof StoreOpenError ? error.problems.map(({ code }) => code).join() : String(error))
   })
@@ -47,4 +48,16 @@ if (task === 'race') {
   }
   await store.close()
   tell(JSON.stringify({ won, lost }))
+}
+
+/**
+ * Root may write everywhere, so that no mode stops it. Given up here rather than by the parent: this program is loaded
+ * by now, and the user that it becomes need not be able to read the checkout.
+ */
+function giveUpRoot(): void {
+  const nobody = 65_534
+  if (process.getuid?.() !== 0) return
+  process.setgroups?.([])
+  process.setgid?.(nobody)
+  process.setuid?.(nobody)
 }
