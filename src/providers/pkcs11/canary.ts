@@ -1,7 +1,9 @@
 import { TokenRefusal } from './errors.ts'
 import { gcmOpen, gcmSeal, randomIv } from './gcm.ts'
 import type { LaneToken } from './lane-token.ts'
+import { CKM_GENERIC_SECRET_KEY_GEN, KEY_WRAP_OVERHEAD_BYTES_MAX } from './mechanisms.ts'
 import type { Handle } from './module.ts'
+import { dataKeyTemplate, READABLE_SECRET } from './templates.ts'
 
 const CANARY_TEXT = Buffer.from('p11kms canary', 'utf8')
 const CANARY_AAD = Buffer.from('p11kms/canary/v1', 'utf8')
@@ -21,4 +23,24 @@ export function checkCanary(token: LaneToken, key: Handle, fresh = false): void 
     throw new TokenRefusal({ code: 'TOKEN_UNAVAILABLE', reason: 'The token opened a canary to other bytes.' })
   }
   if (!known) token.rememberCanary(key, canary)
+}
+
+const CANARY_KEY_BYTES = 32
+
+/**
+ * Proves that the token still wraps and unwraps under one key, with a secret that it makes and destroys for it.
+ *
+ * @throws What the token answered.
+ */
+export function checkWrapCanary(token: LaneToken, mechanism: { mechanism: number }, key: Handle): void {
+  const { p11, session } = token
+  const generator = { mechanism: CKM_GENERIC_SECRET_KEY_GEN }
+  const secret = p11.C_GenerateKey(session, generator, dataKeyTemplate(CANARY_KEY_BYTES))
+  try {
+    const output = Buffer.allocUnsafe(CANARY_KEY_BYTES + KEY_WRAP_OVERHEAD_BYTES_MAX)
+    const wrapped = p11.C_WrapKey(session, mechanism, key, secret, output)
+    p11.C_DestroyObject(session, p11.C_UnwrapKey(session, mechanism, key, wrapped, [...READABLE_SECRET]))
+  } finally {
+    p11.C_DestroyObject(session, secret)
+  }
 }

@@ -1,7 +1,8 @@
-import { checkCanary } from '../canary.ts'
+import { checkCanary, checkWrapCanary } from '../canary.ts'
 import { faultOf, TokenRefusal } from '../errors.ts'
 import { gcmOpen, isWellFormed } from '../gcm.ts'
 import type { LaneToken } from '../lane-token.ts'
+import type { Handle } from '../module.ts'
 import { CKA, READABLE_SECRET } from '../templates.ts'
 import { type Procedure, part } from './procedure.ts'
 
@@ -47,10 +48,8 @@ function unwrapInside(token: LaneToken, outer: Buffer, parts: readonly Buffer[])
   if (outer.length <= LENGTH_BYTES) throw invalid('The payload is shorter than its length field.')
   const lengthBytes = outer.readUInt16BE()
   const mechanism = { mechanism: part(parts, 5).readUInt32BE() }
+  const secret = unwrap(token, mechanism, part(parts, 1), outer.subarray(LENGTH_BYTES))
   const { p11, session } = token
-  const secret = p11.C_UnwrapKey(session, mechanism, part(parts, 1), outer.subarray(LENGTH_BYTES), [
-    ...READABLE_SECRET,
-  ])
   let value: Buffer | undefined
   try {
     const [attribute] = p11.C_GetAttributeValue(session, secret, [{ type: CKA.VALUE }])
@@ -64,6 +63,18 @@ function unwrapInside(token: LaneToken, outer: Buffer, parts: readonly Buffer[])
     value?.fill(0)
     p11.C_DestroyObject(session, secret)
   }
+}
+
+/** SoftHSM answers bytes that are no wrapped key with CKR_GENERAL_ERROR too, so a canary tells here as well. */
+function unwrap(token: LaneToken, mechanism: { mechanism: number }, key: Handle, wrapped: Buffer): Handle {
+  try {
+    return token.p11.C_UnwrapKey(token.session, mechanism, key, wrapped, [...READABLE_SECRET])
+  } catch (error) {
+    if (!isAmbiguousOpenFailure(error)) throw error
+  }
+  token.discardSession()
+  checkWrapCanary(token, mechanism, key)
+  throw invalid('The payload is no wrapped key; a canary under the same key unwraps.')
 }
 
 function invalid(reason: string): TokenRefusal {
