@@ -52,14 +52,11 @@ export function addFacadeRoute(app: FastifyInstance, deps: DispatchDeps): void {
       request[EXCHANGE] = { facade: pick(request), record: newRequestRecord(request.id), startedAt }
       done()
     },
-    handler: (request, reply) => {
+    handler: async (request, reply) => {
       const exchange = exchangeOf(request)
       const body = Buffer.isBuffer(request.body) ? request.body : NO_BODY
-      handle(exchange, request, body)
-        .catch((error: unknown) => fail(exchange, 'INTERNAL', error))
-        .then((response) => finish(deps, exchange, request, reply, response))
-        .finally(() => body.fill(0))
-        .catch((error: unknown) => reply.send(error))
+      const response = await handle(exchange, request, body)
+      finish(deps, exchange, request, reply, response)
     },
     errorHandler: (error, request, reply) => {
       const exchange = exchangeOf(request)
@@ -68,10 +65,16 @@ export function addFacadeRoute(app: FastifyInstance, deps: DispatchDeps): void {
   })
 }
 
-function handle(exchange: Exchange, request: FastifyRequest, body: Buffer): Promise<FacadeResponse> {
+async function handle(exchange: Exchange, request: FastifyRequest, body: Buffer): Promise<FacadeResponse> {
   const { method = 'GET', url = '/', headers, rawHeaders } = request.raw
   const { facade, record } = exchange
-  return facade.handle({ method, url, headers, rawHeaders, body, record })
+  try {
+    return await facade.handle({ method, url, headers, rawHeaders, body, record })
+  } catch (error) {
+    return fail(exchange, 'INTERNAL', error)
+  } finally {
+    body.fill(0)
+  }
 }
 
 function exchangeOf(request: FastifyRequest): Exchange {

@@ -133,7 +133,7 @@ function pathOf(request: FastifyRequest): string {
 }
 
 /** The status that Fastify gives its own errors; 500 for anything else. */
-export function statusOf(error: unknown): number {
+function statusOf(error: unknown): number {
   const status = error instanceof Error && 'statusCode' in error ? error.statusCode : undefined
   return typeof status === 'number' && status >= 400 && status <= 599 ? status : 500
 }

@@ -28,6 +28,7 @@ describe('every answer', () => {
     const { headers } = await fixture.request('ListKeys')
     expect(headers['x-amzn-requestid']).toMatch(/^[0-9a-f-]{36}$/)
     expect(headers['content-type']).toBe('application/x-amz-json-1.1')
+    expect(Math.abs(Date.parse(String(headers['date'])) - Date.now())).toBeLessThan(2_000)
   })
 
   it('is empty for an operation without output', async () => {

@@ -43,7 +43,7 @@ export function canonicalPath(path: string): string {
 }
 
 /** Parameters in the order of their encoded names, then values. */
-export function canonicalQuery(query: string): string {
+function canonicalQuery(query: string): string {
   if (query === '') return ''
   const pairs = query.split('&').filter((part) => part !== '')
   const encoded = pairs.map((part) => {

@@ -61,7 +61,11 @@ function readTime(headers: IncomingHttpHeaders): RequestTime {
   return { dateTime: formatDateTime(at), header: 'Date' }
 }
 
+/** Requests of one second say the same time: the last one parsed is kept. */
+let lastParsed: { readonly text: string; readonly at: number } = { text: '', at: Number.NaN }
+
 function parseDateTime(text: string): number | undefined {
+  if (text === lastParsed.text) return lastParsed.at
   const [, year, month, day, hour, minute, second] = DATE_TIME.exec(text) ?? []
   if (year === undefined) return undefined
   const at = Date.UTC(
@@ -73,11 +77,13 @@ function parseDateTime(text: string): number | undefined {
     Number(second),
   )
   // Date.UTC rolls over what is out of range, and a date that no calendar has is no date.
-  return formatDateTime(at) === text ? at : undefined
+  if (formatDateTime(at) !== text) return undefined
+  lastParsed = { text, at }
+  return at
 }
 
 /** ISO 8601 basic format, to the second. */
-export function formatDateTime(at: number): string {
+function formatDateTime(at: number): string {
   return `${new Date(at).toISOString().slice(0, 19).replace(/[-:]/g, '')}Z`
 }
 

@@ -7,7 +7,7 @@ export interface ArnScope extends Pick<Principal, 'accountId' | 'region'> {
 }
 
 /** `arn:aws:kms:us-east-1:111122223333:` */
-export function arnPrefix({ partition, region, accountId }: ArnScope): string {
+function arnPrefix({ partition, region, accountId }: ArnScope): string {
   return `arn:${partition}:kms:${region}:${accountId}:`
 }
 
