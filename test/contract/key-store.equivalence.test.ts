@@ -17,10 +17,10 @@ function mostly<T>(plain: readonly T[], odd: fc.Arbitrary<T>): fc.Arbitrary<T> {
 const inputs = fc.record({
   accountId: mostly(['1'], fc.constantFrom('2', '\0')),
   region: mostly(['r'], fc.constantFrom('R', 'é', '\ud800')),
-  keyId: mostly(['a', 'b', 'B', '～', '𐍈'], fc.constantFrom('nul\0', 'lone\ud800', 'lone\ufffd')),
+  keyId: mostly(['a', 'B', '～', '𐍈'], fc.constantFrom('nul\0', 'lone\ud800', 'lone\ufffd')),
   versionIds: fc.array(fc.nat(30).map(String), { minLength: 1, maxLength: 3 }),
   name: mostly(['alias/a', 'alias/A', 'alias/～', 'alias/𐍈'], fc.string({ unit: 'binary', maxLength: 3 })),
-  state: fc.constantFrom<KeyState>('Enabled', 'Enabled', ...ALL_STATES),
+  state: fc.constantFrom<KeyState>('Enabled', 'Enabled', 'Enabled', 'Deleted', ...ALL_STATES),
   description: mostly(['', 'x', '𐍈'], fc.string({ unit: 'binary', maxLength: 4 })),
   time: mostly([0, 1, 2, Number.MAX_SAFE_INTEGER], fc.constantFrom(-1, 0.5, 2 ** 53)),
   limit: mostly([1, 2, 3, 1000], fc.constantFrom(0, 1001)),
@@ -51,6 +51,11 @@ const CALLS: Readonly<Record<string, (store: KeyStore, given: Inputs, now?: Mast
       store.listAliases(given.accountId, given.region, given.flag ? given.keyId : undefined, page(given)),
     ping: (store) => store.ping(),
   }
+
+/** Asked for more often: without keys and aliases every other call finds nothing. */
+const MAKING = Object.entries(CALLS).flatMap((call) =>
+  /^(?:createKey|createAlias|updateAlias)$/.test(call[0]) ? [call, call, call] : [],
+)
 
 function page({ limit, after }: Inputs): PageRequest<string> {
   return { limit, after: after ?? undefined }
@@ -117,9 +122,9 @@ let opened = 0
 
 it('STO-22, STO-17 SQLite answers every sequence of calls as memory does', { timeout: 120_000 }, async () => {
   const answered = new Set<string>()
-  const steps = fc.array(fc.tuple(fc.constantFrom(...Object.entries(CALLS)), inputs), {
-    minLength: 20,
-    maxLength: 80,
+  const steps = fc.array(fc.tuple(fc.constantFrom(...Object.entries(CALLS), ...MAKING), inputs), {
+    minLength: 40,
+    maxLength: 100,
     size: 'max',
   })
   await fc.assert(
