@@ -1,4 +1,3 @@
-import { u16 } from '../lib/bytes.ts'
 import { KmsError } from './errors.ts'
 
 /** The caller's pairs, bound to a ciphertext as additional authenticated data. An empty one is the same as none. */
@@ -30,8 +29,19 @@ export function encodeEncryptionContext(context: EncryptionContext): Buffer {
     throw invalid(`The encryption context is longer than ${ENCRYPTION_CONTEXT_BYTES_MAX} bytes.`)
   }
   pairs.sort(([a], [b]) => Buffer.compare(a, b))
-  const parts = pairs.flatMap(([name, value]) => [u16(name.length), name, u16(value.length), value])
-  return Buffer.concat([Buffer.of(AAD_KIND.encryptionContext), u16(pairs.length), ...parts], sizeBytes)
+  return writePairs(pairs, sizeBytes)
+}
+
+/** One buffer for all of it: this is on the way of every request. */
+function writePairs(pairs: readonly (readonly [name: Buffer, value: Buffer])[], sizeBytes: number): Buffer {
+  const bytes = Buffer.allocUnsafe(sizeBytes)
+  let at = bytes.writeUInt8(AAD_KIND.encryptionContext, 0)
+  at = bytes.writeUInt16BE(pairs.length, at)
+  for (const text of pairs.flat()) {
+    at = bytes.writeUInt16BE(text.length, at)
+    at += text.copy(bytes, at)
+  }
+  return bytes
 }
 
 function utf8(text: string): Buffer {

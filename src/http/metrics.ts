@@ -6,6 +6,13 @@ const LATENCY_BUCKETS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0
 
 const SECOND_MS = 1_000
 
+interface Series {
+  readonly requests: { inc(): void }
+  readonly duration: { observe(seconds: number): void }
+  readonly queue: { observe(seconds: number): void }
+  readonly token: { observe(seconds: number): void }
+}
+
 /**
  * The HTTP side's metrics. Label values are names of façades, of operations and of faults, each from a fixed set:
  * what a caller sends never becomes a label.
@@ -17,6 +24,8 @@ export class HttpMetrics {
   readonly #queue: Histogram<'api' | 'operation'>
   readonly #token: Histogram<'api' | 'operation'>
   readonly #internalErrors: Counter
+  /** As many as there are sets of labels, which are bounded. */
+  readonly #series = new Map<string, Series>()
 
   /** @param registry - Fresh, or at least without metrics of these names. */
   constructor(registry: Registry) {
@@ -46,11 +55,27 @@ export class HttpMetrics {
   observe(api: string, record: RequestRecord, totalMs: number): void {
     const { operation, outcome } = record
     const { queueMs, tokenMs } = record.trail.timings
-    this.#requests.inc({ api, operation, outcome }, 1)
-    this.#duration.observe({ api, operation }, totalMs / SECOND_MS)
+    const series = this.#seriesOf(api, operation, outcome)
+    series.requests.inc()
+    series.duration.observe(totalMs / SECOND_MS)
     if (tokenMs === 0 && queueMs === 0) return
-    this.#queue.observe({ api, operation }, queueMs / SECOND_MS)
-    this.#token.observe({ api, operation }, tokenMs / SECOND_MS)
+    series.queue.observe(queueMs / SECOND_MS)
+    series.token.observe(tokenMs / SECOND_MS)
+  }
+
+  /** The series of one set of labels, looked up once: prom-client hashes the labels at each use otherwise. */
+  #seriesOf(api: string, operation: string, outcome: string): Series {
+    const key = `${api} ${operation} ${outcome}`
+    const known = this.#series.get(key)
+    if (known) return known
+    const series = {
+      requests: this.#requests.labels({ api, operation, outcome }),
+      duration: this.#duration.labels({ api, operation }),
+      queue: this.#queue.labels({ api, operation }),
+      token: this.#token.labels({ api, operation }),
+    }
+    this.#series.set(key, series)
+    return series
   }
 
   countInternalError(): void {

@@ -26,8 +26,10 @@ export function isUuid(text: string): boolean {
 
 /** The 16 bytes that a UUID's text stands for. */
 export function uuidToBytes(uuid: string): Buffer {
-  invariant(isUuid(uuid), 'not a lower-case UUID')
-  return Buffer.from(uuid.replaceAll('-', ''), 'hex')
+  const bytes = Buffer.from(uuid.replaceAll('-', ''), 'hex')
+  // Hex decoding stops at the first other character, so sixteen bytes prove the text.
+  invariant(uuid.length === 36 && bytes.length === 16, 'not a UUID')
+  return bytes
 }
 
 /** The lower-case text of 16 UUID bytes. */
