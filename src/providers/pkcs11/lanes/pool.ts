@@ -2,6 +2,11 @@ import type { CallOptions } from '../../../core/ports/crypto-provider.ts'
 import { type Call, type CallOutcome, Lane, settle } from './lane.ts'
 import { BATCH_MAX, type Operation } from './messages.ts'
 
+/**
+ * So many calls leave before the turn of the event loop ends: the token works on them while the turn goes on. Waiting
+ * for the end made main thread and lane take turns (6,000 against 8,500 requests a second at 16 connections).
+ */
+const EARLY_FLUSH_CALLS = 4
 /** How often deadlines and silent lanes are looked at while there are calls. */
 const SWEEP_INTERVAL_MS = 20
 /** A sweep this late says that the main thread stood still, not the lanes: lanes get the benefit of the doubt. */
@@ -28,7 +33,7 @@ export interface LanePoolEvents {
 
 /**
  * Lanes of one role and the bounded queue before them, first in, first out. Requests of one turn of the event loop
- * travel as one message, shared out over the lanes that are free.
+ * travel together, a few to a message, shared out over the lanes that are free.
  */
 export class LanePool {
   readonly #settings: LanePoolSettings
@@ -70,7 +75,8 @@ export class LanePool {
     if (this.#queue.length >= this.#settings.queueMax) return Promise.resolve({ kind: 'timeout' })
     return new Promise((resolve) => {
       this.#queue.push(makeCall(operation, number, parts, options, resolve))
-      this.#flushSoon()
+      if (this.#queue.length >= EARLY_FLUSH_CALLS) this.#flush()
+      else this.#flushSoon()
       this.#sweepSoon()
     })
   }
