@@ -41,7 +41,8 @@ describeWith([SOFTHSM_MODULE], 'more calls than a token can serve', () => {
     await running.sealRandom(ref, 32, AAD, within())
     const calls = Array.from({ length: 100 }, () => running.sealRandom(ref, 32, AAD, within()))
     const outcomes = await Promise.allSettled(calls)
-    expect(outcomes.filter(({ status }) => status === 'fulfilled')).toHaveLength(4)
+    // Four wait in the queue, and two messages of four are on their way to the lane.
+    expect(outcomes.filter(({ status }) => status === 'fulfilled')).toHaveLength(4 + 2 * 4)
     for (const outcome of outcomes) {
       if (outcome.status === 'rejected') expect(outcome.reason).toMatchObject({ code: 'TOKEN_TIMEOUT' })
     }
