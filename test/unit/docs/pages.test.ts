@@ -1,0 +1,40 @@
+import { readFileSync } from 'node:fs'
+import { describe, expect, it } from 'vitest'
+import { AWS_FAULTS } from '../../../src/http/aws/errors.ts'
+import { AWS_OPERATIONS } from '../../../src/http/aws/operations.ts'
+
+const read = (path: string) => readFileSync(new URL(`../../../${path}`, import.meta.url), 'utf8')
+
+/** Text of each `## CODE` section of docs/errors.md. */
+function sections(): ReadonlyMap<string, string> {
+  const parts = read('docs/errors.md').split(/^## /m).slice(1)
+  return new Map(parts.map((part) => [part.split('\n', 1)[0] ?? '', part]))
+}
+
+describe('docs/errors.md', () => {
+  it('has a section for every error code and none besides', () => {
+    expect([...sections().keys()].toSorted()).toEqual(Object.keys(AWS_FAULTS).toSorted())
+  })
+
+  it.each(Object.entries(AWS_FAULTS))(
+    'says of %s what to do about it, and what AWS calls it',
+    (code, [name]) => {
+      const section = sections().get(code) ?? ''
+      expect(section).toContain('*Caller:*')
+      expect(section).toContain('*Operator:*')
+      expect(section.slice(section.indexOf('AWS:'))).toContain(`\`${name}\``)
+    },
+  )
+})
+
+describe('README.md', () => {
+  it('names every operation that works today', () => {
+    const today = read('README.md')
+      .split('\n')
+      .filter((line) => line.startsWith('| AWS KMS'))
+      .map((line) => line.split('|')[2] ?? '')
+      .join()
+    const missing = [...AWS_OPERATIONS.keys()].filter((name) => !new RegExp(`\\b${name}\\b`).test(today))
+    expect(missing).toEqual([])
+  })
+})
