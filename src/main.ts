@@ -23,8 +23,8 @@ import { StoreOpenError } from './store/store-open-error.ts'
 
 const STDOUT_FD = 1
 const STDERR_FD = 2
-/** Lines are written together: at most this much is lost when the process is killed. */
-const LOG_BUFFER_BYTES = 4096
+/** Lines are written together: at most this much, or of the last 250 ms, is lost when the process is killed. */
+const LOG_BUFFER_BYTES = 16_384
 const LOG_FLUSH_MS = 250
 
 const checkStore: ConfigCheck = (config) =>
