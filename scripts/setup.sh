@@ -161,6 +161,12 @@ install_modules() (
   cd "$root"
   digest=$(modules_digest) # of what is about to be installed, should the file change meanwhile
   rm -rf node_modules
+  # npm tries each of hundreds of packages for a minute where the registry cannot be reached: ask for one of them first.
+  if ! npm view pkcs11js version --fetch-retries=1 --fetch-retry-mintimeout=1000; then
+    echo 'The npm registry cannot be reached. Behind a proxy that opens TLS, name its certificate in NODE_EXTRA_CA_CERTS;'
+    echo 'otherwise check the network, HTTPS_PROXY and npm config get registry.'
+    return 1
+  fi
   npm install --no-save --no-audit --no-fund &&
     node -e 'require("pkcs11js"); new (require("better-sqlite3"))(":memory:").close()' &&
     echo "$digest" >node_modules/.p11kms.stamp
