@@ -65,7 +65,7 @@ describe('a broken constraint is told in AWS’s words', () => {
       'CreateKey',
       { Tags: [{ TagKey: 'a'.repeat(129), TagValue: '' }] },
       one(
-        `Value '${'a'.repeat(129)}' at 'tags.1.member.tagKey' ${FAILED} have length less than or equal to 128`,
+        `Value '${'a'.repeat(100)}…' at 'tags.1.member.tagKey' ${FAILED} have length less than or equal to 128`,
       ),
     ],
     [

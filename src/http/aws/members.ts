@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import type { EncryptionContext } from '../../core/encryption-context.ts'
+import { ENCRYPTION_CONTEXT_BYTES_MAX, type EncryptionContext } from '../../core/encryption-context.ts'
 import { parseBase64 } from '../../lib/bytes.ts'
 import { invariant } from '../../lib/invariant.ts'
 
@@ -12,7 +12,7 @@ export const marker = z.string().min(1).max(1024)
 export const numberOfBytes = z.int().min(1).max(1024)
 export const dataKeySpec = z.enum(['AES_256', 'AES_128'])
 export const dryRun = z.boolean()
-export const grantTokens = z.array(z.string().min(1).max(8192)).max(10)
+export const grantTokens = boundedArray(z.string().min(1).max(8192), 10)
 export const aliasName = z
   .string()
   .min(1)
@@ -26,6 +26,11 @@ export const encryptionAlgorithm = z.enum([
   'RSAES_OAEP_SHA_256',
   'SM2PKE',
 ])
+
+/** At most `max` items. Counted before any is looked at: each of a hundred thousand could be wrong in two ways. */
+export function boundedArray<Item>(item: z.ZodType<Item>, max: number): z.ZodType<Item[]> {
+  return z.array(z.unknown()).max(max).pipe(z.array(item))
+}
 
 /** Base64 text of `bytesMin` to `bytesMax` bytes; {@link decodeBlob} gives them. */
 export function blob(bytesMin: number, bytesMax: number): z.ZodType<string> {
@@ -61,14 +66,33 @@ function decodedLength(text: string): number | undefined {
  * A JSON object of texts. `z.record` leaves out a pair named `__proto__`, which would then not be authenticated; this
  * takes every own property that the JSON parser made.
  */
-export const encryptionContext = z.custom<Readonly<Record<string, string>>>(isTextMap, {
-  params: { malformed: 'An encryption context is a map of strings to strings.' },
+export const encryptionContext = z.custom<Readonly<Record<string, string>>>().check(({ value, issues }) => {
+  const params = contextProblem(value)
+  if (params) issues.push({ code: 'custom', input: value, params })
 })
 
-function isTextMap(value: unknown): boolean {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) return false
-  return Object.values(value).every((text) => typeof text === 'string')
+/** What the canonical form adds to the characters of the pairs, each of which is a byte at least. Bytes. */
+const CANONICAL_OVERHEAD = { context: 3, pair: 4 } as const
+
+const CONTEXT_MALFORMED = { malformed: 'An encryption context is a map of strings to strings.' }
+const CONTEXT_TOO_LONG = {
+  refused: `The encryption context is longer than ${ENCRYPTION_CONTEXT_BYTES_MAX} bytes.`,
 }
+
+/** Stops at the first pair that cannot be right, so that what a context costs is bounded by what one may hold. */
+function contextProblem(value: unknown): ContextProblem {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return CONTEXT_MALFORMED
+  let bytesAtLeast: number = CANONICAL_OVERHEAD.context
+  for (const name of Object.keys(value)) {
+    const text: unknown = Reflect.get(value, name)
+    if (typeof text !== 'string') return CONTEXT_MALFORMED
+    bytesAtLeast += CANONICAL_OVERHEAD.pair + name.length + text.length
+    if (bytesAtLeast > ENCRYPTION_CONTEXT_BYTES_MAX) return CONTEXT_TOO_LONG
+  }
+  return undefined
+}
+
+type ContextProblem = typeof CONTEXT_MALFORMED | typeof CONTEXT_TOO_LONG | undefined
 
 export function toEncryptionContext(
   pairs: Readonly<Record<string, string>> | undefined,

@@ -5,6 +5,12 @@ import { AwsFault, validation } from './fault.ts'
 type Issue = z.core.$ZodIssue
 type JsonObject = Record<string, unknown>
 
+/** Broken constraints that a message tells of; it counts all. */
+const DESCRIBED_MAX = 10
+
+/** Longest value that a message repeats. Characters. */
+const SHOWN_CHARACTERS_MAX = 100
+
 /** Blobs: their values are never repeated in a message, secret or not. */
 const BLOB_MEMBERS: ReadonlySet<PropertyKey> = new Set(['Plaintext', 'CiphertextBlob'])
 
@@ -40,16 +46,18 @@ function parseJson(text: string): unknown {
  * Checks the members of a request.
  *
  * @throws {@link AwsFault} `SerializationException` for a member of the wrong JSON type, else `ValidationException` with
- *   every broken constraint, in AWS's words.
+ *   the broken constraints, in AWS's words: the first {@link DESCRIBED_MAX} and the count of all.
  */
 export function requireValid<Output>(schema: z.ZodType<Output>, members: JsonObject): Output {
   const result = schema.safeParse(members)
   if (result.success) return result.data
   const { issues } = result.error
-  for (const issue of issues) refuseWrongType(issue, members)
-  const texts = issues.map((issue) => describe(issue, valueAt(members, issue.path)))
-  const errors = texts.length === 1 ? 'error' : 'errors'
-  throw validation(`${texts.length} validation ${errors} detected: ${texts.join('; ')}`)
+  for (const issue of issues) refuseAtOnce(issue, members)
+  const described = issues.slice(0, DESCRIBED_MAX)
+  const texts = described.map((issue) => describe(issue, valueAt(members, issue.path)))
+  if (described.length < issues.length) texts.push('…')
+  const errors = issues.length === 1 ? 'error' : 'errors'
+  throw validation(`${issues.length} validation ${errors} detected: ${texts.join('; ')}`)
 }
 
 const JSON_TYPES: Readonly<Record<string, string>> = {
@@ -58,9 +66,11 @@ const JSON_TYPES: Readonly<Record<string, string>> = {
   boolean: 'TRUE_VALUE',
 }
 
-function refuseWrongType(issue: Issue, members: JsonObject): void {
-  const malformed = issue.code === 'custom' ? issue.params?.['malformed'] : undefined
+/** A value of the wrong type, and one that a member's own check has a sentence for, are told of alone. */
+function refuseAtOnce(issue: Issue, members: JsonObject): void {
+  const { malformed, refused } = (issue.code === 'custom' && issue.params) || {}
   if (typeof malformed === 'string') throw serialization(malformed)
+  if (typeof refused === 'string') throw validation(refused)
   const value = valueAt(members, issue.path)
   const wrongType =
     issue.code === 'invalid_type' || (issue.code === 'invalid_value' && typeof value !== 'string')
@@ -76,11 +86,11 @@ function describe(issue: Issue, value: unknown): string {
   return `${subject} at '${path}' failed to satisfy constraint: Member must ${constraint(issue, value)}`
 }
 
-/** Enum members and the like; a list or a map is not printed. */
+/** Enum members and the like, cut where they are long; a list or a map is not printed. */
 function printable(value: unknown): string {
-  return typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean'
-    ? `${value}`
-    : '…'
+  if (typeof value === 'number' || typeof value === 'boolean') return `${value}`
+  if (typeof value !== 'string') return '…'
+  return value.length > SHOWN_CHARACTERS_MAX ? `${value.slice(0, SHOWN_CHARACTERS_MAX)}…` : value
 }
 
 function constraint(issue: Issue, value: unknown): string {

@@ -2,7 +2,7 @@ import { z } from 'zod'
 import { unsupported, validation } from '../fault.ts'
 import { parseKeyIdentifier, parseManagedKeyId } from '../key-names.ts'
 import { encodeMarker, parseMarker } from '../markers.ts'
-import { grantTokens, keyId, marker } from '../members.ts'
+import { boundedArray, grantTokens, keyId, marker } from '../members.ts'
 import { type AwsOperation, awsOperation } from '../operation.ts'
 import { keyArn, keyMetadata, toTimestamp } from '../wire.ts'
 
@@ -41,6 +41,7 @@ const PENDING_WINDOW_DAYS = { min: 7, max: 30, default: 30 } as const
 /** AWS takes a Limit of 1000; the core lists one key less at a time, and a shorter page is always allowed. */
 const LIST_KEYS_LIMIT = { max: 1000, default: 100, coreMax: 999 } as const
 
+const TAGS_MAX = 50
 const tag = z.object({ TagKey: z.string().min(1).max(128), TagValue: z.string().max(256) })
 
 const createKeyBody = z.object({
@@ -52,7 +53,7 @@ const createKeyBody = z.object({
   MultiRegion: z.boolean().optional(),
   BypassPolicyLockoutSafetyCheck: z.boolean().optional(),
   Policy: z.string().min(1).max(131_072).optional(),
-  Tags: z.array(tag).optional(),
+  Tags: boundedArray(tag, TAGS_MAX).optional(),
   CustomKeyStoreId: z.string().min(1).max(64).optional(),
   XksKeyId: z.string().min(1).max(128).optional(),
 })
