@@ -42,6 +42,10 @@ export function cryptoProviderContract(open: () => Promise<OpenProvider>): void 
       await expect(provider.createMasterKey(other, within())).rejects.toMatchObject({
         code: 'ALREADY_EXISTS',
       })
+      // The core completes an interrupted creation on this answer, so it has to hold for a key that works.
+      expect(await provider.findMasterKey(other, within())).toBe('present')
+      const sealed = await provider.seal(other, Buffer.of(1), aad, within())
+      expect(await provider.open(other, 'W0', sealed, aad, within())).toEqual(Buffer.of(1))
       await provider.destroyMasterKey(other, within())
       expect(await provider.findMasterKey(other, within())).toBe('absent')
       await provider.destroyMasterKey(other, within())

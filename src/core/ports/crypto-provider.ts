@@ -25,7 +25,11 @@ export interface Sealed {
   readonly tag: Buffer
 }
 
-/** What a start-up check or a reconciliation found of a master key version in the token. */
+/**
+ * What the token holds of a master key version.
+ * `present`: exactly the objects that `createMasterKey` makes, with every attribute that it reads back: such a version may
+ * be used. `absent`: nothing. `partial`: anything else that bears its name, which is good for `destroyMasterKey` alone.
+ */
 export type MaterialPresence = 'absent' | 'partial' | 'present'
 
 /** Time that one provider call spent, for the request's log line. Milliseconds. */
@@ -63,7 +67,10 @@ export interface CryptoProvider {
   /** Destroys every object of a version. Succeeds when there is none. Serialized per token. */
   destroyMasterKey(ref: MasterKeyRef, options: CallOptions): Promise<void>
 
-  /** Looks the objects of a version up in the token itself, past every cache. */
+  /**
+   * Looks the objects of a version up in the token itself, past every cache, and reads their attributes back. An
+   * interrupted creation may be completed on the answer `present`, so a double must not give it for less.
+   */
   findMasterKey(ref: MasterKeyRef, options: CallOptions): Promise<MaterialPresence>
 
   /**

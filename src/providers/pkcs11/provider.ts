@@ -86,8 +86,9 @@ export class Pkcs11Provider implements CryptoProvider {
   }
 
   async findMasterKey(ref: MasterKeyRef, options: CallOptions): Promise<MaterialPresence> {
-    const found = await this.#find(ref, options)
-    if (handlesOf(found)) return 'present'
+    const [part] = await this.#run(this.#connection.write, 'findMasterKey', 1, [this.#nameOf(ref)], options)
+    const found = parseJsonPart(part) as FoundMaterial
+    if (found.asCreated) return 'present'
     return found.enc.length + found.wrap.length === 0 ? 'absent' : 'partial'
   }
 

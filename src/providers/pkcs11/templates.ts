@@ -114,36 +114,39 @@ export function masterKeyTemplates(name: MaterialName, role: MasterKeyRole): rea
   return [[...base, ...LIFECYCLE], base]
 }
 
-/** What a created master key must say of itself. Asked one group at a time: one unknown attribute fails its group. */
-export const MASTER_KEY_READ_BACK: readonly (readonly [
-  name: keyof typeof CKA,
-  expected: number | boolean,
-])[][] = [
+/** One attribute and what it must be. */
+export interface ReadBack {
+  readonly name: keyof typeof CKA
+  readonly expected: number | boolean
+}
+
+/** What a master key must say of itself. Asked one group at a time: one unknown attribute fails its group. */
+export const MASTER_KEY_READ_BACK: readonly (readonly ReadBack[])[] = [
   [
-    ['SENSITIVE', true],
-    ['EXTRACTABLE', false],
-    ['PRIVATE', true],
-    ['TOKEN', true],
-    ['MODIFIABLE', false],
+    { name: 'SENSITIVE', expected: true },
+    { name: 'EXTRACTABLE', expected: false },
+    { name: 'PRIVATE', expected: true },
+    { name: 'TOKEN', expected: true },
+    { name: 'MODIFIABLE', expected: false },
   ],
   [
-    ['ALWAYS_SENSITIVE', true],
-    ['NEVER_EXTRACTABLE', true],
-    ['LOCAL', true],
+    { name: 'ALWAYS_SENSITIVE', expected: true },
+    { name: 'NEVER_EXTRACTABLE', expected: true },
+    { name: 'LOCAL', expected: true },
   ],
   [
-    ['CLASS', CKO_SECRET_KEY],
-    ['KEY_TYPE', CKK_AES],
-    ['VALUE_LEN', 32],
+    { name: 'CLASS', expected: CKO_SECRET_KEY },
+    { name: 'KEY_TYPE', expected: CKK_AES },
+    { name: 'VALUE_LEN', expected: 32 },
   ],
 ]
 
 /** Usages of one role as they must read back. */
-export function usageReadBack(role: MasterKeyRole): (readonly [name: keyof typeof CKA, expected: boolean])[] {
-  return (['ENCRYPT', 'DECRYPT', 'WRAP', 'UNWRAP'] as const).map((name) => [
+export function usageReadBack(role: MasterKeyRole): readonly ReadBack[] {
+  return (['ENCRYPT', 'DECRYPT', 'WRAP', 'UNWRAP'] as const).map((name) => ({
     name,
-    role === 'enc' ? name.endsWith('CRYPT') : name.endsWith('WRAP'),
-  ])
+    expected: role === 'enc' ? name.endsWith('CRYPT') : name.endsWith('WRAP'),
+  }))
 }
 
 /** AES key of a session, for probes and health. */

@@ -4,15 +4,14 @@ import type { LaneToken } from '../lane-token.ts'
 import { jsonPart, parseJsonPart } from '../lanes/messages.ts'
 import { CKM_AES_KEY_GEN } from '../mechanisms.ts'
 import type { Handle } from '../module.ts'
+import { firstMismatch } from '../read-back.ts'
 import {
   CKA,
-  MASTER_KEY_READ_BACK,
   MASTER_KEY_ROLES,
   type MasterKeyRole,
   type MaterialName,
   masterKeyTemplates,
   objectLabel,
-  usageReadBack,
 } from '../templates.ts'
 import { idTemplate } from './find-master-key.ts'
 import { type Procedure, part } from './procedure.ts'
@@ -44,7 +43,7 @@ export const createMasterKey: Procedure = (token, _, parts) => {
     throw error
   }
   const [enc, wrap] = made.map((handle) => [handle.toString('hex')])
-  return [jsonPart({ enc, wrap })]
+  return [jsonPart({ enc, wrap, asCreated: true })]
 }
 
 /** PKCS#11 does not keep CKA_ID or CKA_LABEL unique. */
@@ -81,24 +80,13 @@ function generate(token: LaneToken, name: MaterialName, role: MasterKeyRole): Ha
 
 /** Refuses a key that is not what the template asked: most of all one that could be extracted. */
 function readBack(token: LaneToken, handle: Handle, role: MasterKeyRole): void {
-  for (const group of [...MASTER_KEY_READ_BACK, usageReadBack(role)]) {
-    const types = group.map(([name]) => ({ type: CKA[name] }))
-    const values = token.p11.C_GetAttributeValue(token.session, handle, types)
-    for (const [index, [name, expected]] of group.entries()) {
-      if (numberOf(values[index]?.value) === Number(expected)) continue
-      throw new TokenRefusal({
-        code: 'UNSUPPORTED',
-        reason: `The token made a master key whose CKA_${name} is not ${String(expected)}; it was destroyed.`,
-        hint: 'Check the policy of the token or the partition.',
-      })
-    }
-  }
-}
-
-/** A CK_BBOOL or CK_ULONG, little-endian as on every platform we run on. */
-function numberOf(value: unknown): number {
-  if (!Buffer.isBuffer(value) || value.length === 0) return Number.NaN
-  return value.length >= 8 ? Number(value.readBigUInt64LE()) : value.readUIntLE(0, Math.min(value.length, 4))
+  const wrong = firstMismatch(token, handle, role)
+  if (!wrong) return
+  throw new TokenRefusal({
+    code: 'UNSUPPORTED',
+    reason: `The token made a master key whose CKA_${wrong.name} is not ${String(wrong.expected)}; it was destroyed.`,
+    hint: 'Check the policy of the token or the partition.',
+  })
 }
 
 function destroyAll(token: LaneToken, handles: readonly Handle[]): void {

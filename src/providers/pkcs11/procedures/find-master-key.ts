@@ -1,6 +1,9 @@
+import { ruleOf, toFault } from '../errors.ts'
 import { findObjects } from '../find-objects.ts'
 import type { LaneToken } from '../lane-token.ts'
 import { jsonPart, parseJsonPart } from '../lanes/messages.ts'
+import type { Handle } from '../module.ts'
+import { firstMismatch } from '../read-back.ts'
 import {
   CKA,
   CKO_SECRET_KEY,
@@ -12,20 +15,46 @@ import {
 import { type Procedure, part } from './procedure.ts'
 
 /** Handles in hex per role; two of one role are one too many. */
-export type FoundMaterial = Readonly<Record<MasterKeyRole, readonly string[]>>
+export type FoundMaterial = Readonly<Record<MasterKeyRole, readonly string[]>> & {
+  /** Present where it was asked for: one object of each role is there and reads back as creation demands. */
+  readonly asCreated?: boolean
+}
 
 /** Enough to tell a duplicate. */
 const FOUND_MAX = 2
 
-/** Looks both objects of a version up by CKA_ID. Part 0: {@link MaterialName}. Result: {@link FoundMaterial} as JSON. */
-export const findMasterKey: Procedure = (token, _, parts) => {
+/**
+ * Looks both objects of a version up by CKA_ID.
+ *
+ * Number: 1 to read their attributes back too. Part 0: {@link MaterialName}. Result: {@link FoundMaterial} as JSON.
+ */
+export const findMasterKey: Procedure = (token, readBack, parts) => {
   const name = parseJsonPart(part(parts, 0)) as MaterialName
   const entries = MASTER_KEY_ROLES.map((role) => {
     const handles = findObjects(token, idTemplate(name, role), FOUND_MAX)
-    return [role, handles.map((handle) => handle.toString('hex'))] as const
+    return [role, handles] as const
   })
   if (entries.some(([, handles]) => handles.length === 0)) proveTokenPresent(token)
-  return [jsonPart(Object.fromEntries(entries))]
+  const found = entries.map(([role, handles]) => [role, handles.map((handle) => handle.toString('hex'))])
+  const asCreated = readBack === 1 ? { asCreated: areAsCreated(token, entries) } : {}
+  return [jsonPart({ ...Object.fromEntries(found), ...asCreated })]
+}
+
+function areAsCreated(
+  token: LaneToken,
+  entries: readonly (readonly [role: MasterKeyRole, handles: readonly Handle[]])[],
+): boolean {
+  return entries.every(([role, [handle, second]]) => {
+    if (!handle || second) return false
+    try {
+      return firstMismatch(token, handle, role) === undefined
+    } catch (error) {
+      // A token that does not know an attribute would have refused the creation as well.
+      const fault = toFault(error)
+      if (fault.kind === 'cryptoki' && ruleOf(fault.name).code === 'UNSUPPORTED') return false
+      throw error
+    }
+  })
 }
 
 /** Selects one object of a version. */
