@@ -86,7 +86,8 @@ export class HttpMetrics {
     return this.#registry.contentType
   }
 
-  render(): Promise<string> {
-    return this.#registry.metrics()
+  /** All metrics as text. Takes milliseconds of the main thread. */
+  async render(): Promise<Buffer> {
+    return Buffer.from(await this.#registry.metrics(), 'utf8')
   }
 }

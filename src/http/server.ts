@@ -1,13 +1,14 @@
 import { randomUUID } from 'node:crypto'
-import type { Socket } from 'node:net'
 import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
 import type { Logger } from 'pino'
 import type { Registry } from 'prom-client'
 import type { Clock } from '../lib/clock.ts'
 import { answerClientError } from './client-error.ts'
+import { limitPipelining, watchDrain } from './connections.ts'
 import { addFacadeRoute } from './dispatch.ts'
 import type { Facade } from './facade.ts'
-import { type HealthChecks, ReadyProbe } from './health.ts'
+import { checkReady, type HealthChecks } from './health.ts'
+import { Kept } from './kept.ts'
 import type { ServerLimits } from './limits.ts'
 import { HttpMetrics } from './metrics.ts'
 import { describeError } from './request-log.ts'
@@ -40,30 +41,12 @@ export function buildServer(deps: ServerDeps): FastifyInstance {
   // Every façade checks a signature over the bytes themselves, so no type is parsed here.
   app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body))
   const drain = watchDrain(app)
+  limitPipelining(app, deps.logger)
   addFacadeRoute(app, { facades: deps.facades, logger: deps.logger, metrics, drain })
   addOperatorRoutes(app, deps, metrics)
   answerTheRest(app, deps)
   app.server.maxConnections = deps.limits.connectionsMax
   return app
-}
-
-/**
- * Tells when the server is closing, and closes what Node then leaves open: a connection that has not sent a byte yet
- * counts as busy until its headers are overdue.
- */
-function watchDrain(app: FastifyInstance): { readonly draining: boolean } {
-  const drain = { draining: false }
-  const sockets = new Set<Socket>()
-  app.server.on('connection', (socket: Socket) => {
-    sockets.add(socket)
-    socket.once('close', () => sockets.delete(socket))
-  })
-  app.addHook('preClose', (done) => {
-    drain.draining = true
-    for (const socket of sockets) if (socket.bytesRead === 0) socket.destroy()
-    done()
-  })
-  return drain
 }
 
 function newFastify({ limits, logger }: ServerDeps): FastifyInstance {
@@ -72,6 +55,8 @@ function newFastify({ limits, logger }: ServerDeps): FastifyInstance {
     genReqId: () => randomUUID(),
     bodyLimit: limits.bodyBytesMax,
     requestTimeout: limits.requestTimeoutMs,
+    // Nothing moves on a connection while the token works, so both times are in it.
+    connectionTimeout: limits.requestTimeoutMs + limits.answerTimeoutMs,
     keepAliveTimeout: limits.keepAliveTimeoutMs,
     forceCloseConnections: 'idle',
     return503OnClosing: false,
@@ -91,16 +76,17 @@ function newFastify({ limits, logger }: ServerDeps): FastifyInstance {
 
 /** Health and metrics: open to whoever reaches the port, so they cost little and tell no secret. */
 function addOperatorRoutes(app: FastifyInstance, deps: ServerDeps, metrics: HttpMetrics): void {
-  const probe = new ReadyProbe(deps.health, deps.clock, (error) =>
-    deps.logger.error({ error: describeError(error) }, 'readiness check failed'),
-  )
+  const onError = (error: unknown) =>
+    deps.logger.error({ error: describeError(error) }, 'readiness check failed')
+  const ready = new Kept(() => checkReady(deps.health, onError), deps.clock)
+  const exposition = new Kept(() => metrics.render(), deps.clock)
   app.get('/healthz', (_request, reply) => sendJson(reply, 200, { status: 'ok' }))
   app.get('/readyz', async (_request, reply) => {
-    const report = await probe.report()
+    const report = await ready.get()
     return sendJson(reply, report.ready ? 200 : 503, report)
   })
   app.get('/metrics', async (_request, reply) => {
-    const text = await metrics.render()
+    const text = await exposition.get()
     return reply.header('content-type', metrics.contentType).send(text)
   })
 }

@@ -119,6 +119,23 @@ describe('metrics', () => {
   })
 })
 
+it('metrics are put together once for many callers, and anew after a second', async () => {
+  const { server, registry, clock } = newFixture()
+  let times = 0
+  const metrics = registry.metrics.bind(registry)
+  registry.metrics = () => {
+    times += 1
+    return metrics()
+  }
+  const answers = await Promise.all(Array.from({ length: 20 }, () => server.inject('/metrics')))
+  await server.inject('/metrics')
+  expect(new Set(answers.map((answer) => answer.payload)).size).toBe(1)
+  expect(times).toBe(1)
+  clock.advance(1_001)
+  await server.inject('/metrics')
+  expect(times).toBe(2)
+})
+
 describe('the log', () => {
   it('has one line per request', async () => {
     const fixture = newFixture()
