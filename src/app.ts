@@ -3,6 +3,7 @@ import type { Logger } from 'pino'
 import { Registry } from 'prom-client'
 import type { Config, SecretSource, TokenConfig } from './config/schema.ts'
 import { readSecret } from './config/secrets.ts'
+import { InFlightLimit } from './core/in-flight-limit.ts'
 import { KeyDirectory } from './core/key-directory.ts'
 import { Kms } from './core/kms.ts'
 import { Maintenance } from './core/maintenance.ts'
@@ -25,12 +26,17 @@ export interface App {
   readonly kms: Kms
   /** Settles when the gateway cannot go on in this process, with the reason. */
   readonly failed: Promise<Error>
+  /** Whether a thread hangs inside the token's library: such a process cannot end by itself. */
+  hangs(): boolean
   /** Refuses new connections, finishes requests in flight for at most `drainTimeoutMs`, then lets go of everything. */
   close(): Promise<void>
 }
 
+/** Keys in the making at a time: enough to keep the one write lane busy, few enough to end in time. */
+const CREATIONS = { max: 16, perAccountMax: 8 } as const
+
 /**
- * Opens the store, reaches for the token, finishes what a crash left, and serves. A token that is absent is no reason
+ * Opens the store, reaches for the token, serves, and tends to what a crash left. A token that is absent is no reason
  * to fail: calls are answered as retryable until it appears.
  *
  * @throws StoreOpenError, or the system's error when the address cannot be listened on. Nothing stays open then.
@@ -46,6 +52,7 @@ export async function startApp(config: Config, logger: Logger): Promise<App> {
 }
 
 async function assemble(config: Config, logger: Logger, teardown: Teardown): Promise<App> {
+  const startedAt = SYSTEM_CLOCK.now()
   const lock = await acquireInstanceLock(config.store.path)
   teardown.add(() => lock.release())
   const store = await openSqliteStore({ path: config.store.path })
@@ -60,24 +67,41 @@ async function assemble(config: Config, logger: Logger, teardown: Teardown): Pro
   const clock = SYSTEM_CLOCK
   const { cacheMaxAgeMs, cacheEntriesMax } = config.keys
   const directory = new KeyDirectory(store, clock, { maxAgeMs: cacheMaxAgeMs, entriesMax: cacheEntriesMax })
-  const kms = new Kms({ store, provider, directory, clock, newId: randomUUID, tokenForNewKeys: token.name })
-  const maintenance = new Maintenance({ store, provider, directory, clock, log: logger })
-  const stopTending = await tendKeys(config, maintenance, logger)
-  teardown.add(stopTending)
+  const kms = new Kms({
+    store,
+    provider,
+    directory,
+    clock,
+    newId: randomUUID,
+    creations: new InFlightLimit(CREATIONS),
+    tokenForNewKeys: token.name,
+  })
 
   const { host, port, bodyBytesMax, connectionsMax, requestTimeoutMs, drainTimeoutMs } = config.server
+  const aws = awsSettings(config)
+  const facade = createAwsFacade({ kms, clock, requestTimeoutMs, ...aws })
+  // The façade holds key objects now.
+  for (const { credentials } of aws.accounts)
+    for (const { secretAccessKey } of credentials) secretAccessKey.fill(0)
   const server = buildServer({
-    facades: [createAwsFacade({ kms, clock, requestTimeoutMs, ...awsSettings(config) })],
+    facades: [facade],
     logger,
     clock,
     limits: { ...DEFAULT_SERVER_LIMITS, bodyBytesMax, connectionsMax, requestTimeoutMs },
-    health: { ready: () => readinessOf(store, provider, token.name, () => provider.status()) },
+    health: {
+      ready: () =>
+        readinessOf({ store, provider, token: token.name, statusOf: () => provider.status(), log: logger }),
+    },
     metricsRegistry: new Registry(),
   })
   const endpoint = await server.listen({ host, port })
   teardown.add(() => drain(server, drainTimeoutMs, logger))
   logger.info({ endpoint, token: provider.status() }, 'serving')
-  return { endpoint, kms, failed, close: () => teardown.run() }
+  const { destructionGraceMs } = config.keys
+  const maintenance = new Maintenance({ store, provider, directory, clock, log: logger, destructionGraceMs })
+  teardown.add(tendKeys(config, maintenance, startedAt, logger))
+  const hangs = () => provider.status().lanesHung > 0
+  return { endpoint, kms, failed, hangs, close: () => teardown.run() }
 }
 
 /** Lets requests in flight finish; what is left after `timeoutMs` is cut off. */
@@ -127,34 +151,42 @@ function pinReader(source: SecretSource): () => Promise<Buffer> {
   return async () => Buffer.from(kept)
 }
 
-/** Runs maintenance now and then at intervals; the result stops it and waits for the round in progress. */
-async function tendKeys(
+/**
+ * Runs maintenance now and at intervals, beside the requests. The result stops it: the key in hand is finished, no more.
+ *
+ * @param startedAt - The instance lock is held since then: older creations are of a process that is gone.
+ */
+function tendKeys(
   config: Config,
   maintenance: Maintenance,
+  startedAt: number,
   logger: Logger,
-): Promise<() => Promise<void>> {
-  // The instance lock is held: nobody else can be creating now, and later only this process can.
-  let round = runRound(maintenance, 0, logger)
-  await round
-  const creatingOlderThanMs = 2 * config.server.requestTimeoutMs
+): () => Promise<void> {
+  const stop = new AbortController()
+  const creationMs = 2 * config.server.requestTimeoutMs
+  const tend = (creatingBefore: number) => runRound(maintenance, creatingBefore, stop.signal, logger)
+  let round = tend(startedAt)
   const timer = setInterval(() => {
-    round = round.then(() => runRound(maintenance, creatingOlderThanMs, logger))
+    round = round.then(() => tend(SYSTEM_CLOCK.now() - creationMs))
   }, config.keys.maintenanceIntervalMs)
   timer.unref()
   return async () => {
     clearInterval(timer)
+    stop.abort()
     await round
   }
 }
 
 async function runRound(
   maintenance: Maintenance,
-  creatingOlderThanMs: number,
+  creatingBefore: number,
+  signal: AbortSignal,
   logger: Logger,
 ): Promise<void> {
+  if (signal.aborted) return
   try {
-    const report = await maintenance.run(creatingOlderThanMs)
-    if (report.rolledBack + report.destroyed + report.failed > 0) logger.info(report, 'maintenance')
+    const report = await maintenance.run(creatingBefore, signal)
+    if (Object.values(report).some((count) => count > 0)) logger.info(report, 'maintenance')
   } catch (error) {
     logger.error({ err: error }, 'maintenance failed; the next round tries again')
   }

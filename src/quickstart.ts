@@ -26,6 +26,7 @@ export interface Quickstart {
   readonly app: App
   readonly home: Home
   readonly keyId: string
+  readonly drainTimeoutMs: number
 }
 
 /**
@@ -53,7 +54,7 @@ export async function startQuickstart(settings: QuickstartSettings, logger: Logg
   try {
     const key = await ensureFirstKey(app, home)
     writeEnvFile(home, app.endpoint, key.keyId)
-    return { app, home, keyId: key.keyId }
+    return { app, home, keyId: key.keyId, drainTimeoutMs: loaded.server.drainTimeoutMs }
   } catch (error) {
     await app.close()
     throw error

@@ -1,9 +1,23 @@
+import { writeSync } from 'node:fs'
+
+const STDOUT_FD = 1
+const STDERR_FD = 2
+
 /** Writes a line for the person or program that ran the command. */
 export function printLine(text: string): void {
-  process.stdout.write(`${text}\n`)
+  write(STDOUT_FD, `${text}\n`)
 }
 
 /** Writes a line about what went wrong. */
 export function printError(text: string): void {
-  process.stderr.write(`p11kms: ${text}\n`)
+  write(STDERR_FD, `p11kms: ${text}\n`)
+}
+
+/** A reader that is gone is no reason to end a service. */
+function write(fd: number, text: string): void {
+  try {
+    writeSync(fd, text)
+  } catch {
+    // There is nowhere left to say it.
+  }
 }

@@ -3,7 +3,7 @@ const SECTIONS = {
   server: ['host', 'port', 'bodyBytesMax', 'connectionsMax', 'requestTimeoutMs', 'drainTimeoutMs'],
   log: ['level'],
   store: ['path'],
-  keys: ['cacheMaxAgeMs', 'cacheEntriesMax', 'maintenanceIntervalMs'],
+  keys: ['cacheMaxAgeMs', 'cacheEntriesMax', 'maintenanceIntervalMs', 'destructionGraceMs'],
   aws: ['partition'],
 } as const
 

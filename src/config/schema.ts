@@ -185,6 +185,14 @@ const keys = z
       .max(86_400_000)
       .default(60_000)
       .describe('Pause between rounds that destroy keys whose deletion window has ended. Milliseconds.'),
+    destructionGraceMs: z
+      .int()
+      .min(0)
+      .max(2_592_000_000)
+      .default(3_600_000)
+      .describe(
+        'How long this process must have seen a key due before it destroys it, so that a clock that jumps or a restored backup can be noticed. Milliseconds.',
+      ),
   })
   .describe('How keys are held and tended.')
 

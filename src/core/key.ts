@@ -1,7 +1,8 @@
 /** Specs of master keys. Asymmetric and MAC specs join with their operations. */
 export type KeySpec = 'SYMMETRIC_DEFAULT'
 
-export type KeyUsage = 'ENCRYPT_DECRYPT'
+/** What a key may be used for; which operations that allows is in `usage.ts`. */
+export type KeyUsage = 'ENCRYPT_DECRYPT' | 'SIGN_VERIFY' | 'GENERATE_VERIFY_MAC' | 'KEY_AGREEMENT'
 
 /**
  * Where a master key is in its life. `Creating`: a row without a token object that anybody may rely on.

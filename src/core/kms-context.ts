@@ -1,4 +1,5 @@
 import type { Clock } from '../lib/clock.ts'
+import type { InFlightLimit } from './in-flight-limit.ts'
 import type { Principal } from './key.ts'
 import type { KeyDirectory } from './key-directory.ts'
 import type { CryptoProvider, ProviderTimings } from './ports/crypto-provider.ts'
@@ -32,6 +33,8 @@ export interface KmsDeps {
   readonly clock: Clock
   /** A fresh random UUID, lower case. */
   readonly newId: () => string
+  /** How many keys may be in the making at a time. */
+  readonly creations: InFlightLimit
   /** Name of the token that new keys are made in. */
   readonly tokenForNewKeys: string
 }

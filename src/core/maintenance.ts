@@ -1,8 +1,9 @@
 import type { Clock } from '../lib/clock.ts'
+import { isKmsError } from './errors.ts'
 import { tokenRef } from './find-key.ts'
 import type { KeyState, MasterKey } from './key.ts'
 import type { KeyDirectory } from './key-directory.ts'
-import type { CryptoProvider } from './ports/crypto-provider.ts'
+import type { CryptoProvider, MaterialPresence } from './ports/crypto-provider.ts'
 import type { KeyStore } from './ports/key-store.ts'
 
 export interface MaintenanceDeps {
@@ -11,6 +12,8 @@ export interface MaintenanceDeps {
   readonly directory: KeyDirectory
   readonly clock: Clock
   readonly log: MaintenanceLog
+  /** How long a key must be seen due by this process before it is destroyed. Milliseconds. */
+  readonly destructionGraceMs: number
 }
 
 export interface MaintenanceLog {
@@ -20,25 +23,36 @@ export interface MaintenanceLog {
 
 /** What one round did. */
 export interface MaintenanceReport {
-  /** Keys whose creation never ended, rolled back. */
+  /** Keys whose creation was cut short after their objects were made: enabled. */
+  readonly finished: number
+  /** Keys whose creation was cut short before that: rolled back. */
   readonly rolledBack: number
-  /** Keys whose deletion window ended, destroyed. */
+  /** Keys whose deletion window and grace have ended: destroyed. */
   readonly destroyed: number
   /** Keys that a later round must come back to, because the token or the store failed. */
   readonly failed: number
 }
 
+type Outcome = keyof MaintenanceReport | 'lost' | 'waiting'
+
 const PAGE_ROWS = 100
-const DESTROY_TIMEOUT_MS = 30_000
+const TOKEN_CALL_TIMEOUT_MS = 10_000
+/** So many keys in a row that the token does not answer for end a round: it is away, and the next round comes. */
+const TOKEN_FAILURES_MAX = 5
 
 /**
- * What time does to keys: creations that were cut short are rolled back, and keys whose deletion window has ended are
- * destroyed. Both go down one road: claim the row as `Deleting` (a revision check, so one process wins and a late
- * creator loses), destroy the token objects, leave the tombstone `Deleted`, with which the key's aliases go (STO-8).
- * A round that is cut short anywhere is finished by the next.
+ * What time does to keys (ADR 0005). A creation that was cut short is finished where its objects are whole, and rolled
+ * back where they are not. A key whose deletion window has ended is destroyed, after a grace in which this very process
+ * has seen it due: a clock that jumps or a restored backup must not destroy at once what somebody still relies on.
+ *
+ * Destroying claims the row as `Deleting` (a revision check, so one process wins and a late change loses), destroys the
+ * token objects, and leaves the tombstone `Deleted`, with which the key's aliases go (STO-8). A round that is cut short
+ * anywhere is finished by the next.
  */
 export class Maintenance {
   readonly #deps: MaintenanceDeps
+  /** When each key that is due was first seen so, by the monotonic clock. */
+  #dueSince = new Map<string, number>()
 
   constructor(deps: MaintenanceDeps) {
     this.#deps = deps
@@ -47,60 +61,87 @@ export class Maintenance {
   /**
    * One round over all keys.
    *
-   * @param creatingOlderThanMs - Rows in `Creating` of this age are given up; 0 when no other process can be creating.
+   * @param creatingBefore - Creations that began before then are given up. Milliseconds since the epoch.
+   * @param signal - Ends the round after the key in hand.
    */
-  async run(creatingOlderThanMs: number): Promise<MaintenanceReport> {
-    const now = this.#deps.clock.now()
+  async run(creatingBefore: number, signal?: AbortSignal): Promise<MaintenanceReport> {
+    const round = new Round(this.#deps.store, signal)
     // First, so that what fails below is not tried twice in one round.
-    const resumed = await this.#end('Deleting', () => true)
-    const rolledBack = await this.#end('Creating', (key) => now - key.createdAt >= creatingOlderThanMs)
-    const expired = await this.#end(
-      'PendingDeletion',
-      (key) => key.deletionAt !== undefined && key.deletionAt <= now,
+    await round.over('Deleting', (key) => this.#guard(key, () => this.#destroy(key)))
+    await round.over('Creating', (key) =>
+      this.#guard(key, async () => (key.createdAt < creatingBefore ? this.#settleCreation(key) : 'waiting')),
     )
-    return {
-      rolledBack: rolledBack.ended,
-      destroyed: expired.ended + resumed.ended,
-      failed: rolledBack.failed + expired.failed + resumed.failed,
-    }
+    const due = new Map<string, number>()
+    await round.over('PendingDeletion', (key) =>
+      this.#guard(key, async () =>
+        this.#isDue(key, due) ? this.#claimAndDestroy(key, 'destroyed') : 'waiting',
+      ),
+    )
+    this.#dueSince = due
+    return round.report
   }
 
-  async #end(state: KeyState, due: (key: MasterKey) => boolean): Promise<{ ended: number; failed: number }> {
-    const count = { ended: 0, failed: 0 }
-    let after: { readonly region: string; readonly keyId: string } | undefined
-    for (;;) {
-      const page = await this.#deps.store.listKeysInState(state, { after, limit: PAGE_ROWS })
-      for (const key of page.filter(due)) {
-        const outcome = await this.#endKey(key)
-        if (outcome !== 'lost') count[outcome] += 1
-      }
-      const last = page.at(-1)
-      if (!last || page.length < PAGE_ROWS) return count
-      after = { region: last.region, keyId: last.keyId }
-    }
-  }
-
-  async #endKey(key: MasterKey): Promise<'ended' | 'failed' | 'lost'> {
-    const fields = { keyId: key.keyId, state: key.state, token: key.token }
+  async #guard(key: MasterKey, end: () => Promise<Outcome>): Promise<Outcome | 'token-failed'> {
     try {
-      const claimed = key.state === 'Deleting' ? key : await this.#claim(key)
-      if (!claimed) return 'lost'
-      await this.#destroyMaterial(claimed)
-      await this.#replace({ ...claimed, state: 'Deleted', revision: claimed.revision + 1 })
-      const told =
-        key.state === 'Creating' ? 'rolled back a key whose creation never ended' : 'destroyed a key'
-      this.#deps.log.info(fields, told)
-      return 'ended'
+      return await end()
     } catch (error) {
-      this.#deps.log.warn({ ...fields, err: error }, 'could not end a key; the next round tries again')
-      return 'failed'
+      const fields = { keyId: key.keyId, state: key.state, token: key.token, err: error }
+      this.#deps.log.warn(fields, 'could not tend a key; the next round tries again')
+      return isKmsError(error, 'TOKEN_UNAVAILABLE') || isKmsError(error, 'TOKEN_TIMEOUT')
+        ? 'token-failed'
+        : 'failed'
     }
   }
 
-  async #claim(key: MasterKey): Promise<MasterKey | undefined> {
+  #isDue(key: MasterKey, due: Map<string, number>): boolean {
+    const { clock, destructionGraceMs, log } = this.#deps
+    if (key.deletionAt === undefined || key.deletionAt > clock.now()) return false
+    const id = `${key.region}/${key.keyId}`
+    const since = this.#dueSince.get(id) ?? clock.monotonic()
+    due.set(id, since)
+    const leftMs = destructionGraceMs - (clock.monotonic() - since)
+    if (leftMs <= 0) return true
+    if (!this.#dueSince.has(id)) {
+      log.warn({ keyId: key.keyId, leftMs }, 'a key will be destroyed: its deletion window has ended')
+    }
+    return false
+  }
+
+  async #settleCreation(key: MasterKey): Promise<Outcome> {
+    const presence = await this.#presenceOf(key)
+    if (presence !== 'present') return this.#claimAndDestroy(key, 'rolledBack')
+    const finished = await this.#replace({ ...key, state: 'Enabled', revision: key.revision + 1 })
+    if (!finished) return 'lost'
+    this.#deps.log.info({ keyId: key.keyId }, 'finished the creation of a key that was cut short')
+    return 'finished'
+  }
+
+  async #presenceOf(key: MasterKey): Promise<MaterialPresence> {
+    for (const version of key.versions) {
+      const options = { deadlineAt: Date.now() + TOKEN_CALL_TIMEOUT_MS }
+      const presence = await this.#deps.provider.findMasterKey(tokenRef(key, version), options)
+      if (presence !== 'present') return presence
+    }
+    return 'present'
+  }
+
+  async #claimAndDestroy(key: MasterKey, outcome: 'destroyed' | 'rolledBack'): Promise<Outcome> {
     const { deletionAt: _, ...kept } = key
     const claimed: MasterKey = { ...kept, state: 'Deleting', revision: key.revision + 1 }
-    return (await this.#replace(claimed)) ? claimed : undefined
+    // Somebody else was first: the key was cancelled, finished, or claimed by another process.
+    if (!(await this.#replace(claimed))) return 'lost'
+    await this.#destroy(claimed)
+    return outcome
+  }
+
+  async #destroy(key: MasterKey): Promise<'destroyed'> {
+    for (const version of key.versions) {
+      const options = { deadlineAt: Date.now() + TOKEN_CALL_TIMEOUT_MS }
+      await this.#deps.provider.destroyMasterKey(tokenRef(key, version), options)
+    }
+    await this.#replace({ ...key, state: 'Deleted', revision: key.revision + 1 })
+    this.#deps.log.info({ keyId: key.keyId, token: key.token }, 'destroyed the objects of a key')
+    return 'destroyed'
   }
 
   async #replace(key: MasterKey): Promise<boolean> {
@@ -108,11 +149,45 @@ export class Maintenance {
     this.#deps.directory.forgetKey(key.region, key.keyId)
     return stored
   }
+}
 
-  async #destroyMaterial(key: MasterKey): Promise<void> {
-    for (const version of key.versions) {
-      const deadlineAt = Date.now() + DESTROY_TIMEOUT_MS
-      await this.#deps.provider.destroyMasterKey(tokenRef(key, version), { deadlineAt })
+/** Walks the keys of a state page by page and counts what became of them. */
+class Round {
+  readonly #store: KeyStore
+  readonly #signal: AbortSignal | undefined
+  readonly #counts = { finished: 0, rolledBack: 0, destroyed: 0, failed: 0 }
+  #tokenFailures = 0
+
+  constructor(store: KeyStore, signal: AbortSignal | undefined) {
+    this.#store = store
+    this.#signal = signal
+  }
+
+  get report(): MaintenanceReport {
+    return { ...this.#counts }
+  }
+
+  async over(state: KeyState, tend: (key: MasterKey) => Promise<Outcome | 'token-failed'>): Promise<void> {
+    let after: { readonly region: string; readonly keyId: string } | undefined
+    while (!this.#over) {
+      const page = await this.#store.listKeysInState(state, { after, limit: PAGE_ROWS })
+      for (const key of page) {
+        if (this.#over) return
+        this.#count(await tend(key))
+      }
+      const last = page.at(-1)
+      if (!last || page.length < PAGE_ROWS) return
+      after = { region: last.region, keyId: last.keyId }
     }
+  }
+
+  get #over(): boolean {
+    return this.#signal?.aborted === true || this.#tokenFailures >= TOKEN_FAILURES_MAX
+  }
+
+  #count(outcome: Outcome | 'token-failed'): void {
+    this.#tokenFailures = outcome === 'token-failed' ? this.#tokenFailures + 1 : 0
+    if (outcome === 'token-failed') this.#counts.failed += 1
+    else if (outcome !== 'lost' && outcome !== 'waiting') this.#counts[outcome] += 1
   }
 }

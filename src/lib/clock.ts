@@ -2,6 +2,8 @@
 export interface Clock {
   /** Milliseconds since the Unix epoch. */
   now(): number
+  /** Milliseconds since some moment of this process; never set back or forward. */
+  monotonic(): number
 }
 
-export const SYSTEM_CLOCK: Clock = { now: () => Date.now() }
+export const SYSTEM_CLOCK: Clock = { now: () => Date.now(), monotonic: () => performance.now() }

@@ -83,7 +83,7 @@ export async function startGateway(options: {
 }
 
 /** What a shell would have after sourcing the file. */
-function readEnvFile(file: string): GatewayEnv {
+export function readEnvFile(file: string): GatewayEnv {
   const lines = readFileSync(file, 'utf8').trim().split('\n')
   return Object.fromEntries(
     lines.map((line) => {

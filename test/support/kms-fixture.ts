@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import { InFlightLimit } from '../../src/core/in-flight-limit.ts'
 import type { Principal } from '../../src/core/key.ts'
 import { KeyDirectory } from '../../src/core/key-directory.ts'
 import { Kms } from '../../src/core/kms.ts'
@@ -10,6 +11,8 @@ import { MemoryKeyStore } from './memory-key-store.ts'
 import { SoftwareProvider } from './software-provider.ts'
 
 const TEST_TOKEN = 'main'
+/** How long a key is seen due before it is destroyed. */
+export const GRACE_MS = 3_600_000
 export const ALICE: Principal = {
   accountId: '111122223333',
   accessKeyId: 'AKIAALICEALICEALICEA',
@@ -26,6 +29,9 @@ class ManualClock {
   #offsetMs = 0
   now(): number {
     return Date.now() + this.#offsetMs
+  }
+  monotonic(): number {
+    return performance.now() + this.#offsetMs
   }
   advance(ms: number): void {
     this.#offsetMs += ms
@@ -46,11 +52,27 @@ export function kmsFixture() {
 export function kmsOn<S extends KeyStore, P extends CryptoProvider>(store: S, provider: P) {
   const clock = new ManualClock()
   const directory = new KeyDirectory(store, clock, { maxAgeMs: 1000, entriesMax: 1000 })
-  const kms = new Kms({ store, provider, directory, clock, newId: randomUUID, tokenForNewKeys: TEST_TOKEN })
+  const creations = new InFlightLimit({ max: 16, perAccountMax: 8 })
+  const kms = new Kms({
+    store,
+    provider,
+    directory,
+    clock,
+    newId: randomUUID,
+    creations,
+    tokenForNewKeys: TEST_TOKEN,
+  })
   const logged: { readonly fields: Readonly<Record<string, unknown>>; readonly message: string }[] = []
   const note = (fields: Readonly<Record<string, unknown>>, message: string) =>
     void logged.push({ fields, message })
   const log = { info: note, warn: note }
-  const maintenance = new Maintenance({ store, provider, directory, clock, log })
+  const maintenance = new Maintenance({
+    store,
+    provider,
+    directory,
+    clock,
+    log,
+    destructionGraceMs: GRACE_MS,
+  })
   return { kms, store, provider, clock, directory, maintenance, logged }
 }

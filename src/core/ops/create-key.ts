@@ -12,7 +12,7 @@ export interface CreateKeyInput {
 
 /**
  * Makes a master key: a row in state `Creating`, then the token objects, then `Enabled`. A crash between leaves a row
- * that {@link Maintenance} rolls back, never a key that decrypts nothing.
+ * that maintenance finishes or rolls back, never a key that decrypts nothing.
  */
 export async function createKey(
   deps: KmsDeps,
@@ -20,6 +20,15 @@ export async function createKey(
   input: CreateKeyInput,
 ): Promise<MasterKey> {
   authorize(context.principal, 'CreateKey')
+  const token = deps.tokenForNewKeys
+  const busy = () =>
+    new KmsError('TOKEN_TIMEOUT', 'Too many keys are being created at the same time.', { token })
+  return deps.creations.use(context.principal.accountId, () => createWithin(deps, context, input), busy)
+}
+
+async function createWithin(deps: KmsDeps, context: CallContext, input: CreateKeyInput): Promise<MasterKey> {
+  // A token that is away costs an answer, not a row.
+  await deps.provider.checkHealth(deps.tokenForNewKeys, undefined, callOptions(context))
   const creating = newMasterKey(deps, context, input)
   const [version] = creating.versions
   context.trail.keyId = creating.keyId
@@ -28,7 +37,13 @@ export async function createKey(
   const enabled: MasterKey = { ...creating, state: 'Enabled', revision: creating.revision + 1 }
   const stored = await deps.store.replaceKey(enabled)
   deps.directory.forgetKey(enabled.region, enabled.keyId)
-  if (stored) return enabled
+  return stored ? enabled : await requireFinished(deps, enabled)
+}
+
+/** Maintenance was first: it has finished the creation, or rolled it back. */
+async function requireFinished(deps: KmsDeps, { region, keyId }: MasterKey): Promise<MasterKey> {
+  const key = await deps.directory.getKey(region, keyId)
+  if (key?.state === 'Enabled') return key
   throw new KmsError(
     'CONFLICT',
     'The key took too long to make and was rolled back; nothing was created.',

@@ -4,6 +4,7 @@ import { KmsError } from '../errors.ts'
 import { requireKey, requireState } from '../find-key.ts'
 import type { KeyIdentifier } from '../key.ts'
 import type { CallContext, KmsDeps } from '../kms-context.ts'
+import { requireUsage } from '../usage.ts'
 import { type OpenedPayload, resolveBlob, type SealedPayload, sealBytes } from './seal-payload.ts'
 
 export interface EncryptInput {
@@ -40,6 +41,7 @@ export async function encrypt(
   input: EncryptInput,
 ): Promise<SealedPayload> {
   const key = await requireKey(deps, context, 'Encrypt', input.key)
+  requireUsage(key, 'Encrypt')
   return sealBytes(deps, context, key, input.plaintext, input.encryptionContext ?? EMPTY_CONTEXT)
 }
 
@@ -59,6 +61,7 @@ export async function reEncrypt(
   // The destination is settled first: a request that cannot succeed brings no plaintext out of the token.
   const destinationKey = await requireKey(deps, context, 'ReEncryptTo', input.destinationKey)
   requireState(destinationKey, 'Enabled')
+  requireUsage(destinationKey, 'ReEncrypt')
   const opened = await openAs(deps, context, 'ReEncryptFrom', {
     blob: input.blob,
     encryptionContext: input.sourceEncryptionContext,
@@ -92,5 +95,6 @@ async function openAs(
     })
   }
   authorize(context.principal, action, resolved.key)
+  requireUsage(resolved.key, action === 'Decrypt' ? 'Decrypt' : 'ReEncrypt')
   return resolved.open()
 }

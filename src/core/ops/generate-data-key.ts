@@ -1,8 +1,10 @@
 import { invariant } from '../../lib/invariant.ts'
+import { authorize } from '../authorize/authorize.ts'
 import { EMPTY_CONTEXT, type EncryptionContext } from '../encryption-context.ts'
 import { requireKey } from '../find-key.ts'
 import type { KeyIdentifier } from '../key.ts'
 import type { CallContext, KmsDeps } from '../kms-context.ts'
+import { requireUsage } from '../usage.ts'
 import { callOptions, type SealedPayload, sealRandomBytes, sealRandomInside } from './seal-payload.ts'
 
 const DATA_KEY_BYTES_MAX = 1024
@@ -26,6 +28,7 @@ export async function generateDataKey(
 ): Promise<DataKey> {
   requireLength(input.lengthBytes)
   const key = await requireKey(deps, context, 'GenerateDataKey', input.key)
+  requireUsage(key, 'GenerateDataKey')
   return sealRandomBytes(deps, context, key, input.lengthBytes, input.encryptionContext ?? EMPTY_CONTEXT)
 }
 
@@ -36,6 +39,7 @@ export async function generateDataKeyWithoutPlaintext(
 ): Promise<SealedPayload> {
   requireLength(input.lengthBytes)
   const key = await requireKey(deps, context, 'GenerateDataKeyWithoutPlaintext', input.key)
+  requireUsage(key, 'GenerateDataKeyWithoutPlaintext')
   return sealRandomInside(deps, context, key, input.lengthBytes, input.encryptionContext ?? EMPTY_CONTEXT)
 }
 
@@ -45,6 +49,7 @@ export async function generateRandom(
   lengthBytes: number,
 ): Promise<Buffer> {
   requireLength(lengthBytes)
+  authorize(context.principal, 'GenerateRandom')
   return deps.provider.generateRandom(deps.tokenForNewKeys, lengthBytes, callOptions(context))
 }
 

@@ -79,7 +79,7 @@ function verifierFor({ context }: Vector, now = Date.parse(context.timestamp)): 
   const credential = { accessKeyId: access_key_id, secretAccessKey: secret_access_key, sessionToken: token }
   return new SignatureVerifier({
     credentials: new CredentialDirectory([{ accountId: ACCOUNT_ID, credentials: [credential] }]),
-    clock: { now: () => now },
+    clock: { now: () => now, monotonic: () => 0 },
     service: context.service,
     regions: new Set([context.region]),
   })

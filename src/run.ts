@@ -1,0 +1,75 @@
+import type { Logger } from 'pino'
+import type { App } from './app.ts'
+import { EXIT_CODES } from './cli/exit-codes.ts'
+import { SYSTEM_CLOCK } from './lib/clock.ts'
+
+/** What closing may take beyond the time that requests in flight have. Milliseconds. */
+const CLOSE_ALLOWANCE_MS = 10_000
+
+/** The log of a serving process, and how to write out what it holds back. */
+export interface ProcessLog {
+  readonly logger: Logger
+  flush(): void
+}
+
+/** The first SIGINT or SIGTERM from now on, one during the start included; a second ends the process at once. */
+export function nextSignal(): Promise<NodeJS.Signals> {
+  const { promise, resolve: signal } = Promise.withResolvers<NodeJS.Signals>()
+  for (const name of ['SIGINT', 'SIGTERM'] as const) {
+    process.once(name, () => {
+      signal(name)
+      process.once(name, killSelf)
+    })
+  }
+  return promise
+}
+
+/** Logs what nobody caught, and ends: nothing is known of the state that it leaves. */
+export function endOnUncaught({ logger, flush }: ProcessLog): void {
+  process.on('uncaughtException', (error) => {
+    logger.fatal({ err: error }, 'internal error; ending')
+    flush()
+    // process.exit waits for worker threads, and one may hang inside a library.
+    setTimeout(killSelf, CLOSE_ALLOWANCE_MS)
+    process.exitCode = EXIT_CODES.software
+    setImmediate(() => process.exit())
+  })
+}
+
+/**
+ * Serves until a signal comes or the gateway gives up, then closes it.
+ *
+ * @returns The exit code. Does not return where a thread hangs inside the token's library: no such process can exit, so it
+ *   kills itself.
+ */
+export async function runUntilStopped(
+  app: App,
+  signalled: Promise<NodeJS.Signals>,
+  log: ProcessLog,
+  drainTimeoutMs: number,
+): Promise<number> {
+  const { logger, flush } = log
+  const reason = await Promise.race([signalled, app.failed])
+  if (reason instanceof Error) logger.fatal({ err: reason }, 'giving up; start the process anew')
+  else logger.info({ signal: reason }, 'stopping; requests in flight are finished')
+  flush()
+  const startedAt = SYSTEM_CLOCK.monotonic()
+  const timer = setTimeout(() => {
+    logger.fatal({ afterMs: SYSTEM_CLOCK.monotonic() - startedAt }, 'closing takes too long; ending at once')
+    flush()
+    killSelf()
+  }, drainTimeoutMs + CLOSE_ALLOWANCE_MS)
+  await app.close()
+  clearTimeout(timer)
+  logger.info('stopped')
+  if (app.hangs()) {
+    logger.warn('a thread hangs inside the PKCS#11 library, so this process kills itself')
+    flush()
+    killSelf()
+  }
+  return reason instanceof Error ? EXIT_CODES.software : EXIT_CODES.ok
+}
+
+function killSelf(): void {
+  process.kill(process.pid, 'SIGKILL')
+}
