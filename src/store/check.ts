@@ -46,10 +46,18 @@ export function checkKey(key: MasterKey): void {
   invariant(times.every(Number.isSafeInteger), 'a time is a whole number of milliseconds')
 }
 
-/** @throws {@link InvariantError} when `after` is not a later shape of the same key: identity or old versions differ. */
+/**
+ * @throws {@link InvariantError} when `after` is not a later shape of the same key: identity or old versions differ, or
+ *   a key that is gone or going would come back.
+ */
 export function checkReplacement(before: MasterKey, after: MasterKey): void {
   const fixed = ['accountId', 'token', 'spec', 'usage', 'createdAt'] as const
   for (const field of fixed) invariant(before[field] === after[field], `the ${field} of a key never changes`)
+  invariant(before.state !== 'Deleted', 'a tombstone is final')
+  invariant(
+    before.state !== 'Deleting' || after.state === 'Deleted',
+    'a key in Deleting only becomes Deleted',
+  )
   const kept = before.versions.every((version, index) => {
     const now = after.versions[index]
     return now?.versionId === version.versionId && now.createdAt === version.createdAt

@@ -1,10 +1,12 @@
 import { resolve } from 'node:path'
 import Database from 'better-sqlite3'
 import { asOpenError } from './sqlite-connection.ts'
-import { createStoreFile, inspectStoreFile } from './sqlite-file.ts'
+import { createStoreFile, inspectStoreFile, realStorePath } from './sqlite-file.ts'
 import { StoreOpenError } from './store-open-error.ts'
+import { type FileWatch, watchLock } from './watched-file.ts'
 
-export interface InstanceLock {
+/** Handed to the store that it protects, which then stops when the lock is lost. */
+export interface InstanceLock extends FileWatch {
   /** Gives the lock up. May be called again. */
   release(): Promise<void>
 }
@@ -14,30 +16,38 @@ const held = new Set<Database.Database>()
 
 /**
  * Makes this the one process that serves the store at `path`. The lock is the operating system's, on the file
- * `<path>.lock`, held by an open exclusive transaction: it ends with the process however that ends. The file stays;
+ * `<path>.lock` beside the store itself whatever links lead there, held by an open exclusive transaction: it ends with the process however that ends. The file stays;
  * removing it would let two processes lock two files of one name.
  *
  * @throws {@link StoreOpenError} `STORE_IN_USE`, at once, when another holder has it; the file's own problems else.
  */
 export async function acquireInstanceLock(path: string): Promise<InstanceLock> {
-  const lockPath = `${resolve(path)}.lock`
-  const problems = inspectStoreFile(lockPath)
-  if (problems.length > 0) throw new StoreOpenError(problems)
+  requireUsable(resolve(path))
+  const lockPath = `${realStorePath(resolve(path))}.lock`
+  requireUsable(lockPath)
   createStoreFile(lockPath)
+  const watch = watchLock(lockPath)
   const database = new Database(lockPath, { fileMustExist: true, timeout: 0 })
   try {
     database.exec('begin exclusive')
+    watch.requireInPlace()
   } catch (error) {
     database.close()
     throw lockRefused(error, path, lockPath)
   }
   held.add(database)
   return {
+    requireInPlace: () => watch.requireInPlace(),
     release: async () => {
       held.delete(database)
       database.close()
     },
   }
+}
+
+function requireUsable(path: string): void {
+  const problems = inspectStoreFile(path)
+  if (problems.length > 0) throw new StoreOpenError(problems)
 }
 
 function lockRefused(error: unknown, path: string, lockPath: string): unknown {

@@ -1,11 +1,16 @@
 import type { Insertable, Selectable } from 'kysely'
 import type { Alias, KeySpec, KeyState, KeyUsage, KeyVersion, MasterKey } from '../core/key.ts'
-import { storeUnavailable } from './faults.ts'
+import { storeAltered } from './faults.ts'
 import type { AliasTable, KeyVersionTable, MasterKeyTable } from './schema.ts'
 
 /** What a column may hold; a new member fails the build until it is listed. */
 const SPECS: Readonly<Record<KeySpec, true>> = { SYMMETRIC_DEFAULT: true }
-const USAGES: Readonly<Record<KeyUsage, true>> = { ENCRYPT_DECRYPT: true }
+const USAGES: Readonly<Record<KeyUsage, true>> = {
+  ENCRYPT_DECRYPT: true,
+  SIGN_VERIFY: true,
+  GENERATE_VERIFY_MAC: true,
+  KEY_AGREEMENT: true,
+}
 const STATES: Readonly<Record<KeyState, true>> = {
   Creating: true,
   Enabled: true,
@@ -62,7 +67,7 @@ function keyOfRow<Versions>(row: KeyRow, versions: Versions): MasterKey & { read
 
 function known<Word extends string>(words: Readonly<Record<Word, true>>, column: string, text: string): Word {
   if (Object.hasOwn(words, text)) return text as Word
-  throw storeUnavailable(new Error(`master_key.${column} holds "${text}", which this program does not know`))
+  throw storeAltered(`master_key.${column} holds "${text}", which this program does not know`)
 }
 
 export function rowOfKey(key: MasterKey): Insertable<MasterKeyTable> {

@@ -3,9 +3,18 @@ import type { Alias, KeyState, MasterKey } from '../core/key.ts'
 import type { KeyStore, PageRequest } from '../core/ports/key-store.ts'
 import * as aliases from './alias-queries.ts'
 import { checkAlias, checkKey, checkPage, isStorableText } from './check.ts'
-import { type ClassifyFault, type ConstraintMeanings, storeUnavailable, translateFault } from './faults.ts'
+import {
+  type ClassifyFault,
+  type ConstraintMeanings,
+  StoreFault,
+  storeAltered,
+  storeUnavailable,
+  translateFault,
+} from './faults.ts'
 import * as keys from './key-queries.ts'
 import type { StoreDb } from './schema.ts'
+
+const CLOSED_HINT = 'This process is stopping; another one will serve.'
 
 /**
  * The {@link KeyStore} over a migrated SQL database (docs/spec/store.md). Queries are the same for every dialect; what
@@ -103,7 +112,7 @@ export class SqlKeyStore implements KeyStore {
         .where('id', '=', 1)
         .executeTakeFirst(),
     )
-    if (beat.numUpdatedRows !== 1n) throw storeUnavailable(new Error('the heartbeat row is gone'))
+    if (beat.numUpdatedRows !== 1n) throw storeAltered('the heartbeat row is gone')
   }
 
   /** Number of the newest migration that the database has. */
@@ -130,7 +139,8 @@ export class SqlKeyStore implements KeyStore {
 
   /** One statement, or several that need not be one. */
   async #run<T>(work: (db: StoreDb) => Promise<T>, meanings: ConstraintMeanings = {}): Promise<T> {
-    if (this.#closed) throw storeUnavailable(new Error('the store is closed'))
+    if (this.#closed)
+      throw storeUnavailable(new StoreFault('STORE_CLOSED', 'the store is closed', CLOSED_HINT))
     try {
       return await work(this.#db)
     } catch (error) {

@@ -1,4 +1,5 @@
 import Database from 'better-sqlite3'
+import { StoreFault } from './faults.ts'
 import { whileBusy } from './sqlite-dialect.ts'
 import { StoreOpenError, type StoreProblem, type StoreProblemCode } from './store-open-error.ts'
 
@@ -56,6 +57,13 @@ async function prepare(database: Database.Database, path: string, busyTimeoutMs:
 
 /** What a failure to open means to the operator. Errors that are not the driver's pass through. */
 export function asOpenError(error: unknown, path: string): unknown {
+  if (error instanceof StoreFault)
+    return new StoreOpenError(
+      [problemOf('DATABASE_FAILED', `The store ${path} was lost: ${error.code}.`, error.hint)],
+      {
+        cause: error,
+      },
+    )
   if (!(error instanceof Database.SqliteError)) return error
   const [code] = /^SQLITE_(?:NOTADB|CORRUPT)/.exec(error.code) ?? []
   if (code === 'SQLITE_NOTADB') return new StoreOpenError([notDatabase(path)], { cause: error })

@@ -10,7 +10,7 @@ import {
   SqliteIntrospector,
   SqliteQueryCompiler,
 } from 'kysely'
-import type { SqlFault } from './faults.ts'
+import type { FileWatch } from './watched-file.ts'
 
 /** Statements kept prepared; the store has about thirty, and list values of other lengths make a few more. */
 const PREPARED_STATEMENTS_MAX = 100
@@ -22,28 +22,19 @@ type Statement = Database.Statement
 /**
  * better-sqlite3 under kysely. Unlike kysely's own driver it keeps statements prepared, opens transactions with BEGIN
  * IMMEDIATE (a read that turns into a write fails at once when somebody wrote in between, whatever the busy timeout),
- * and waits for locks without blocking the event loop.
+ * and waits for locks without blocking the event loop. No change is acknowledged that went into a file which is not the
+ * store's any more.
  */
-export function sqliteDialect(database: Database.Database, busyTimeoutMs: number): Dialect {
+export function sqliteDialect(
+  database: Database.Database,
+  busyTimeoutMs: number,
+  watches: readonly FileWatch[],
+): Dialect {
   return {
     createAdapter: () => new SqliteAdapter(),
-    createDriver: () => new SqliteDriver(database, busyTimeoutMs),
+    createDriver: () => new SqliteDriver(database, busyTimeoutMs, watches),
     createIntrospector: (db) => new SqliteIntrospector(db),
     createQueryCompiler: () => new SqliteQueryCompiler(),
-  }
-}
-
-/** What an error of better-sqlite3 means (sqlite.org, "Result and Error Codes"). */
-export function classifySqliteFault(error: unknown): SqlFault {
-  if (!(error instanceof Database.SqliteError)) return undefined
-  switch (error.code) {
-    case 'SQLITE_CONSTRAINT_PRIMARYKEY':
-    case 'SQLITE_CONSTRAINT_UNIQUE':
-      return 'unique'
-    case 'SQLITE_CONSTRAINT_FOREIGNKEY':
-      return 'foreign-key'
-    default:
-      return 'unavailable'
   }
 }
 
@@ -52,9 +43,9 @@ class SqliteDriver implements Driver {
   readonly #database: Database.Database
   readonly #connection: SqliteConnection
 
-  constructor(database: Database.Database, busyTimeoutMs: number) {
+  constructor(database: Database.Database, busyTimeoutMs: number, watches: readonly FileWatch[]) {
     this.#database = database
-    this.#connection = new SqliteConnection(database, busyTimeoutMs)
+    this.#connection = new SqliteConnection(database, busyTimeoutMs, watches)
   }
 
   async init(): Promise<void> {}
@@ -79,6 +70,8 @@ class SqliteDriver implements Driver {
   async releaseConnection(): Promise<void> {}
 
   async destroy(): Promise<void> {
+    // SQLite itself leaves the log alone when the database was moved; what is to become of it is decided here.
+    this.#connection.noteLostFiles()
     this.#database.close()
   }
 }
@@ -86,11 +79,13 @@ class SqliteDriver implements Driver {
 class SqliteConnection implements DatabaseConnection {
   readonly #database: Database.Database
   readonly #busyTimeoutMs: number
+  readonly #watches: readonly FileWatch[]
   readonly #prepared = new Map<string, Statement>()
 
-  constructor(database: Database.Database, busyTimeoutMs: number) {
+  constructor(database: Database.Database, busyTimeoutMs: number, watches: readonly FileWatch[]) {
     this.#database = database
     this.#busyTimeoutMs = busyTimeoutMs
+    this.#watches = watches
   }
 
   async executeQuery<Row>(query: CompiledQuery): Promise<QueryResult<Row>> {
@@ -102,13 +97,28 @@ class SqliteConnection implements DatabaseConnection {
     throw new Error('the SQLite store does not stream')
   }
 
+  /** Outside of a transaction the files are looked at before a statement, and after one that changed anything. */
   async run<Row>(sql: string, parameters: readonly unknown[]): Promise<QueryResult<Row>> {
+    if (!this.#database.inTransaction) this.#requireFiles()
     return whileBusy(this.#database.inTransaction ? 0 : this.#busyTimeoutMs, () => {
       const statement = this.#prepare(sql)
       if (statement.reader) return { rows: statement.all(...parameters) as Row[] }
       const { changes } = statement.run(...parameters)
+      if (!this.#database.inTransaction) this.#requireFiles()
       return { rows: [], numAffectedRows: BigInt(changes) }
     })
+  }
+
+  noteLostFiles(): void {
+    try {
+      this.#requireFiles()
+    } catch {
+      // Whoever asked for something was told; closing goes on.
+    }
+  }
+
+  #requireFiles(): void {
+    for (const watch of this.#watches) watch.requireInPlace()
   }
 
   #prepare(sql: string): Statement {

@@ -1,5 +1,16 @@
-import { accessSync, closeSync, constants, fsyncSync, openSync, type Stats, statSync } from 'node:fs'
-import { dirname } from 'node:path'
+import {
+  accessSync,
+  closeSync,
+  constants,
+  fsyncSync,
+  lstatSync,
+  openSync,
+  realpathSync,
+  type Stats,
+  statSync,
+} from 'node:fs'
+import { basename, dirname, join } from 'node:path'
+import { errnoOf } from '../lib/errno.ts'
 import type { StoreProblem } from './store-open-error.ts'
 
 /** The owner reads and writes; SQLite gives its -wal and -shm files the mode of the database. */
@@ -8,6 +19,20 @@ const WRITABLE_BY_OTHERS = 0o022
 
 /** Everything that keeps the file at `path` from being opened or made. Changes nothing. */
 export function inspectStoreFile(path: string): readonly StoreProblem[] {
+  try {
+    return inspect(path)
+  } catch (error) {
+    return [
+      {
+        code: 'PATH_NOT_ACCESSIBLE',
+        problem: `The store ${path} cannot be looked at (${errnoOf(error)}).`,
+        hint: 'Let the user that runs p11kms search every folder of the path (chmod a+x), or correct the path of the store.',
+      },
+    ]
+  }
+}
+
+function inspect(path: string): readonly StoreProblem[] {
   const directory = dirname(path)
   if (!statOf(directory)?.isDirectory())
     return [
@@ -26,6 +51,12 @@ export function inspectStoreFile(path: string): readonly StoreProblem[] {
       hint: 'Give it to the user that runs p11kms; on a read-only file system, move the store.',
     })
   const file = statOf(path)
+  if (!file && lstatSync(path, { throwIfNoEntry: false }))
+    problems.push({
+      code: 'FILE_NOT_REGULAR',
+      problem: `The store ${path} is a symbolic link to a file that is not there.`,
+      hint: 'Put the file back, or correct the path of the store.',
+    })
   return file ? [...problems, ...inspectFile(path, file)] : problems
 }
 
@@ -67,6 +98,14 @@ export function createStoreFile(path: string): void {
   } finally {
     closeSync(directory)
   }
+}
+
+/**
+ * The path without symbolic links, so that one store has one name, whatever it is reached by. The file need not be there
+ * yet; its folder must.
+ */
+export function realStorePath(path: string): string {
+  return statOf(path) ? realpathSync(path) : join(realpathSync(dirname(path)), basename(path))
 }
 
 function statOf(path: string): Stats | undefined {

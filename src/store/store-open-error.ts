@@ -1,5 +1,6 @@
 /** Stable names of what can be wrong with a store before it serves. */
 export type StoreProblemCode =
+  | 'PATH_NOT_ACCESSIBLE'
   | 'DIRECTORY_MISSING'
   | 'DIRECTORY_NOT_WRITABLE'
   | 'FILE_NOT_REGULAR'

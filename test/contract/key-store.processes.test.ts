@@ -139,6 +139,17 @@ describe('one SQLite store, several processes', () => {
     expect(await lines(holder, 1)).toStrictEqual(['held'])
   })
 
+  it('STO-32 a directory that may not be searched is named', () => {
+    const hidden = join(directory, 'hidden')
+    mkdirSync(join(hidden, 'inner'), { recursive: true })
+    chmodSync(directory, 0o755)
+    chmodSync(hidden, 0o000)
+    const task = ['open', join(hidden, 'inner', 'p11kms.db')]
+    const child = spawnSync(process.execPath, [RACER, ...task], { encoding: 'utf8' })
+    chmodSync(hidden, 0o700)
+    expect(child.stdout.trim(), child.stderr).toBe('PATH_NOT_ACCESSIBLE')
+  })
+
   it('STO-32 a read-only directory and a read-only file in it are both named', () => {
     const closed = join(directory, 'closed')
     mkdirSync(closed)

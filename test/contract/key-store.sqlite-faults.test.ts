@@ -32,7 +32,12 @@ const unavailable = (code: string) => ({
   name: 'KmsError',
   code: 'STORE_UNAVAILABLE',
   message: 'The key store is not available.',
-  cause: { name: 'SqliteError', code },
+  cause: {
+    name: 'StoreFault',
+    code,
+    hint: expect.stringMatching(/\.$/),
+    cause: { name: 'SqliteError', code },
+  },
 })
 
 describe('a SQLite store in trouble', () => {

@@ -48,6 +48,20 @@ export function tombstoneClauses(store: () => KeyStore): void {
     expect(await namesOf(key)).toStrictEqual(['alias/a'])
   })
 
+  it.each([
+    ['Deleting', ALL_STATES.filter((state) => state !== 'Deleted')],
+    ['Deleted', ALL_STATES],
+  ] as const)('STO-24 a key in %s never comes back', async (state, refused) => {
+    const key = await made({ state })
+    for (const wanted of refused)
+      await expect(store().replaceKey(next(key, { state: wanted }))).rejects.toMatchObject({
+        name: 'InvariantError',
+      })
+    expect(await store().getKey(REGION, key.keyId)).toStrictEqual(key)
+    expect(await store().replaceKey(next(key, { state: 'Deleted', revision: 3 }))).toBe(false)
+    if (state === 'Deleting') expect(await store().replaceKey(next(key, { state: 'Deleted' }))).toBe(true)
+  })
+
   it.each(HIDDEN)('STO-8 a key in %s gets no alias, neither a new one nor another key’s', async (state) => {
     const [key, other] = [await made({ state }), await made()]
     const alias = sampleAlias(other, 'alias/a')
