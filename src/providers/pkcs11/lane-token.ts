@@ -33,10 +33,16 @@ export class LaneToken {
   readonly canaries = new Map<string, Sealed>()
   #attached: Attached | undefined
   #operationOpen = false
+  readonly #load: (module: string) => pkcs11js.PKCS11
+
+  /** @param load - Loads a library by its path. */
+  constructor(load = loadModule) {
+    this.#load = load
+  }
 
   attach(attachment: Attachment): void {
     this.detach()
-    const p11 = loadModule(attachment.module)
+    const p11 = this.#load(attachment.module)
     initialize(p11, attachment.libraryParameters)
     const slot = Buffer.from(attachment.slotHex, 'hex')
     this.#attached = { p11, slot, write: attachment.write, session: openSession(p11, slot, attachment.write) }

@@ -1,0 +1,266 @@
+import type pkcs11js from 'pkcs11js'
+import { describe, expect, it } from 'vitest'
+import { u32 } from '../../../src/lib/bytes.ts'
+import { toFault } from '../../../src/providers/pkcs11/errors.ts'
+import type { LaneToken } from '../../../src/providers/pkcs11/lane-token.ts'
+import { jsonPart, type Operation, parseJsonPart } from '../../../src/providers/pkcs11/lanes/messages.ts'
+import { CKM_AES_KEY_WRAP_KWP } from '../../../src/providers/pkcs11/mechanisms.ts'
+import { login } from '../../../src/providers/pkcs11/module.ts'
+import { PROCEDURES } from '../../../src/providers/pkcs11/procedures/table.ts'
+import { type Attribute, CKA } from '../../../src/providers/pkcs11/templates.ts'
+import { ScriptedLibrary } from './scripted-token.ts'
+
+const NAME = jsonPart({ keyId: 'k', versionId: 'v', versionNumber: 1 })
+const ENC = Buffer.from('0e00000000000000', 'hex')
+const WRAP = Buffer.from('0f00000000000000', 'hex')
+const AAD = Buffer.from('aad')
+const MECHANISM = u32(CKM_AES_KEY_WRAP_KWP)
+
+/** Runs a procedure the way a lane does. */
+function perform(token: LaneToken, operation: Operation, number: number, parts: readonly Buffer[]) {
+  const { run, repeatable } = PROCEDURES[operation]
+  return token.run(() => run(token, number, parts), repeatable)
+}
+
+/** What the main thread would be told. */
+function faultOf(work: () => unknown) {
+  try {
+    work()
+  } catch (error) {
+    return toFault(error)
+  }
+  throw new Error('It succeeded.')
+}
+
+describe('a new master key', () => {
+  it('is two objects, whose handles are the answer', () => {
+    const library = new ScriptedLibrary()
+    const [found] = perform(library.attach(), 'createMasterKey', 0, [NAME])
+    const { enc, wrap } = parseJsonPart(found) as { enc: string[]; wrap: string[] }
+    expect([...enc, ...wrap]).toEqual([...library.objects.keys()])
+    expect(library.objects.size).toBe(2)
+  })
+
+  it.each([
+    ['EXTRACTABLE', true],
+    ['SENSITIVE', false],
+    ['ALWAYS_SENSITIVE', false],
+    ['NEVER_EXTRACTABLE', false],
+    ['LOCAL', false],
+    ['PRIVATE', false],
+    ['TOKEN', false],
+    ['MODIFIABLE', true],
+    ['CLASS', 3],
+    ['KEY_TYPE', 0x10],
+    ['VALUE_LEN', 16],
+    ['ENCRYPT', false],
+    ['UNWRAP', true],
+  ] as const)('is refused and destroyed when its CKA_%s comes out %s', (name, value) => {
+    const library = new ScriptedLibrary()
+    const token = library.attach()
+    library.distort = { [name]: value }
+    expect(faultOf(() => perform(token, 'createMasterKey', 0, [NAME]))).toMatchObject({
+      kind: 'refusal',
+      code: 'UNSUPPORTED',
+      reason: expect.stringContaining(`CKA_${name} `),
+    })
+    expect([library.count('C_GenerateKey'), library.objects.size]).toEqual([1, 0])
+  })
+
+  it('takes its first object with it when the second is refused', () => {
+    const library = new ScriptedLibrary()
+    const token = library.attach()
+    // The role that wraps may not encrypt; the first object reads back well.
+    library.distort = { ENCRYPT: true, DECRYPT: true, WRAP: false, UNWRAP: false }
+    expect(faultOf(() => perform(token, 'createMasterKey', 0, [NAME]))).toMatchObject({ code: 'UNSUPPORTED' })
+    expect([library.count('C_GenerateKey'), library.count('C_DestroyObject')]).toEqual([2, 2])
+    expect(library.objects.size).toBe(0)
+  })
+
+  it('is not tried again after a lost session, because the first try may have made it', () => {
+    const library = new ScriptedLibrary()
+    const token = library.attach()
+    library.fail('C_GenerateKey', 'CKR_SESSION_HANDLE_INVALID')
+    expect(faultOf(() => perform(token, 'createMasterKey', 0, [NAME]))).toMatchObject({
+      name: 'CKR_SESSION_HANDLE_INVALID',
+    })
+    expect(library.count('C_GenerateKey')).toBe(1)
+  })
+})
+
+describe('a login', () => {
+  const attempt = (flags: number) => {
+    const library = new ScriptedLibrary()
+    const info = { flags } as pkcs11js.TokenInfo
+    return [library, () => login(library.p11, ENC, info, Buffer.from('1234'))] as const
+  }
+
+  it.each([
+    ['CKF_USER_PIN_FINAL_TRY', 0x20000, 'one try'],
+    ['CKF_USER_PIN_LOCKED', 0x40000, 'locked'],
+  ])('is not tried under %s', (_, flag, reason) => {
+    const [library, tryLogin] = attempt(0x40d | flag)
+    expect(faultOf(tryLogin)).toMatchObject({ operator: true, reason: expect.stringContaining(reason) })
+    expect(library.count('C_Login')).toBe(0)
+  })
+
+  it('is tried otherwise, after failed tries (CKF_USER_PIN_COUNT_LOW) too', () => {
+    const [library, tryLogin] = attempt(0x1040d)
+    tryLogin()
+    expect(library.count('C_Login')).toBe(1)
+  })
+})
+
+describe('opening', () => {
+  const sealedBy = (token: LaneToken) => perform(token, 'sealRandom', 32, [ENC, AAD])
+  const flipped = (bytes: Buffer | undefined) => {
+    const copy = Buffer.from(bytes ?? [])
+    copy[0] = (copy[0] ?? 0) ^ 1
+    return copy
+  }
+
+  it('gives back what was sealed', () => {
+    const token = new ScriptedLibrary().attach()
+    const [iv, bytes, plaintext] = sealedBy(token)
+    expect(perform(token, 'open', 0, [ENC, WRAP, AAD, iv!, bytes!])).toEqual([plaintext])
+  })
+
+  it.each(['CKR_GENERAL_ERROR', 'CKR_FUNCTION_FAILED'])(
+    'blames the ciphertext for %s when a canary opens',
+    (name) => {
+      const library = new ScriptedLibrary()
+      const token = library.attach()
+      const [iv, bytes] = sealedBy(token)
+      library.fail('C_Decrypt', name)
+      const fault = faultOf(() => perform(token, 'open', 0, [ENC, WRAP, AAD, iv!, flipped(bytes)]))
+      expect(fault).toMatchObject({ kind: 'refusal', code: 'CIPHERTEXT_INVALID' })
+      expect(library.count('C_Decrypt')).toBe(2)
+    },
+  )
+
+  it.each(['CKR_GENERAL_ERROR', 'CKR_FUNCTION_FAILED', 'CKR_DEVICE_REMOVED'])(
+    'blames the token for %s when a canary does not open',
+    (name) => {
+      const library = new ScriptedLibrary()
+      const token = library.attach()
+      const [iv, bytes] = sealedBy(token)
+      library.fail('C_Decrypt', name, 10)
+      const fault = faultOf(() => perform(token, 'open', 0, [ENC, WRAP, AAD, iv!, bytes!]))
+      expect(fault).toMatchObject({ kind: 'cryptoki', name, function: 'C_Decrypt' })
+    },
+  )
+
+  it('blames the token when a canary opens to other bytes', () => {
+    const library = new ScriptedLibrary()
+    const token = library.attach()
+    const [iv, bytes] = sealedBy(token)
+    token.rememberCanary(ENC, { iv: iv!, bytes: bytes! })
+    const fault = faultOf(() => perform(token, 'open', 0, [ENC, WRAP, AAD, iv!, flipped(bytes)]))
+    expect(fault).not.toMatchObject({ code: 'CIPHERTEXT_INVALID' })
+  })
+
+  it('tells a payload that is no wrapped key from a broken token in the same way', () => {
+    for (const [times, expected] of [
+      [1, { kind: 'refusal', code: 'CIPHERTEXT_INVALID' }],
+      [10, { kind: 'cryptoki', name: 'CKR_GENERAL_ERROR', function: 'C_UnwrapKey' }],
+    ] as const) {
+      const library = new ScriptedLibrary()
+      const token = library.attach()
+      const [iv, bytes] = sealedBy(token)
+      library.fail('C_UnwrapKey', 'CKR_GENERAL_ERROR', times)
+      expect(
+        faultOf(() => perform(token, 'open', 2, [ENC, WRAP, AAD, iv!, bytes!, MECHANISM])),
+      ).toMatchObject(expected)
+      expect(library.objects.size).toBe(0)
+    }
+  })
+})
+
+describe('a session', () => {
+  const seal = (token: LaneToken) => perform(token, 'seal', 0, [ENC, AAD, Buffer.from('text')])
+  const sessionOf = (library: ScriptedLibrary, name: string) =>
+    library.calls.filter((call) => call.name === name).map(({ args }) => args[0])
+
+  it.each(['C_EncryptInit', 'C_Encrypt'])(
+    'is given up after an error in %s, and a new one opened',
+    (method) => {
+      const library = new ScriptedLibrary()
+      const token = library.attach()
+      const first = token.session
+      // A return value whose row says that the session is good: the open operation is what condemns it.
+      library.fail(method, 'CKR_KEY_FUNCTION_NOT_PERMITTED')
+      expect(faultOf(() => seal(token))).toMatchObject({ name: 'CKR_KEY_FUNCTION_NOT_PERMITTED' })
+      expect(sessionOf(library, 'C_CloseSession')).toEqual([first])
+      seal(token)
+      expect(library.count('C_OpenSession')).toBe(1)
+      expect(sessionOf(library, 'C_Encrypt').at(-1)).not.toEqual(first)
+    },
+  )
+
+  it('stays after an error that left no operation open', () => {
+    const library = new ScriptedLibrary()
+    const token = library.attach()
+    library.fail('C_GenerateKey', 'CKR_MECHANISM_INVALID')
+    expect(faultOf(() => perform(token, 'sealRandomInside', 32, [ENC, WRAP, AAD, MECHANISM]))).toMatchObject({
+      name: 'CKR_MECHANISM_INVALID',
+    })
+    expect(library.count('C_CloseSession')).toBe(0)
+  })
+
+  it.each(['CKR_SESSION_HANDLE_INVALID', 'CKR_SESSION_CLOSED', 'CKR_OPERATION_ACTIVE'])(
+    'that answers %s costs one more try on a new one, and no third',
+    (name) => {
+      const library = new ScriptedLibrary()
+      const token = library.attach()
+      library.fail('C_EncryptInit', name)
+      expect(seal(token)).toHaveLength(2)
+      expect([library.count('C_EncryptInit'), library.count('C_OpenSession')]).toEqual([2, 1])
+      library.calls.length = 0
+      library.fail('C_EncryptInit', name, 10)
+      expect(faultOf(() => seal(token))).toMatchObject({ name })
+      expect(library.count('C_EncryptInit')).toBe(2)
+    },
+  )
+
+  it('is not what an error of the device is about', () => {
+    const library = new ScriptedLibrary()
+    const token = library.attach()
+    library.fail('C_EncryptInit', 'CKR_DEVICE_ERROR')
+    expect(faultOf(() => seal(token))).toMatchObject({ name: 'CKR_DEVICE_ERROR' })
+    expect(library.count('C_EncryptInit')).toBe(1)
+  })
+})
+
+describe('a data key made inside', () => {
+  it('is a sensitive session object that can be wrapped and nothing else, and is destroyed', () => {
+    const library = new ScriptedLibrary()
+    const token = library.attach()
+    perform(token, 'sealRandomInside', 32, [ENC, WRAP, AAD, MECHANISM])
+    const made = library.calls.find(({ name }) => name === 'C_GenerateKey')
+    const asked = (made?.args[2] ?? []) as Attribute[]
+    const template = new Map(asked.map(({ type, value }) => [type, value]))
+    const said = Object.fromEntries(Object.entries(CKA).map(([name, type]) => [name, template.get(type)]))
+    expect(said).toMatchObject({
+      SENSITIVE: true,
+      EXTRACTABLE: true,
+      TOKEN: false,
+      PRIVATE: true,
+      VALUE_LEN: 32,
+    })
+    for (const usage of ['ENCRYPT', 'DECRYPT', 'WRAP', 'UNWRAP', 'SIGN', 'VERIFY', 'DERIVE']) {
+      expect(said[usage]).toBe(false)
+    }
+    expect(library.objects.size).toBe(0)
+    expect(library.count('C_GetAttributeValue')).toBe(0)
+  })
+
+  it('is destroyed when it cannot be wrapped', () => {
+    const library = new ScriptedLibrary()
+    const token = library.attach()
+    library.fail('C_WrapKey', 'CKR_KEY_NOT_WRAPPABLE')
+    expect(faultOf(() => perform(token, 'sealRandomInside', 32, [ENC, WRAP, AAD, MECHANISM]))).toMatchObject({
+      name: 'CKR_KEY_NOT_WRAPPABLE',
+    })
+    expect(library.objects.size).toBe(0)
+  })
+})

@@ -1,0 +1,158 @@
+import { createCipheriv, createDecipheriv, createHash, randomBytes } from 'node:crypto'
+import type pkcs11js from 'pkcs11js'
+import { CKR_NAMES } from '../../../src/providers/pkcs11/ckr.ts'
+import { LaneToken } from '../../../src/providers/pkcs11/lane-token.ts'
+import { type Attribute, CKA } from '../../../src/providers/pkcs11/templates.ts'
+
+const TAG_BYTES = 16
+
+type Template = readonly Attribute[]
+interface GcmMechanism {
+  readonly parameter: { readonly iv: Buffer; readonly aad: Buffer }
+}
+interface ScriptedCall {
+  readonly name: string
+  readonly args: readonly unknown[]
+}
+
+/** What pkcs11js throws. */
+function ckr(name: string, method: string): Error {
+  const code = Object.entries(CKR_NAMES).find(([, known]) => known === name)?.[0]
+  return Object.assign(new Error(name), { name: 'Pkcs11Error', code: Number(code), method })
+}
+
+/**
+ * A PKCS#11 library of one slot in memory, for what SoftHSM never does: it keeps objects and does real AES-GCM, makes
+ * keys that are not what was asked, and fails where it is told to. A wrong tag is CKR_GENERAL_ERROR, as on SoftHSM.
+ */
+export class ScriptedLibrary {
+  readonly calls: ScriptedCall[] = []
+  readonly objects = new Map<string, ReadonlyMap<number, Attribute['value']>>()
+  /** What a new key says of itself instead of what its template asked. */
+  distort: Partial<Record<keyof typeof CKA, number | boolean>> = {}
+  readonly #faults = new Map<string, { name: string; times: number }>()
+  #lastHandle = 0
+  #mechanism: GcmMechanism | undefined
+  #key: Buffer = Buffer.alloc(32)
+
+  /** The next `times` calls of `method` answer `name`. */
+  fail(method: string, name: string, times = 1): void {
+    this.#faults.set(method, { name, times })
+  }
+
+  names(): string[] {
+    return this.calls.map(({ name }) => name)
+  }
+
+  count(method: string): number {
+    return this.names().filter((name) => name === method).length
+  }
+
+  /** A lane that is attached to this library. */
+  attach(): LaneToken {
+    const token = new LaneToken(() => this.p11)
+    token.attach({ module: '/scripted', slotHex: '0100000000000000', write: true })
+    this.calls.length = 0
+    return token
+  }
+
+  readonly p11 = new Proxy(
+    {},
+    {
+      get:
+        (_, name: string) =>
+        (...args: unknown[]) =>
+          this.#serve(name, args),
+    },
+  ) as unknown as pkcs11js.PKCS11
+
+  #serve(name: string, args: unknown[]): unknown {
+    this.calls.push({ name, args })
+    const fault = this.#faults.get(name)
+    if (fault && fault.times > 0) {
+      fault.times -= 1
+      throw ckr(fault.name, name)
+    }
+    const answer = this.#answers[name]
+    if (!answer) throw ckr('CKR_FUNCTION_NOT_SUPPORTED', name)
+    return answer(...(args as never[]))
+  }
+
+  readonly #answers: Readonly<Record<string, (...args: never[]) => unknown>> = {
+    C_Initialize: () => undefined,
+    C_OpenSession: () => this.#nextHandle(),
+    C_CloseSession: () => undefined,
+    C_GetTokenInfo: () => ({}),
+    C_Login: () => undefined,
+    C_FindObjectsInit: () => undefined,
+    C_FindObjects: () => [],
+    C_FindObjectsFinal: () => undefined,
+    C_GenerateRandom: (_: Buffer, output: Buffer) => randomBytes(output.length).copy(output) && output,
+    C_GenerateKey: (_: Buffer, __: object, template: Template) => this.#make(template),
+    C_DestroyObject: (_: Buffer, handle: Buffer) => this.objects.delete(handle.toString('hex')),
+    C_GetAttributeValue: (_: Buffer, handle: Buffer, asked: Template) =>
+      asked.map(({ type }) => ({
+        type,
+        value: bytesOf(this.objects.get(handle.toString('hex'))?.get(type)),
+      })),
+    C_WrapKey: (_: Buffer, __: object, ___: Buffer, ____: Buffer, output: Buffer) => output.subarray(0, 40),
+    C_UnwrapKey: (_: Buffer, __: object, ___: Buffer, ____: Buffer, template: Template) =>
+      this.#make(template),
+    C_EncryptInit: (_: Buffer, mechanism: GcmMechanism, key: Buffer) => this.#begin(mechanism, key),
+    C_DecryptInit: (_: Buffer, mechanism: GcmMechanism, key: Buffer) => this.#begin(mechanism, key),
+    C_Encrypt: (_: Buffer, plaintext: Buffer) => {
+      const { iv, aad } = this.#parameter()
+      const cipher = createCipheriv('aes-256-gcm', this.#key, iv).setAAD(aad)
+      return Buffer.concat([cipher.update(plaintext), cipher.final(), cipher.getAuthTag()])
+    },
+    C_Decrypt: (_: Buffer, bytes: Buffer) => {
+      const { iv, aad } = this.#parameter()
+      const decipher = createDecipheriv('aes-256-gcm', this.#key, iv).setAAD(aad)
+      decipher.setAuthTag(bytes.subarray(bytes.length - TAG_BYTES))
+      try {
+        const opened = decipher.update(bytes.subarray(0, bytes.length - TAG_BYTES))
+        return Buffer.concat([opened, decipher.final()])
+      } catch {
+        throw ckr('CKR_GENERAL_ERROR', 'C_Decrypt')
+      }
+    },
+  }
+
+  #begin(mechanism: GcmMechanism, key: Buffer): void {
+    this.#mechanism = mechanism
+    this.#key = createHash('sha256').update(key).digest()
+  }
+
+  #parameter(): GcmMechanism['parameter'] {
+    if (!this.#mechanism) throw ckr('CKR_OPERATION_NOT_INITIALIZED', 'C_?')
+    return this.#mechanism.parameter
+  }
+
+  #nextHandle(): Buffer {
+    this.#lastHandle += 1
+    const handle = Buffer.alloc(8)
+    handle.writeUInt32LE(this.#lastHandle)
+    return handle
+  }
+
+  #make(template: Template): Buffer {
+    const handle = this.#nextHandle()
+    const asked = template.map(({ type, value }) => [type, value] as const)
+    const derived = [CKA.ALWAYS_SENSITIVE, CKA.NEVER_EXTRACTABLE, CKA.LOCAL].map(
+      (type) => [type, true] as const,
+    )
+    const distorted = Object.entries(this.distort).map(
+      ([name, value]) => [CKA[name as keyof typeof CKA], value] as const,
+    )
+    this.objects.set(handle.toString('hex'), new Map([...asked, ...derived, ...distorted]))
+    return handle
+  }
+}
+
+function bytesOf(value: Attribute['value']): Buffer {
+  if (typeof value === 'boolean') return Buffer.of(value ? 1 : 0)
+  if (typeof value !== 'number') return Buffer.from(value ?? '')
+  const bytes = Buffer.alloc(8)
+  bytes.writeUInt32LE(value)
+  return bytes
+}
