@@ -1,13 +1,12 @@
 import type { Logger } from 'pino'
 import { KmsError } from '../core/errors.ts'
+import { describeError } from './error-description.ts'
 import type { RequestRecord } from './facade.ts'
-
-/** How many causes of an error are followed. */
-const CAUSES_MAX = 4
 
 /**
  * Writes the one line that a request leaves in the log: who asked for what, with which key, how it ended and how long
- * it took. An answer of 500 and above is an error, with its stack; the rest is information.
+ * it took. An answer of 500 and above is an error, with its stack; the rest is information, with the code and the cause of
+ * a refusal: what the token said of a ciphertext is for the operator alone.
  */
 export function logRequest(
   logger: Logger,
@@ -30,24 +29,18 @@ export function logRequest(
     tokenMs: round(record.trail.timings.tokenMs),
     remoteAddress: answer.remoteAddress,
   }
-  if (answer.status >= 500) logger.error({ ...line, error: describeError(record.error) }, 'request failed')
-  else logger.info(line, 'request')
+  if (answer.status >= 500) {
+    logger.error({ ...line, error: describeError(record.error, { stack: true }) }, 'request failed')
+  } else {
+    logger.info({ ...line, ...refusalFields(record) }, 'request')
+  }
 }
 
-/**
- * What the log says of an error: class, code, message, stack and the same of its causes. Other properties stay out,
- * since nobody knows what a library hangs on its errors.
- */
-export function describeError(error: unknown, depth = 0): unknown {
-  if (!(error instanceof Error)) return error === undefined ? undefined : { type: typeof error }
-  const description = {
-    type: error.name,
-    code: error instanceof KmsError ? error.code : undefined,
-    message: error.message,
-    stack: error.stack,
-  }
-  if (error.cause === undefined || depth >= CAUSES_MAX) return description
-  return { ...description, cause: describeError(error.cause, depth + 1) }
+/** Facts of a refusal that lies behind the façade. The message is in the answer, and may name what the caller named. */
+function refusalFields({ error }: RequestRecord): object {
+  if (!(error instanceof KmsError)) return {}
+  if (error.cause === undefined) return { code: error.code }
+  return { code: error.code, cause: describeError(error.cause, { stack: false }) }
 }
 
 /** Microseconds are enough. */

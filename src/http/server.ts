@@ -6,12 +6,12 @@ import type { Clock } from '../lib/clock.ts'
 import { answerClientError } from './client-error.ts'
 import { limitPipelining, watchDrain } from './connections.ts'
 import { addFacadeRoute } from './dispatch.ts'
+import { describeError } from './error-description.ts'
 import type { Facade } from './facade.ts'
 import { checkReady, type HealthChecks } from './health.ts'
 import { Kept } from './kept.ts'
 import type { ServerLimits } from './limits.ts'
 import { HttpMetrics } from './metrics.ts'
-import { describeError } from './request-log.ts'
 
 /** What the server stands on; the composition root makes each. */
 export interface ServerDeps {
@@ -77,7 +77,7 @@ function newFastify({ limits, logger }: ServerDeps): FastifyInstance {
 /** Health and metrics: open to whoever reaches the port, so they cost little and tell no secret. */
 function addOperatorRoutes(app: FastifyInstance, deps: ServerDeps, metrics: HttpMetrics): void {
   const onError = (error: unknown) =>
-    deps.logger.error({ error: describeError(error) }, 'readiness check failed')
+    deps.logger.error({ error: describeError(error, { stack: true }) }, 'readiness check failed')
   const ready = new Kept(() => checkReady(deps.health, onError), deps.clock)
   const exposition = new Kept(() => metrics.render(), deps.clock)
   app.get('/healthz', (_request, reply) => sendJson(reply, 200, { status: 'ok' }))
@@ -107,7 +107,7 @@ function answerTheRest(app: FastifyInstance, deps: ServerDeps): void {
   })
   app.setErrorHandler((error, _request, reply) => {
     const status = statusOf(error)
-    if (status >= 500) deps.logger.error({ error: describeError(error) }, 'request failed')
+    if (status >= 500) deps.logger.error({ error: describeError(error, { stack: true }) }, 'request failed')
     return sendJson(reply, status, {
       message: status >= 500 ? 'internal error' : 'The request is malformed.',
     })

@@ -20,7 +20,7 @@ afterEach(async () => {
 /** A server whose only façade gives `answer` to everything, and a connection to it that reads nothing by itself. */
 async function serve(answer: () => Promise<Buffer>): Promise<{
   readonly client: Socket
-  connections(): Promise<number>
+  readonly connections: () => Promise<number>
 }> {
   const handle = async () => ({ status: 200, headers: {}, body: await answer() })
   const answerFault = () => ({ status: 500, headers: {}, body: '' })

@@ -1,0 +1,92 @@
+import { expect, it } from 'vitest'
+import { ciphertextInvalid, KmsError } from '../../src/core/errors.ts'
+import { faultToKmsError } from '../../src/providers/pkcs11/errors.ts'
+import { awsFixture } from './aws-fixture.ts'
+
+const REFUSED = {
+  kind: 'cryptoki',
+  function: 'C_Decrypt',
+  name: 'CKR_ENCRYPTED_DATA_INVALID',
+  number: 64,
+} as const
+
+/** The log line of a request that the token or the store fails with `error`. */
+async function lineOf(error: KmsError): Promise<Record<string, unknown>> {
+  const fixture = awsFixture()
+  fixture.provider.failWith = error
+  const answer = await fixture.request('GenerateRandom', { NumberOfBytes: 8 })
+  expect(answer.text).not.toMatch(/CKR_|SQLITE|main/)
+  return JSON.parse(fixture.lines.at(-1) ?? '{}')
+}
+
+it('CIPHERTEXT_INVALID shows the operator what the token said', async () => {
+  const line = await lineOf(faultToKmsError('main', REFUSED))
+  expect(line).toMatchObject({ level: 30, outcome: 'InvalidCiphertextException', code: 'CIPHERTEXT_INVALID' })
+  expect(line['cause']).toEqual({
+    type: 'Pkcs11Error',
+    message: 'C_Decrypt returned CKR_ENCRYPTED_DATA_INVALID (0x40)',
+    token: 'main',
+    function: 'C_Decrypt',
+    ckr: 'CKR_ENCRYPTED_DATA_INVALID',
+    number: 64,
+  })
+})
+
+it('UNSUPPORTED shows what the token lacks, and what to do', async () => {
+  const fault = {
+    kind: 'refusal',
+    code: 'UNSUPPORTED',
+    reason: 'No CKM_AES_GCM.',
+    hint: 'Use another.',
+  } as const
+  expect((await lineOf(faultToKmsError('main', fault)))['cause']).toEqual({
+    type: 'Pkcs11Error',
+    message: 'No CKM_AES_GCM.',
+    token: 'main',
+    refusal: 'UNSUPPORTED',
+    hint: 'Use another.',
+  })
+})
+
+it('TOKEN_UNAVAILABLE shows the same with stacks, as an error', async () => {
+  const fault = { kind: 'cryptoki', function: 'C_Login', name: 'CKR_PIN_LOCKED', number: 0xa4 } as const
+  expect(await lineOf(faultToKmsError('main', fault))).toMatchObject({
+    level: 50,
+    error: {
+      type: 'KmsError',
+      code: 'TOKEN_UNAVAILABLE',
+      stack: expect.any(String),
+      cause: { ckr: 'CKR_PIN_LOCKED', number: 0xa4, hint: expect.any(String), stack: expect.any(String) },
+    },
+  })
+})
+
+it('STORE_UNAVAILABLE shows the SQL state', async () => {
+  const driver = Object.assign(new Error('database or disk is full'), { code: 'SQLITE_FULL' })
+  expect(await lineOf(new KmsError('STORE_UNAVAILABLE', 'x', {}, { cause: driver }))).toMatchObject({
+    error: { code: 'STORE_UNAVAILABLE', cause: { code: 'SQLITE_FULL', message: 'database or disk is full' } },
+  })
+})
+
+it('nothing else that hangs on an error is shown', async () => {
+  const secret = { detail: 'a-secret', code: 'a-secret, or so', token: 'a-secret', hint: 'a-secret' }
+  const error = Object.assign(new Error('x'), secret, { fault: { kind: 'other', function: 'a-secret' } })
+  const fault = { kind: 'cryptoki', name: 7, function: ['a-secret'], number: 'a-secret', more: 'a-secret' }
+  const similar = Object.assign(new Error('y', { cause: error }), { fault, token: 8 })
+  const line = await lineOf(ciphertextInvalid(similar))
+  expect(line['cause']).toEqual({ type: 'Error', message: 'y', cause: { type: 'Error', message: 'x' } })
+})
+
+it('a cause that is no error is shown by its type alone, and causes are followed four deep', async () => {
+  expect((await lineOf(ciphertextInvalid('a-secret')))['cause']).toEqual({ type: 'string' })
+  let error = new Error('0')
+  for (let depth = 1; depth < 20; depth += 1) error = new Error(`${depth}`, { cause: error })
+  expect(JSON.stringify((await lineOf(ciphertextInvalid(error)))['cause']).match(/"cause"/g)).toHaveLength(4)
+})
+
+it('a refusal without a cause has its code alone', async () => {
+  const line = await lineOf(new KmsError('LIMIT_EXCEEDED', 'Too many.', { limit: 'x' }))
+  expect(line).toMatchObject({ code: 'LIMIT_EXCEEDED' })
+  expect(line).not.toHaveProperty('cause')
+  expect(line).not.toHaveProperty('error')
+})
