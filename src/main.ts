@@ -1,126 +1,15 @@
 #!/usr/bin/env node
-import { readFileSync } from 'node:fs'
-import { resolve } from 'node:path'
-import { pino } from 'pino'
-import { startApp } from './app.ts'
-import { bannerOf } from './cli/banner.ts'
-import { EXIT_CODES } from './cli/exit-codes.ts'
-import { printError, printLine } from './cli/output.ts'
-import {
-  type ConfigCheckOptions,
-  type QuickstartOptions,
-  runProgram,
-  type ServeOptions,
-} from './cli/program.ts'
-import { ConfigError } from './config/config-error.ts'
-import { type ConfigCheck, loadConfig } from './config/load.ts'
-import type { Config } from './config/schema.ts'
-import { errnoOf } from './lib/errno.ts'
-import { LogSink } from './log-sink.ts'
-import { parseTokenSelector } from './providers/pkcs11/token-selector.ts'
-import { startQuickstart } from './quickstart.ts'
-import { endOnUncaught, nextSignal, type ProcessLog, runUntilStopped } from './run.ts'
-import { inspectStoreFile } from './store/sqlite-file.ts'
-import { StoreOpenError } from './store/store-open-error.ts'
+/** The `p11kms` binary: the version of Node first, because an older one fails in the middle with a riddle. */
+const [major = 0, minor = 0] = process.versions.node.split('.').map(Number)
+const supported = major === 24 || (major === 22 && minor >= 18)
 
-const STDOUT_FD = 1
-const STDERR_FD = 2
-const checkStore: ConfigCheck = (config) =>
-  inspectStoreFile(config.store.path).map(({ problem, hint }) => ({
-    path: 'store.path',
-    message: `${problem} ${hint}`,
-  }))
-
-const checkTokens: ConfigCheck = (config) =>
-  config.tokens.flatMap(({ label, serial, uri }, i) => {
-    try {
-      parseTokenSelector({ ...(label && { label }), ...(serial && { serial }), ...(uri && { uri }) })
-      return []
-    } catch (error) {
-      return [{ path: `tokens.${i}`, message: error instanceof Error ? error.message : String(error) }]
-    }
-  })
-
-const CHECKS = [checkStore, checkTokens]
-
-async function serve(options: ServeOptions): Promise<number> {
-  const signalled = nextSignal()
-  const loaded = loadConfig(options.config, process.env, CHECKS)
-  const { host = loaded.server.host, port = loaded.server.port } = options
-  const config: Config = { ...loaded, server: { ...loaded.server, host, port } }
-  const log = openLog(config.log.level, STDOUT_FD)
-  try {
-    const app = await startApp(config, log.logger)
-    return await runUntilStopped(app, signalled, log, config.server.drainTimeoutMs)
-  } finally {
-    log.flush()
-  }
-}
-
-async function quickstart(options: QuickstartOptions): Promise<number> {
-  const signalled = nextSignal()
-  const log = openLog(process.env['P11KMS_LOG_LEVEL'] ?? 'info', STDERR_FD)
-  try {
-    const { host, port } = options
-    const settings = { folder: resolve(options.home), environment: process.env, checks: CHECKS, host, port }
-    const { app, home, keyId, drainTimeoutMs } = await startQuickstart(settings, log.logger)
-    printLine(bannerOf({ endpoint: app.endpoint, envFile: home.envFile, keyId, node: process.execPath }))
-    return await runUntilStopped(app, signalled, log, drainTimeoutMs)
-  } finally {
-    log.flush()
-  }
-}
-
-async function checkConfig(options: ConfigCheckOptions): Promise<number> {
-  try {
-    const config = loadConfig(options.config, process.env, CHECKS)
-    const summary = { accounts: config.accounts.length, tokens: config.tokens.map(({ name }) => name) }
-    printLine(options.json ? JSON.stringify({ ok: true, ...summary }) : `${options.config}: no problems`)
-    return EXIT_CODES.ok
-  } catch (error) {
-    if (!options.json || !(error instanceof ConfigError)) throw error
-    printLine(JSON.stringify({ ok: false, problems: error.problems }))
-    return EXIT_CODES.config
-  }
-}
-
-function openLog(level: string, fd: number): ProcessLog {
-  const sink = new LogSink(fd)
-  const log = {
-    logger: pino({ level, base: {}, timestamp: pino.stdTimeFunctions.isoTime }, sink),
-    flush: () => sink.flush(),
-  }
-  endOnUncaught(log)
-  return log
-}
-
-/** Says what went wrong to the operator; the result is the exit code. */
-function reportFailure(error: unknown): number {
-  if (error instanceof ConfigError) {
-    printError(error.message)
-    return EXIT_CODES.config
-  }
-  if (error instanceof StoreOpenError) {
-    const inUse = error.problems.some(({ code }) => code === 'STORE_IN_USE')
-    printError(error.message)
-    return inUse ? EXIT_CODES.unavailable : EXIT_CODES.config
-  }
-  if (['EADDRINUSE', 'EADDRNOTAVAIL', 'EACCES'].includes(errnoOf(error)) && error instanceof Error) {
-    printError(`${error.message}; choose another address with --host and --port, or stop what uses it.`)
-    return EXIT_CODES.unavailable
-  }
-  printError(error instanceof Error ? (error.stack ?? error.message) : String(error))
-  return EXIT_CODES.software
-}
-
-function version(): string {
-  const text = readFileSync(new URL('../package.json', import.meta.url), 'utf8')
-  return (JSON.parse(text) as { readonly version: string }).version
-}
-
-const actions = { serve, quickstart, checkConfig }
-try {
-  process.exitCode = await runProgram(actions, process.argv, version(), process.env)
-} catch (error) {
-  process.exitCode = reportFailure(error)
+if (supported) {
+  const { runCommandLine } = await import('./commands.ts')
+  process.exitCode = await runCommandLine()
+} else {
+  process.stderr.write(
+    `p11kms: needs Node 24, or 22.18 and newer; this is ${process.versions.node} at ${process.execPath}. ` +
+      'scripts/start brings one along in .node/.\n',
+  )
+  process.exitCode = 78
 }

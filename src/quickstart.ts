@@ -37,6 +37,7 @@ export async function startQuickstart(settings: QuickstartSettings, logger: Logg
   const { folder, environment } = settings
   const home = prepareHome(folder, () => findSofthsmModule(environment))
   const loaded = loadConfig(home.configFile, environment, settings.checks)
+  logger.level = loaded.log.level
   const [token] = loaded.tokens
   invariant(token, 'the schema asks for a token')
   Object.assign(process.env, token.environment)

@@ -1,3 +1,6 @@
+import { execFile } from 'node:child_process'
+import { readFileSync } from 'node:fs'
+import { promisify } from 'node:util'
 import {
   CancelKeyDeletionCommand,
   CreateAliasCommand,
@@ -214,6 +217,17 @@ describe('the unmodified AWS SDK', () => {
     const promise = stranger.send(new GenerateDataKeyCommand({ KeyId: keyId, KeySpec: 'AES_256' }))
     await expect(promise).rejects.toMatchObject({ name: 'InvalidSignatureException' })
     stranger.destroy()
+  })
+
+  it('works as the README has it', async () => {
+    const readme = readFileSync(new URL('../../README.md', import.meta.url), 'utf8')
+    const snippet = /```js\n([\s\S]*?)```/.exec(readme)?.[1] ?? ''
+    const script = `${snippet}\nconsole.log(Plaintext.length, CiphertextBlob.length)`
+    const { stdout } = await promisify(execFile)(process.execPath, ['--input-type=module', '-e', script], {
+      cwd: new URL('../..', import.meta.url),
+      env: { ...process.env, ...gateway.env },
+    })
+    expect(stdout).toMatch(/^32 \d+\n$/)
   })
 
   it('finds the endpoint by itself from what the env file exports', async () => {

@@ -289,3 +289,15 @@ surprise: true
     expect((await p11kms(['--version'])).stdout).toMatch(/^\d+\.\d+\.\d+\n$/)
   })
 })
+
+describe('an old Node', () => {
+  it('is told which one is needed', async () => {
+    const pretend = 'data:text/javascript,Object.defineProperty(process.versions,"node",{value:"20.20.2"})'
+    const options = { env: { ...process.env, NODE_OPTIONS: `--import=${pretend}` } }
+    const failed = run(process.execPath, [MAIN, '--version'], options)
+    await expect(failed).rejects.toMatchObject({
+      code: 78,
+      stderr: expect.stringMatching(/needs Node 24.*this is 20\.20\.2/),
+    })
+  })
+})
