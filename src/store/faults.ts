@@ -29,7 +29,7 @@ export interface ConstraintMeanings {
 }
 
 /** The fault travels in `cause`, for the log and for the operator alone. */
-export function storeUnavailable(cause: StoreFault): KmsError<'STORE_UNAVAILABLE'> {
+export function storeUnavailable(cause: Error): KmsError<'STORE_UNAVAILABLE'> {
   return new KmsError('STORE_UNAVAILABLE', 'The key store is not available.', {}, { cause })
 }
 
