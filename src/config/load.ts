@@ -1,13 +1,15 @@
-import { accessSync, constants, readFileSync, realpathSync } from 'node:fs'
+import { accessSync, constants, realpathSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
-import { parseDocument } from 'yaml'
-import { errnoOf } from '../lib/errno.ts'
+import { type Document, parseDocument } from 'yaml'
 import { ConfigError, type ConfigProblem } from './config-error.ts'
 import { applyEnvironment } from './environment.ts'
+import { FileProblem, readOperatorFile } from './operator-file.ts'
 import { CONFIG_SCHEMA, type Config, type SecretSource } from './schema.ts'
 import { readSecret, SecretError } from './secrets.ts'
 
 const CONFIG_BYTES_MAX = 4 * 1024 * 1024
+/** Most nodes that the aliases of a configuration may come to. */
+const ALIASES_MAX = 100
 
 /** Finds problems that only the layer concerned can see (the store's file, a token's URI). */
 export type ConfigCheck = (config: Config) => readonly ConfigProblem[]
@@ -40,26 +42,32 @@ export function loadConfig(
 
 function readYaml(file: string): unknown {
   const text = readText(file)
-  const document = parseDocument(text, { prettyErrors: true, uniqueKeys: true })
-  if (document.errors.length > 0) {
-    throw new ConfigError(
+  const refusal = (errors: readonly Error[]) =>
+    new ConfigError(
       file,
-      document.errors.map((error) => ({ path: '', message: error.message.split('\n')[0] ?? error.code })),
+      // The lines after the first repeat the text of the file, which may hold a secret.
+      errors.map(({ message }) => ({ path: '', message: message.split('\n')[0] ?? '' })),
     )
+  let document: Document
+  try {
+    document = parseDocument(text, { prettyErrors: true, uniqueKeys: true })
+    if (document.errors.length === 0) return document.toJS({ maxAliasCount: ALIASES_MAX })
+  } catch (error) {
+    // Aliases without an anchor or too many of them, and nesting that is deeper than the stack.
+    if (error instanceof ReferenceError || error instanceof RangeError) throw refusal([error])
+    throw error
   }
-  return document.toJS({ maxAliasCount: 100 })
+  throw refusal(document.errors)
 }
 
 function readText(file: string): string {
   try {
-    const text = readFileSync(file, 'utf8')
-    if (text.length <= CONFIG_BYTES_MAX) return text
+    return readOperatorFile(file, CONFIG_BYTES_MAX).toString('utf8')
   } catch (error) {
-    const code = errnoOf(error)
-    const hint = code === 'ENOENT' ? '; name it with --config, or let scripts/start make one' : ''
-    throw new ConfigError(file, [{ path: '', message: `The file cannot be read (${code})${hint}.` }])
+    if (!(error instanceof FileProblem)) throw error
+    const hint = error.code === 'ENOENT' ? '; name it with --config, or let scripts/start make one' : ''
+    throw new ConfigError(file, [{ path: '', message: `The file ${error.message}${hint}.` }])
   }
-  throw new ConfigError(file, [{ path: '', message: `The file is longer than ${CONFIG_BYTES_MAX} bytes.` }])
 }
 
 function resolvePaths(config: Config, folder: string): Config {

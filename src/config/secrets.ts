@@ -1,5 +1,4 @@
-import { readFileSync } from 'node:fs'
-import { errnoOf } from '../lib/errno.ts'
+import { FileProblem, readOperatorFile } from './operator-file.ts'
 import type { SecretSource } from './schema.ts'
 
 /** Longest secret that is read. Bytes. */
@@ -11,7 +10,7 @@ export class SecretError extends Error {
 }
 
 /**
- * Reads a secret. A file or variable is read anew at each call; a descriptor can be read once.
+ * Reads a secret. A file may be readable by others, not writable. A file or variable is read anew at each call; a descriptor can be read once.
  *
  * @returns 1 to 8192 bytes, one trailing newline cut off; the caller zeroes them.
  * @throws {@link SecretError} naming the source.
@@ -26,9 +25,11 @@ export function readSecret(source: SecretSource): Buffer {
 function readSource(source: SecretSource): Buffer {
   if (source.env !== undefined) return Buffer.from(process.env[source.env] ?? '', 'utf8')
   try {
-    return readFileSync(source.file ?? source.fd ?? '')
+    // A newline at the end does not count.
+    return readOperatorFile(source.file ?? source.fd ?? '', SECRET_BYTES_MAX + 2)
   } catch (error) {
-    throw new SecretError(`${describe(source)} cannot be read (${errnoOf(error)}).`)
+    if (error instanceof FileProblem) throw new SecretError(`${describe(source)} ${error.message}.`)
+    throw error
   }
 }
 

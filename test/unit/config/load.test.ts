@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
@@ -11,7 +11,7 @@ let folder: string
 
 beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), 'p11kms-config-'))
-  writeFileSync(join(folder, 'secret'), 'swordfish-swordfish\n')
+  writeFileSync(join(folder, 'secret'), 'swordfish-swordfish\n', { mode: 0o600 })
   writeFileSync(join(folder, 'module.so'), '')
 })
 afterEach(() => rmSync(folder, { recursive: true, force: true }))
@@ -31,7 +31,7 @@ tokens:
 
 function load(yaml: string, environment: NodeJS.ProcessEnv = {}) {
   const file = join(folder, 'config.yaml')
-  writeFileSync(file, yaml)
+  writeFileSync(file, yaml, { mode: 0o600 })
   return loadConfig(file, environment, [])
 }
 
@@ -111,6 +111,54 @@ tokens:`,
     expect(problemsOf('accounts: [').join()).toMatch(/line 1/)
     expect(problemsOf('a: 1\na: 2\n').join()).toMatch(/unique/)
     expect(() => loadConfig(join(folder, 'nowhere.yaml'), {}, [])).toThrow(/ENOENT.*--config/)
+  })
+
+  it.each([
+    ['an alias without an anchor', 'accounts: *nobody\n', /alias.*nobody/],
+    [
+      'aliases that multiply',
+      `${['a', 'b', 'c', 'd']
+        .map(
+          (name, i) =>
+            `${name}: &${name} [${Array(9)
+              .fill(i ? `*${'abc'[i - 1]}` : 1)
+              .join()}]`,
+        )
+        .join('\n')}\n`,
+      /alias/,
+    ],
+    ['nesting without end', '['.repeat(100_000), /stack|line 1/],
+  ])('refuses %s as any other mistake', (_, yaml, message) => {
+    expect(problemsOf(yaml).join()).toMatch(message)
+  })
+
+  it('never reads more of a file than it may have', () => {
+    expect(problemsOf(`#${'x'.repeat(4 * 1024 * 1024)}`).join()).toContain('longer than 4194304 bytes')
+    writeFileSync(join(folder, 'secret'), 'x'.repeat(8192))
+    expect(problemsOf(VALID)).toEqual([])
+    writeFileSync(join(folder, 'secret'), 'x'.repeat(8193))
+    expect(problemsOf(VALID).join()).toContain('longer than 8192 bytes')
+    expect(problemsOf(VALID.replaceAll('file: secret', 'file: /dev/zero')).join()).toContain('longer than')
+  })
+
+  it.each([0o400, 0o440, 0o444, 0o600, 0o640, 0o644])(
+    'takes files of mode %o, as service managers make them',
+    (mode) => {
+      load(VALID)
+      chmodSync(join(folder, 'secret'), mode)
+      chmodSync(join(folder, 'config.yaml'), mode)
+      expect(loadConfig(join(folder, 'config.yaml'), {}, []).accounts).toHaveLength(1)
+    },
+  )
+
+  it.each([0o620, 0o602, 0o664, 0o666])('refuses files that others may write, mode %o', (mode) => {
+    load(VALID)
+    chmodSync(join(folder, 'secret'), mode)
+    const refused = `${join(folder, 'secret')} can be changed by users other than its owner`
+    expect(problemsOf(VALID).filter((problem) => problem.includes(refused))).toHaveLength(2)
+    chmodSync(join(folder, 'secret'), 0o600)
+    chmodSync(join(folder, 'config.yaml'), mode)
+    expect(() => loadConfig(join(folder, 'config.yaml'), {}, [])).toThrow(/can be changed.*chmod go-w/)
   })
 
   it('never repeats a secret that was written into it by mistake', () => {
