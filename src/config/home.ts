@@ -1,9 +1,10 @@
 import { randomBytes, randomInt } from 'node:crypto'
-import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { stringify } from 'yaml'
 import { errnoOf } from '../lib/errno.ts'
 import { ConfigError } from './config-error.ts'
+import { ensureOwnFolder, writeOwnFile } from './own-files.ts'
 
 /** Where the quick start keeps everything that it makes; nothing is outside of it. */
 export interface Home {
@@ -30,6 +31,8 @@ const SOFTHSM_MODULES = [
   '/opt/homebrew/lib/softhsm/libsofthsm2.so', //            Homebrew on Apple silicon
 ] as const
 
+/** What SoftHSM reads of a line of its configuration, without the line's end. */
+const SOFTHSM_LINE_BYTES_MAX = 1022
 const TOKEN_LABEL = 'p11kms'
 const REGION = 'us-east-1'
 const ACCOUNT_ID = '111122223333'
@@ -53,7 +56,8 @@ export function findSofthsmModule(environment: NodeJS.ProcessEnv): string {
 /**
  * Makes what is missing of a home: folders, random PINs and credentials, the configuration. What is there stays as it is.
  *
- * @throws {@link ConfigError} when the folder cannot be written.
+ * @throws {@link ConfigError} when the folder cannot be written, is another user's or a symbolic link, or is none that
+ *   SoftHSM can use.
  */
 export function prepareHome(folder: string, softhsmModule: () => string): Home {
   try {
@@ -68,8 +72,8 @@ export function prepareHome(folder: string, softhsmModule: () => string): Home {
 function writeMissing(folder: string, softhsmModule: () => string): Home {
   const secrets = join(folder, 'secrets')
   const tokens = join(folder, 'tokens')
-  for (const path of [folder, secrets, tokens]) mkdirSync(path, { recursive: true, mode: 0o700 })
-  chmodSync(folder, 0o700)
+  requireSofthsmPath(folder, tokens)
+  for (const path of [folder, secrets, tokens]) ensureOwnFolder(path)
   const path = (name: string) => join(secrets, name)
   const accessKeyId = keep(path('access-key-id'), () => `AKIA${randomText(BASE32, 16)}`)
   const home: Home = {
@@ -94,17 +98,28 @@ function writeMissing(folder: string, softhsmModule: () => string): Home {
 
 /** The text of a file, which is made first where it is missing: never half of it, never over another. */
 function keep(file: string, make: () => string): string {
-  if (!existsSync(file)) {
-    const part = `${file}.part`
-    writeFileSync(part, `${make()}\n`, { mode: 0o600 })
-    renameSync(part, file)
-  }
+  if (!existsSync(file)) writeOwnFile(file, `${make()}\n`)
   return readFileSync(file, 'utf8').trimEnd()
 }
 
 /** Uniform over `alphabet`. */
 function randomText(alphabet: string, length: number): string {
   return Array.from({ length }, () => alphabet[randomInt(alphabet.length)]).join('')
+}
+
+/**
+ * SoftHSM cuts a value of its configuration at `=` and `#`, knows no quotes for it, and reads lines of 1023 bytes. Spaces
+ * and quotes are as good as any other character.
+ *
+ * @throws {@link ConfigError} for a folder that could not be written there.
+ */
+function requireSofthsmPath(folder: string, tokens: string): void {
+  const line = softhsmConf(tokens).split('\n')[0] ?? ''
+  // oxlint-disable-next-line no-control-regex -- control characters are what is looked for.
+  if (!/[=#\u0000-\u001f]/.test(tokens) && Buffer.byteLength(line) <= SOFTHSM_LINE_BYTES_MAX) return
+  const message =
+    'SoftHSM cannot use a folder whose path has =, # or a control character or is longer than about 990 bytes; name another with --home or P11KMS_HOME.'
+  throw new ConfigError(folder, [{ path: '', message }])
 }
 
 function softhsmConf(tokens: string): string {
@@ -136,8 +151,14 @@ function configYaml(home: Home, module: string): string {
   return `# Made by the quick start; docs/config.md explains every field.\n${stringify(config).trimEnd()}`
 }
 
+/** The wildcard addresses are for listening; a client of this machine reaches them by the loopback one. */
+function reachable(endpoint: string): string {
+  return endpoint.replace('//0.0.0.0', '//127.0.0.1').replace('//[::]', '//[::1]')
+}
+
 /** Writes the shell file that a client sources. Values are single-quoted: none of them can end its quotes. */
-export function writeEnvFile(home: Home, endpoint: string, keyId: string): void {
+export function writeEnvFile(home: Home, listening: string, keyId: string): void {
+  const endpoint = reachable(listening)
   const exports = {
     AWS_ENDPOINT_URL_KMS: endpoint,
     AWS_ACCESS_KEY_ID: home.accessKeyId,
@@ -152,7 +173,5 @@ export function writeEnvFile(home: Home, endpoint: string, keyId: string): void 
   const lines = Object.entries(exports).map(
     ([variable, value]) => `export ${variable}='${value.replaceAll("'", `'\\''`)}'`,
   )
-  const part = `${home.envFile}.part`
-  writeFileSync(part, `${lines.join('\n')}\n`, { mode: 0o600 })
-  renameSync(part, home.envFile)
+  writeOwnFile(home.envFile, `${lines.join('\n')}\n`)
 }

@@ -1,0 +1,124 @@
+import { execFileSync } from 'node:child_process'
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { parse } from 'yaml'
+import { prepareHome, writeEnvFile } from '../../../src/config/home.ts'
+
+const NOBODY = 65_534
+let root: string
+let folder: string
+beforeEach(() => {
+  root = mkdtempSync(join(tmpdir(), 'p11kms-home-'))
+  folder = join(root, 'home')
+})
+afterEach(() => rmSync(root, { recursive: true, force: true }))
+
+const prepare = (path = folder) => prepareHome(path, () => '/usr/lib/softhsm/libsofthsm2.so')
+const modeOf = (path: string) => statSync(path).mode & 0o777
+
+function variables(envFile: string): Record<string, string> {
+  const script = '. "$1"; printf "%s\\n" "$P11KMS_ENDPOINT" "$AWS_ENDPOINT_URL_KMS"'
+  const [endpoint = '', kms = ''] = execFileSync('sh', ['-c', script, 'sh', envFile], {
+    encoding: 'utf8',
+  }).split('\n')
+  return { endpoint, kms }
+}
+
+describe('the home of the quick start', () => {
+  it('is for its owner alone, also where it was not, and stays what it is when made again', () => {
+    mkdirSync(join(folder, 'secrets'), { recursive: true })
+    chmodSync(join(folder, 'secrets'), 0o755)
+    chmodSync(folder, 0o777)
+    const home = prepare()
+    for (const path of [folder, join(folder, 'secrets'), join(folder, 'tokens')])
+      expect(modeOf(path)).toBe(0o700)
+    for (const path of [home.configFile, home.softhsmConf, home.userPinFile, home.soPinFile])
+      expect(modeOf(path)).toBe(0o600)
+    expect(prepare()).toEqual(home)
+    expect(readdirSync(folder, { recursive: true }).filter((name) => String(name).endsWith('.part'))).toEqual(
+      [],
+    )
+  })
+
+  it.each(['', 'secrets', 'tokens'])('is refused when %j in it is a symbolic link', (inner) => {
+    const elsewhere = join(root, 'elsewhere')
+    mkdirSync(elsewhere, { mode: 0o755 })
+    if (inner) mkdirSync(folder)
+    symlinkSync(elsewhere, join(folder, inner).replace(/\/$/, ''))
+    expect(() => prepare()).toThrow(/symbolic link/)
+    expect(readdirSync(elsewhere)).toEqual([])
+    expect(modeOf(elsewhere)).toBe(0o755)
+  })
+
+  it.runIf(process.geteuid?.() === 0).each(['', 'secrets', 'tokens'])(
+    'is refused to root when %j in it is of another user',
+    (inner) => {
+      mkdirSync(join(folder, inner), { recursive: true })
+      chownSync(join(folder, inner), NOBODY, NOBODY)
+      expect(() => prepare()).toThrow(/another user/)
+    },
+  )
+
+  it.runIf(process.geteuid?.() !== 0)('is refused when it is of another user', () => {
+    expect(() => prepare('/usr')).toThrow(/another user/)
+  })
+
+  it('takes away what a crash left of a file, and refuses to write through a link', () => {
+    mkdirSync(join(folder, 'secrets'), { recursive: true, mode: 0o700 })
+    const part = join(folder, 'secrets', 'user-pin.part')
+    writeFileSync(part, 'half', { mode: 0o666 })
+    const home = prepare()
+    expect(modeOf(home.userPinFile)).toBe(0o600)
+    expect(readFileSync(home.userPinFile, 'utf8')).not.toContain('half')
+    rmSync(home.userPinFile)
+    symlinkSync(join(root, 'target'), part)
+    expect(() => prepare()).toThrow(/user-pin\.part.*\n.*not a file that p11kms left/)
+    expect(existsSync(join(root, 'target'))).toBe(false)
+  })
+
+  it.each(['with space and \'quotes"', 'back\\slash', 'größe', '$HOME; `id`'])('works as %s', (name) => {
+    const home = prepare(join(root, name))
+    expect(readFileSync(home.softhsmConf, 'utf8')).toContain(
+      `directories.tokendir = ${join(root, name, 'tokens')}\n`,
+    )
+    const config = parse(readFileSync(home.configFile, 'utf8')) as {
+      tokens: [{ environment: Record<string, string> }]
+    }
+    expect(config.tokens[0].environment).toEqual({ SOFTHSM2_CONF: home.softhsmConf })
+    writeEnvFile(home, 'http://127.0.0.1:7711', 'key')
+    expect(variables(home.envFile)['endpoint']).toBe('http://127.0.0.1:7711')
+  })
+
+  it.each(['a=b', 'a#b', 'a\nb', `${'x'.repeat(250)}/`.repeat(4)])(
+    'is refused, before anything is made, where SoftHSM would cut its path: %j',
+    (name) => {
+      expect(() => prepare(join(root, name))).toThrow(/SoftHSM cannot use/)
+      expect(readdirSync(root)).toEqual([])
+    },
+  )
+
+  it.each([
+    ['http://0.0.0.0:7711', 'http://127.0.0.1:7711'],
+    ['http://[::]:7711', 'http://[::1]:7711'],
+    ['http://[::1]:1', 'http://[::1]:1'],
+    ['http://10.0.0.0:80', 'http://10.0.0.0:80'],
+  ])('says to clients, of %s, %s', (listening, endpoint) => {
+    const home = prepare()
+    writeEnvFile(home, listening, 'key')
+    expect(variables(home.envFile)).toEqual({ endpoint, kms: endpoint })
+  })
+})
