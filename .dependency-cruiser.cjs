@@ -5,11 +5,16 @@ const only = (from, allowed) => ({
   from: { path: `^src/${from}/` },
   to: { path: '^src/', pathNot: [from, ...allowed].map((layer) => `^src/${layer}/`) },
 })
-/** A package with one home: nothing outside `home` imports it. */
-const home = (packages, folder) => ({
-  name: `${packages[0].replace('/', '-')}-lives-in-${folder.replaceAll('/', '-')}`,
+/** The composition root: files of src/ itself, which know every layer. */
+const ROOT = 'root'
+/** Packages with a home: nothing outside of these folders imports them. */
+const home = (packages, ...folders) => ({
+  name: `${packages[0].replace('/', '-')}-lives-in-${folders.join('-').replaceAll('/', '-')}`,
   severity: 'error',
-  from: { path: '^src/', pathNot: `^src/${folder}/` },
+  from: {
+    path: '^src/',
+    pathNot: folders.map((folder) => (folder === ROOT ? '^src/[^/]+$' : `^src/${folder}/`)),
+  },
   to: { path: packages.map((name) => `^node_modules/${name}/`) },
 })
 
@@ -21,11 +26,15 @@ module.exports = {
     only('store', ['core', 'lib']),
     only('providers', ['core', 'lib']),
     only('http', ['core', 'lib']),
+    only('cli', ['core', 'lib']),
     home(['pkcs11js', 'graphene-pk11'], 'providers/pkcs11'),
     home(['fastify'], 'http'),
     home(['better-sqlite3', 'kysely'], 'store'),
     home(['yaml'], 'config'),
     home(['commander'], 'cli'),
+    home(['zod'], 'config', 'http'),
+    home(['prom-client'], 'http', ROOT),
+    home(['pino'], 'http', ROOT),
     { name: 'no-cycles', severity: 'error', from: {}, to: { circular: true } },
     {
       name: 'source-imports-no-test',

@@ -1,4 +1,5 @@
-import { readFileSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
 import { expect, it, vi } from 'vitest'
 import { checkLayers } from '../../../scripts/check-layers.ts'
 import { fixture } from './fixture.ts'
@@ -49,4 +50,31 @@ it('names a file that was not cruised, as with a TypeScript that dependency-crui
 
 it('fails a tree without a source file', () => {
   expect(checkLayers(tree({ 'src/notes.md': '' })).problems).toEqual(['src: has no TypeScript file'])
+})
+
+interface Rule {
+  readonly name: string
+  readonly from: { readonly path?: string }
+  readonly to: { readonly path?: string | readonly string[] }
+}
+const { forbidden } = createRequire(import.meta.url)('../../../.dependency-cruiser.cjs') as {
+  readonly forbidden: readonly Rule[]
+}
+
+it('has a rule for every folder of src, and for no other', () => {
+  const folders = readdirSync('src', { withFileTypes: true }).filter((entry) => entry.isDirectory())
+  const ruled = forbidden.filter(({ name }) => name.includes('-imports-only-')).map(({ from }) => from.path)
+  expect(ruled.toSorted()).toEqual(folders.map(({ name }) => `^src/${name}/`).toSorted())
+})
+
+it('has a home for every package that the program runs on', () => {
+  const { dependencies } = JSON.parse(readFileSync('package.json', 'utf8')) as {
+    readonly dependencies: Readonly<Record<string, string>>
+  }
+  const homes = forbidden.filter(({ name }) => name.includes('-lives-in-')).flatMap(({ to }) => to.path)
+  expect(homes.toSorted()).toEqual(
+    Object.keys(dependencies)
+      .map((name) => `^node_modules/${name}/`)
+      .toSorted(),
+  )
 })
