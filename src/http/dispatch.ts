@@ -67,9 +67,9 @@ export function addFacadeRoute(app: FastifyInstance, deps: DispatchDeps): void {
 
 async function handle(exchange: Exchange, request: FastifyRequest, body: Buffer): Promise<FacadeResponse> {
   const { method = 'GET', url = '/', headers, rawHeaders } = request.raw
-  const { facade, record } = exchange
+  const { facade, record, startedAt } = exchange
   try {
-    return await facade.handle({ method, url, headers, rawHeaders, body, record })
+    return await facade.handle({ method, url, headers, rawHeaders, body, startedAt, record })
   } catch (error) {
     return fail(exchange, 'INTERNAL', error)
   } finally {

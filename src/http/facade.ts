@@ -11,6 +11,8 @@ export interface FacadeRequest {
   readonly rawHeaders: readonly string[]
   /** At most `bodyBytesMax` bytes; zeroed by the server once `handle` has settled. */
   readonly body: Buffer
+  /** When its headers had come, by `performance.now()`: what it may take counts from then. */
+  readonly startedAt: number
   /** What becomes the request's log line and its metrics; the façade fills it in as it learns. */
   readonly record: RequestRecord
 }

@@ -19,9 +19,9 @@ export class Kept<Result> {
   }
 
   get(): Promise<Result> {
-    const now = this.#clock.now()
+    const now = this.#clock.monotonic()
     const last = this.#last
-    if (last && now >= last.at && now - last.at < MAX_AGE_MS) return Promise.resolve(last.result)
+    if (last && now - last.at < MAX_AGE_MS) return Promise.resolve(last.result)
     this.#running ??= this.#run()
     return this.#running
   }
@@ -29,7 +29,7 @@ export class Kept<Result> {
   async #run(): Promise<Result> {
     try {
       const result = await this.#compute()
-      this.#last = { result, at: this.#clock.now() }
+      this.#last = { result, at: this.#clock.monotonic() }
       return result
     } finally {
       this.#running = undefined

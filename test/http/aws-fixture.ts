@@ -1,8 +1,10 @@
 import { Writable } from 'node:stream'
+import { deserialize, serialize } from 'node:v8'
 import pino from 'pino'
 import { Registry } from 'prom-client'
 import type { MasterKey } from '../../src/core/key.ts'
 import type { Kms } from '../../src/core/kms.ts'
+import type { CallContext } from '../../src/core/kms-context.ts'
 import { createAwsFacade } from '../../src/http/aws/facade.ts'
 import type { HealthChecks } from '../../src/http/health.ts'
 import { DEFAULT_SERVER_LIMITS, type ServerLimits } from '../../src/http/limits.ts'
@@ -24,6 +26,7 @@ export const SESSION_KEY: SigningCredential = {
   sessionToken: 'session-token-which-is-a-secret-too',
 }
 export const SESSION_MS = 3_600_000
+export const FACADE_TIMEOUT_MS = 5_000
 
 /** Regions other than the first see no key of it. */
 const REGIONS = [{ name: 'us-east-1' }, { name: 'eu-central-1' }]
@@ -36,7 +39,7 @@ export interface FixtureParts {
 /** The server over the core on doubles, its log lines, and a way to call it. */
 export function awsFixture(parts: FixtureParts = {}) {
   const core = kmsFixture()
-  const calls: string[] = []
+  const passed: PassedCall[] = []
   const registry = new Registry()
   const lines: string[] = []
   const sink = new Writable({
@@ -46,9 +49,9 @@ export function awsFixture(parts: FixtureParts = {}) {
     },
   })
   const facade = createAwsFacade({
-    kms: spiedKms(core.kms, calls),
+    kms: spiedKms(core.kms, passed),
     clock: core.clock,
-    requestTimeoutMs: 5_000,
+    requestTimeoutMs: FACADE_TIMEOUT_MS,
     partition: 'aws',
     regions: REGIONS,
     accounts: [
@@ -68,19 +71,27 @@ export function awsFixture(parts: FixtureParts = {}) {
     metricsRegistry: registry,
   })
   const newKey = (): Promise<MasterKey> => core.kms.createKey(call(), { description: 'of a test' })
-  return { ...core, server, registry, lines, calls, newKey, ...clientOf(server, core.clock) }
+  return { ...core, server, registry, lines, passed, newKey, ...clientOf(server, core.clock) }
 }
 
 export type AwsFixture = ReturnType<typeof awsFixture>
 
-/** `Kms` that notes which of its methods were called. */
-function spiedKms(kms: Kms, calls: string[]): Kms {
+/** A call of a method of `Kms`, as its arguments were then: buffers are zeroed later. */
+interface PassedCall {
+  readonly method: string
+  readonly context: CallContext
+  readonly args: readonly unknown[]
+}
+
+/** `Kms` that notes what its methods were called with. */
+function spiedKms(kms: Kms, passed: PassedCall[]): Kms {
   return new Proxy(kms, {
     get(target, name) {
       const method: unknown = Reflect.get(target, name)
       if (typeof method !== 'function') return method
       return (...args: unknown[]): unknown => {
-        calls.push(String(name))
+        const [context, ...rest] = deserialize(serialize(args)) as [CallContext, ...unknown[]]
+        passed.push({ method: String(name), context, args: rest })
         return Reflect.apply(method, target, args)
       }
     },

@@ -125,7 +125,7 @@ describe('a request that is refused for its signature', () => {
       __type: type,
       message: typeof message === 'string' ? message : expect.stringMatching(message),
     })
-    expect(fixture.calls).toEqual([])
+    expect(fixture.passed).toEqual([])
   })
 
   it('was signed more than five minutes ago', async () => {
@@ -134,7 +134,7 @@ describe('a request that is refused for its signature', () => {
     const text =
       /^Signature expired: \d{8}T\d{6}Z is now earlier than \d{8}T\d{6}Z \(\d{8}T\d{6}Z - 5 min\.\)$/
     expect(answer.json).toEqual({ __type: 'InvalidSignatureException', message: expect.stringMatching(text) })
-    expect(fixture.calls).toEqual([])
+    expect(fixture.passed).toEqual([])
   })
 
   it('says it was signed more than five minutes from now', async () => {
@@ -150,7 +150,7 @@ describe('a request that is refused for its signature', () => {
     fixture.clock.advance(SESSION_MS + 1)
     const answer = await fixture.request('GenerateRandom', RANDOM, { credential: SESSION_KEY })
     expect(answer.json['__type']).toBe('ExpiredTokenException')
-    expect(fixture.calls).toEqual([])
+    expect(fixture.passed).toEqual([])
   })
 
   const malformed: readonly (readonly [authorization: string, type: string])[] = [
@@ -169,7 +169,7 @@ describe('a request that is refused for its signature', () => {
     expect(answer.status).toBe(400)
     expect(answer.json['__type']).toBe(type)
     expect(answer.text).not.toContain('abc')
-    expect(fixture.calls).toEqual([])
+    expect(fixture.passed).toEqual([])
   })
 
   it('names every missing part of its Authorization header', async () => {

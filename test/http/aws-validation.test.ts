@@ -109,7 +109,7 @@ describe('a broken constraint is told in AWS’s words', () => {
     const answer = await fixture.request(operation, input)
     expect(answer.status).toBe(400)
     expect(answer.json).toEqual({ __type: 'ValidationException', message })
-    expect(fixture.calls).toEqual([])
+    expect(fixture.passed).toEqual([])
   })
 })
 
@@ -142,7 +142,7 @@ describe('a body that is no request', () => {
     expect(answer.status, answer.text).toBe(400)
     expect(answer.json['__type']).toBe('SerializationException')
     expect(answer.text).not.toContain('no base64')
-    expect(fixture.calls).toEqual([])
+    expect(fixture.passed).toEqual([])
   })
 
   it('has another type', async () => {
@@ -150,14 +150,14 @@ describe('a body that is no request', () => {
       const answer = await fixture.request('GenerateRandom', {}, { headers: { 'content-type': type } })
       expect([answer.status, answer.json['__type']]).toEqual([400, 'SerializationException'])
     }
-    expect(fixture.calls).toEqual([])
+    expect(fixture.passed).toEqual([])
   })
 
   it('is too large', async () => {
     const answer = await fixture.request('GenerateRandom', `{"a":"${'x'.repeat(70_000)}"}`)
     expect([answer.status, answer.json['__type']]).toEqual([413, 'RequestEntityTooLargeException'])
     expect(answer.headers['x-amzn-requestid']).toMatch(/^[0-9a-f-]{36}$/)
-    expect(fixture.calls).toEqual([])
+    expect(fixture.passed).toEqual([])
   })
 
   it('holds a context that is too long or not well-formed', async () => {
@@ -189,7 +189,7 @@ describe('a member that this service does not honour is refused by name', () => 
     const { json } = await fixture.request(operation, input)
     const message = `${what} is not supported by this service yet.`
     expect(json).toEqual({ __type: 'UnsupportedOperationException', message })
-    expect(fixture.calls).toEqual([])
+    expect(fixture.passed).toEqual([])
   })
 
   it('GrantTokens, of which none was ever issued', async () => {
@@ -210,6 +210,6 @@ describe('a marker', () => {
   it.each(['x', 'A'.repeat(1024), '____', ' '])('that nobody gave: %.10s', async (Marker) => {
     const { json } = await fixture.request('ListKeys', { Marker })
     expect(json['__type']).toBe('InvalidMarkerException')
-    expect(fixture.calls).toEqual([])
+    expect(fixture.passed).toEqual([])
   })
 })

@@ -4,7 +4,13 @@ import { text } from 'node:stream/consumers'
 import { afterEach, describe, expect, it } from 'vitest'
 import type { ReadyReport } from '../../src/http/health.ts'
 import { signRequest } from '../support/sign.ts'
-import { ALICE_KEY, type AwsFixture, awsFixture, type FixtureParts } from './aws-fixture.ts'
+import {
+  ALICE_KEY,
+  type AwsFixture,
+  awsFixture,
+  FACADE_TIMEOUT_MS,
+  type FixtureParts,
+} from './aws-fixture.ts'
 
 const open: AwsFixture[] = []
 function newFixture(parts?: FixtureParts): AwsFixture {
@@ -192,6 +198,32 @@ describe('a connection', () => {
     const bytes = `${chunked}\r\nconnection: close\r\n\r\n${body.length.toString(16)}\r\n${body}\r\n0\r\n\r\n`
     // Its length was signed, and is not there: whatever else, the bytes of the body were read.
     expect(await exchange(port, bytes)).toContain('"__type":"InvalidSignatureException"')
+  })
+
+  it('that names who asks twice is refused, though Node would take the first', async () => {
+    const port = await listen(newFixture())
+    const bytes = signedBytes().replace('\r\n\r\n', '\r\nconnection: close\r\nAuthorization: x\r\n\r\n')
+    const answer = await exchange(port, bytes)
+    expect(answer).toContain('IncompleteSignatureException')
+    expect(answer).toContain("The header 'authorization' is there more than once.")
+  })
+
+  it('that sends its body late has less time for its operation', async () => {
+    const fixture = newFixture()
+    let leftMs = 0
+    fixture.provider.generateRandom = async (_token, _length, { deadlineAt }) => {
+      leftMs = deadlineAt - Date.now()
+      return Buffer.alloc(8)
+    }
+    const port = await listen(fixture)
+    const bytes = signedBytes().replace('\r\n\r\n', '\r\nconnection: close\r\n\r\n')
+    const socket = connect(port, '127.0.0.1')
+    socket.write(bytes.slice(0, -5))
+    await new Promise((resolve) => setTimeout(resolve, 400))
+    socket.write(bytes.slice(-5))
+    expect(await text(socket)).toMatch(/^HTTP\/1.1 200 /)
+    expect(leftMs).toBeLessThan(FACADE_TIMEOUT_MS - 350)
+    expect(leftMs).toBeGreaterThan(0)
   })
 
   it('that sends more than the limit is told so in the protocol’s words and closed', async () => {

@@ -1,3 +1,4 @@
+import { trimBlanks } from './canonical-request.ts'
 import { AwsFault } from './fault.ts'
 
 /** A parsed `Authorization` header. Every part has its form checked, none is believed yet. */
@@ -60,10 +61,10 @@ function splitParameters(text: string): ReadonlyMap<string, string> {
   const parameters = new Map<string, string>()
   for (const part of text.split(',')) {
     const equals = part.indexOf('=')
-    const name = part.slice(0, Math.max(equals, 0)).trim()
+    const name = trimBlanks(part.slice(0, Math.max(equals, 0)))
     if (equals < 1 || parameters.has(name))
       throw incomplete('Authorization header has a malformed parameter.')
-    parameters.set(name, part.slice(equals + 1).trim())
+    parameters.set(name, trimBlanks(part.slice(equals + 1)))
   }
   return parameters
 }

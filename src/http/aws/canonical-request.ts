@@ -59,7 +59,22 @@ function canonicalQuery(query: string): string {
 
 /** Ends trimmed, inner white space folded to one space. */
 function canonicalValue(value: string): string {
-  return FOLDABLE.test(value) ? value.replace(/[ \t\r\n]+/g, ' ').trim() : value
+  return FOLDABLE.test(value) ? trimBlanks(value.replace(/[ \t\r\n]+/g, ' ')) : value
+}
+
+/** Without the spaces and tabs at its ends. `trim()` takes more, such as the no-break space, which is the byte 0xa0. */
+export function trimBlanks(text: string): string {
+  let start = 0
+  let end = text.length
+  while (start < end && isBlank(text.charCodeAt(start))) start += 1
+  while (start < end && isBlank(text.charCodeAt(end - 1))) end -= 1
+  return text.slice(start, end)
+}
+
+const BLANKS = { space: 0x20, tab: 0x09 } as const
+
+function isBlank(character: number): boolean {
+  return character === BLANKS.space || character === BLANKS.tab
 }
 
 const FOLDABLE = /^[ \t\r\n]|[ \t\r\n]$|[ \t\r\n]{2}|[\t\r\n]/

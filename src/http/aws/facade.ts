@@ -14,7 +14,7 @@ import type { ArnScope } from './wire.ts'
 export interface AwsFacadeDeps extends AwsSettings {
   readonly kms: Kms
   readonly clock: Clock
-  /** How long an operation may take. Milliseconds. */
+  /** How long a request may take, from the end of its headers to the end of its operation. Milliseconds. */
   readonly requestTimeoutMs: number
 }
 
@@ -73,8 +73,7 @@ class AwsFacade implements Facade {
       scope = { partition: this.#partition, region: principal.region, accountId: principal.accountId }
       requireBodyType(request.headers['content-type'])
       const operation = requireOperation(name)
-      const deadlineAt = SYSTEM_CLOCK.now() + this.#requestTimeoutMs
-      const context = { principal, deadlineAt, trail: record.trail }
+      const context = { principal, deadlineAt: this.#deadlineOf(request), trail: record.trail }
       const output = await operation.run({ kms: this.#kms, context, scope }, parseJsonObject(request.body))
       record.outcome = 'ok'
       return answer(record, 200, output === undefined ? '' : JSON.stringify(output))
@@ -82,6 +81,12 @@ class AwsFacade implements Facade {
       record.error = error
       return answerError(record, error, scope)
     }
+  }
+
+  /** What is left of the request's time, as a moment of the clock that deadlines are told by. */
+  #deadlineOf({ startedAt }: FacadeRequest): number {
+    const elapsedMs = SYSTEM_CLOCK.monotonic() - startedAt
+    return SYSTEM_CLOCK.now() + this.#requestTimeoutMs - elapsedMs
   }
 
   answerFault(fault: TransportFault, record: RequestRecord): FacadeResponse {

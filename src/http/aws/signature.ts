@@ -3,7 +3,7 @@ import type { IncomingHttpHeaders } from 'node:http'
 import type { Principal } from '../../core/key.ts'
 import type { Clock } from '../../lib/clock.ts'
 import { type Authorization, parseAuthorization } from './authorization-header.ts'
-import { canonicalRequest, stringToSign } from './canonical-request.ts'
+import { canonicalRequest, stringToSign, trimBlanks } from './canonical-request.ts'
 import { type AwsCredential, type CredentialDirectory, hashToken } from './credentials.ts'
 import { AwsFault } from './fault.ts'
 import { requireRequestTime } from './signature-time.ts'
@@ -48,6 +48,7 @@ export class SignatureVerifier {
    */
   verify(request: SignedRequest): Principal {
     const { credentials, clock, service, regions } = this.#settings
+    refuseRepeated(request.rawHeaders)
     const authorization = parseAuthorization(request.headers.authorization)
     const { accessKeyId, region } = authorization
     if (!regions.has(region)) throw invalid('Credential should be scoped to a valid region.')
@@ -67,6 +68,27 @@ export class SignatureVerifier {
     if (!matches) throw mismatch()
     requireToken(credential, request.headers['x-amz-security-token'], now)
     return { accountId: credential.accountId, accessKeyId: credential.accessKeyId, region }
+  }
+}
+
+/** Headers that say who asks for what, where and when. Of two, Node keeps the first or joins them; a proxy may not. */
+const SINGLE_HEADERS: ReadonlySet<string> = new Set([
+  'authorization',
+  'host',
+  'x-amz-date',
+  'x-amz-security-token',
+  'x-amz-target',
+])
+
+function refuseRepeated(rawHeaders: readonly string[]): void {
+  const seen: string[] = []
+  for (let index = 0; index < rawHeaders.length; index += 2) {
+    const name = rawHeaders[index]?.toLowerCase() ?? ''
+    if (!SINGLE_HEADERS.has(name)) continue
+    if (seen.includes(name)) {
+      throw new AwsFault('IncompleteSignatureException', `The header '${name}' is there more than once.`)
+    }
+    seen.push(name)
   }
 }
 
@@ -90,7 +112,7 @@ function canonicalize(request: SignedRequest, authorization: Authorization): str
   const headers = collectHeaders(request.rawHeaders, signedHeaders)
   const payloadHash = hash('sha256', request.body, 'hex')
   const declared = headers.find(([name]) => name === 'x-amz-content-sha256')
-  if (declared && declared[1].trim() !== payloadHash) throw mismatch()
+  if (declared && trimBlanks(declared[1]) !== payloadHash) throw mismatch()
   return canonicalRequest({ ...pick(request), headers, signedHeadersText, payloadHash })
 }
 
@@ -109,7 +131,7 @@ function collectHeaders(
     if (position < 0) continue
     const value = rawHeaders[index + 1] ?? ''
     const before = values[position]
-    values[position] = before === undefined ? value : `${before.trim()},${value.trim()}`
+    values[position] = before === undefined ? value : `${trimBlanks(before)},${trimBlanks(value)}`
   }
   return signedHeaders.map((name, position) => {
     const value = values[position]

@@ -150,6 +150,38 @@ it('encodes a path that is encoded already once more', () => {
   )
 })
 
+it('trims spaces and tabs of header values and nothing else, as the bytes were signed', () => {
+  const canonical = (value: string) =>
+    canonicalRequest({
+      method: 'GET',
+      url: '/',
+      headers: [['a', value]],
+      signedHeadersText: 'a',
+      payloadHash: '',
+    })
+  const signed = (value: string) => `GET\n/\n\na:${value}\n\na\n`
+  expect(canonical(' \t b  c\t')).toBe(signed('b c'))
+  for (const kept of ['\u00a0', '\u000b', '\u000c', '\u0085']) {
+    expect(canonical(`${kept} b  c ${kept}`)).toBe(signed(`${kept} b c ${kept}`))
+    expect(canonical(` ${kept}b${kept} `)).toBe(signed(`${kept}b${kept}`))
+  }
+})
+
+it.each(['Authorization', 'authorization', 'HOST', 'X-Amz-Date', 'X-Amz-Target', 'X-Amz-Security-Token'])(
+  'refuses a second %s, even of the same value',
+  (name) => {
+    const vector = readVector('get-vanilla')
+    const { rawHeaders } = vector.request
+    const at = rawHeaders.findIndex(
+      (text, index) => index % 2 === 0 && text.toLowerCase() === name.toLowerCase(),
+    )
+    const value = rawHeaders[at + 1] ?? 'x'
+    const more = at < 0 ? [name, value, name, value] : [name, value]
+    const request = { ...vector.request, rawHeaders: [...rawHeaders, ...more] }
+    expect(() => verifierFor(vector).verify(request)).toThrow(/ is there more than once\.$/)
+  },
+)
+
 describe.each(names.filter((name) => !(name in NOT_APPLICABLE)))('SigV4 vector %s', (name) => {
   const vector = readVector(name)
 

@@ -1,0 +1,101 @@
+import { expect, it } from 'vitest'
+import { encodeMarker } from '../../src/http/aws/markers.ts'
+import { AWS_OPERATIONS } from '../../src/http/aws/operations.ts'
+import { MALLORY } from '../support/kms-fixture.ts'
+import { awsFixture, FACADE_TIMEOUT_MS, MALLORY_KEY } from './aws-fixture.ts'
+
+/** Another account and region than the ones that other tests use, so that neither can be a default. */
+const PRINCIPAL = { ...MALLORY, region: 'eu-central-1' }
+const SCOPE = { ...PRINCIPAL, partition: 'aws' }
+
+const KEY = '11111111-1111-4111-8111-111111111111'
+const OTHER_KEY = '22222222-2222-4222-8222-222222222222'
+const byId = (keyId: string) => ({ kind: 'id', keyId })
+const byAlias = (alias: string) => ({ kind: 'alias', alias })
+const context = (text: string) => ({ EncryptionContext: { __proto__: null, [text]: `${text}-value` } })
+const pairs = (text: string) => new Map([[text, `${text}-value`]])
+
+type Row = readonly [input: object, method: string, ...args: unknown[]]
+
+/** What reaches the core of a request, argument by argument after the context of the call. */
+const CALLS: Readonly<Record<string, Row>> = {
+  Encrypt: [
+    { KeyId: 'alias/a', Plaintext: 'QUJD', ...context('e') },
+    'encrypt',
+    { key: byAlias('alias/a'), plaintext: Buffer.from('ABC'), encryptionContext: pairs('e') },
+  ],
+  Decrypt: [
+    { KeyId: KEY, CiphertextBlob: 'QUJE', ...context('d') },
+    'decrypt',
+    { key: byId(KEY), blob: Buffer.from('ABD'), encryptionContext: pairs('d') },
+  ],
+  ReEncrypt: [
+    {
+      CiphertextBlob: 'QUJF',
+      SourceKeyId: KEY,
+      SourceEncryptionContext: context('s').EncryptionContext,
+      DestinationKeyId: OTHER_KEY,
+      DestinationEncryptionContext: context('t').EncryptionContext,
+    },
+    'reEncrypt',
+    {
+      blob: Buffer.from('ABE'),
+      sourceKey: byId(KEY),
+      sourceEncryptionContext: pairs('s'),
+      destinationKey: byId(OTHER_KEY),
+      destinationEncryptionContext: pairs('t'),
+    },
+  ],
+  GenerateDataKey: [
+    {
+      KeyId: `arn:aws:kms:eu-central-1:${PRINCIPAL.accountId}:key/${KEY}`,
+      NumberOfBytes: 48,
+      ...context('g'),
+    },
+    'generateDataKey',
+    { key: byId(KEY), lengthBytes: 48, encryptionContext: pairs('g') },
+  ],
+  GenerateDataKeyWithoutPlaintext: [
+    { KeyId: KEY, KeySpec: 'AES_128', ...context('w') },
+    'generateDataKeyWithoutPlaintext',
+    { key: byId(KEY), lengthBytes: 16, encryptionContext: pairs('w') },
+  ],
+  GenerateRandom: [{ NumberOfBytes: 9 }, 'generateRandom', 9],
+  CreateKey: [{ Description: 'what for' }, 'createKey', { description: 'what for' }],
+  DescribeKey: [{ KeyId: 'alias/b' }, 'describeKey', byAlias('alias/b')],
+  ListKeys: [
+    { Limit: 7, Marker: encodeMarker(SCOPE, 'ListKeys', OTHER_KEY) },
+    'listKeys',
+    { limit: 7, after: OTHER_KEY },
+  ],
+  EnableKey: [{ KeyId: KEY }, 'enableKey', KEY],
+  DisableKey: [{ KeyId: KEY }, 'disableKey', KEY],
+  ScheduleKeyDeletion: [{ KeyId: KEY, PendingWindowInDays: 8 }, 'scheduleKeyDeletion', KEY, 8],
+  CancelKeyDeletion: [{ KeyId: KEY }, 'cancelKeyDeletion', KEY],
+  CreateAlias: [{ AliasName: 'alias/c', TargetKeyId: KEY }, 'createAlias', 'alias/c', byId(KEY)],
+  UpdateAlias: [{ AliasName: 'alias/u', TargetKeyId: KEY }, 'updateAlias', 'alias/u', byId(KEY)],
+  DeleteAlias: [{ AliasName: 'alias/d' }, 'deleteAlias', 'alias/d'],
+  ListAliases: [
+    { KeyId: KEY, Limit: 3, Marker: encodeMarker(SCOPE, `ListAliases/${KEY}`, 'alias/m') },
+    'listAliases',
+    { key: byId(KEY), limit: 3, after: 'alias/m' },
+  ],
+}
+
+it('has a call for every operation', () => {
+  expect(Object.keys(CALLS).toSorted()).toEqual([...AWS_OPERATIONS.keys()].toSorted())
+})
+
+it.each(Object.entries(CALLS))('%s passes on who asks, until when, and what', async (operation, row) => {
+  const [input, method, ...args] = row
+  const fixture = awsFixture()
+  const before = Date.now()
+  await fixture.request(operation, input, { credential: MALLORY_KEY, region: PRINCIPAL.region })
+  expect(fixture.passed).toHaveLength(1)
+  const { method: called, context: seen, args: given } = fixture.passed[0] ?? {}
+  expect(called).toBe(method)
+  expect(seen?.principal).toEqual(PRINCIPAL)
+  expect(seen?.deadlineAt).toBeGreaterThan(before)
+  expect(seen?.deadlineAt).toBeLessThanOrEqual(Date.now() + FACADE_TIMEOUT_MS)
+  expect(given).toEqual(args)
+})
