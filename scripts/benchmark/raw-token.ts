@@ -1,6 +1,7 @@
 /**
  * `node scripts/benchmark/raw-token.ts MODULE LABEL PIN_FILE KEY_LABEL SECONDS`: one session in one process that makes
- * the Cryptoki calls of GenerateDataKey as fast as it can, and prints how many a second. SOFTHSM2_CONF names the token.
+ * the Cryptoki calls of GenerateDataKey (src/providers/pkcs11/procedures/seal-random.ts) as fast as it can, and prints how
+ * many a second. SOFTHSM2_CONF names the token.
  */
 import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
@@ -26,8 +27,9 @@ token.C_FindObjectsFinal(session)
 if (!key) throw new Error('no such key')
 
 function generateDataKey(masterKey: Buffer): void {
-  const plaintext = token.C_GenerateRandom(session, Buffer.alloc(DATA_KEY_BYTES))
-  const iv = token.C_GenerateRandom(session, Buffer.alloc(IV_BYTES))
+  const random = token.C_GenerateRandom(session, Buffer.alloc(IV_BYTES + DATA_KEY_BYTES))
+  const iv = random.subarray(0, IV_BYTES)
+  const plaintext = random.subarray(IV_BYTES)
   const parameter = { type: pkcs11js.CK_PARAMS_AES_GCM_v240, iv, aad, ivBits: 96, tagBits: 128 }
   token.C_EncryptInit(session, { mechanism: pkcs11js.CKM_AES_GCM, parameter }, masterKey)
   token.C_Encrypt(session, plaintext, Buffer.alloc(DATA_KEY_BYTES + 32))
