@@ -12,7 +12,17 @@ import {
 } from '../../src/providers/pkcs11/settings.ts'
 
 export const SOFTHSM_MODULE = process.env['SOFTHSM2_MODULE'] ?? '/usr/lib/softhsm/libsofthsm2.so'
-export const SPY_MODULE = process.env['PKCS11SPY_MODULE'] ?? '/usr/lib/x86_64-linux-gnu/pkcs11-spy.so'
+/** Where distributions put the spy of OpenSC, after Debian's multiarch names. */
+const SPY_PLACES = [
+  '/usr/lib/x86_64-linux-gnu/pkcs11-spy.so',
+  '/usr/lib/aarch64-linux-gnu/pkcs11-spy.so',
+  '/usr/lib64/pkcs11-spy.so',
+  '/usr/lib64/pkcs11/pkcs11-spy.so',
+  '/usr/lib/pkcs11-spy.so',
+  '/usr/lib/pkcs11/pkcs11-spy.so',
+] as const
+export const SPY_MODULE =
+  process.env['PKCS11SPY_MODULE'] ?? SPY_PLACES.find((path) => existsSync(path)) ?? SPY_PLACES[0]
 const SO_PIN = 'so-5790132'
 export const USER_PIN = 'user-8841207'
 
@@ -29,6 +39,10 @@ export interface SoftHsm {
   readonly tokens: string
   /** Makes a token in another process, as an operator would. @returns Its serial. */
   initToken(label: string): string
+  /** Makes a token in another process where there is none of that label. @returns Its serial. */
+  ensureToken(label: string): string
+  /** Leaves what an `initToken` leaves that dies before it sets the user PIN. */
+  initTokenHalfway(label: string): void
   remove(): void
 }
 
@@ -43,22 +57,40 @@ export function makeSoftHsm(): SoftHsm {
   return {
     directory,
     tokens,
-    initToken: (label) => initTokenElsewhere(conf, label),
+    initToken: (label) => administerElsewhere(conf, label, 'initToken'),
+    ensureToken: (label) => administerElsewhere(conf, label, 'ensureToken'),
+    initTokenHalfway: (label) => {
+      const args = ['--input-type=module', '-e', INIT_TOKEN_HALFWAY, SOFTHSM_MODULE, label]
+      execFileSync(process.execPath, args, { cwd: ROOT, env: { ...process.env, SO_PIN, NODE_OPTIONS: '' } })
+    },
     remove: () => rmSync(directory, { recursive: true, force: true }),
   }
 }
 
-const INIT_TOKEN = `
-const { initToken } = await import(process.argv[1])
+const ROOT = new URL('../..', import.meta.url)
+
+const ADMINISTER = `
+const [admin, module, label, name] = process.argv.slice(1)
+const { [name]: run } = await import(admin)
 const [soPin, userPin] = [Buffer.from(process.env.SO_PIN), Buffer.from(process.env.USER_PIN)]
-const made = initToken({ module: process.argv[2], label: process.argv[3], soPin, userPin })
-process.stdout.write(made.serial)
+const made = await run({ module, label, soPin, userPin })
+process.stdout.write(typeof made === 'string' ? made : made.serial)
 `
 
-function initTokenElsewhere(conf: string, label: string): string {
+const INIT_TOKEN_HALFWAY = `
+const { default: pkcs11js } = await import('pkcs11js')
+const p11 = new pkcs11js.PKCS11()
+p11.load(process.argv[1])
+p11.C_Initialize({ flags: 2 })
+const free = p11.C_GetSlotList(true).find((slot) => !(p11.C_GetTokenInfo(slot).flags & 0x400))
+p11.C_InitToken(free, process.env.SO_PIN, process.argv[2].padEnd(32))
+p11.C_Finalize()
+`
+
+function administerElsewhere(conf: string, label: string, name: 'ensureToken' | 'initToken'): string {
   const admin = new URL('../../src/providers/pkcs11/token-admin.ts', import.meta.url).href
   const env = { ...process.env, SOFTHSM2_CONF: conf, SO_PIN, USER_PIN, NODE_OPTIONS: '' }
-  const args = ['--input-type=module', '-e', INIT_TOKEN, admin, SOFTHSM_MODULE, label]
+  const args = ['--input-type=module', '-e', ADMINISTER, admin, SOFTHSM_MODULE, label, name]
   return execFileSync(process.execPath, args, { env, encoding: 'utf8' }).trim()
 }
 
@@ -94,9 +126,8 @@ export function inOtherProcess(label: string, script: string, input: object): un
     script,
     JSON.stringify(input),
   ]
-  const cwd = new URL('../..', import.meta.url)
   const env = { ...process.env, USER_PIN, NODE_OPTIONS: '' }
-  return JSON.parse(execFileSync(process.execPath, args, { cwd, env, encoding: 'utf8' }))
+  return JSON.parse(execFileSync(process.execPath, args, { cwd: ROOT, env, encoding: 'utf8' }))
 }
 
 /** Every line that was logged, so that a test can search them. */

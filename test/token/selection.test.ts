@@ -55,6 +55,20 @@ describeWith([SOFTHSM_MODULE], 'choosing a token', () => {
     })
   })
 
+  it('gives a token its user PIN that was left without one, once, and leaves others as they are', async () => {
+    softHsm.initTokenHalfway('half')
+    expect(await statusOf({ label: 'half' })).toMatchObject({
+      state: 'down',
+      reason: 'C_Login returned CKR_USER_PIN_NOT_INITIALIZED (0x102)',
+    })
+    const serial = softHsm.ensureToken('half')
+    expect(await statusOf({ label: 'half' })).toMatchObject({ state: 'up', tokenInfo: { serial } })
+    expect(softHsm.ensureToken('half')).toBe(serial)
+    expect(softHsm.ensureToken('other')).toBe(serials[2])
+    const made = softHsm.ensureToken('made')
+    expect(await statusOf({ serial: made })).toMatchObject({ state: 'up', tokenInfo: { label: 'made' } })
+  })
+
   it('refuses to make a second token of one label', () => {
     expect(() => softHsm.initToken('other')).toThrow('exists already')
   })

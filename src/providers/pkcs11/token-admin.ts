@@ -53,20 +53,23 @@ export function initToken(request: InitTokenRequest): { readonly serial: string;
 }
 
 /**
- * The token of that label, made by {@link initToken} where there is none. Its PINs are not checked when it exists.
+ * The token of that label, made by {@link initToken} where there is none. One without a user PIN, which an `initToken`
+ * leaves that died half-way, gets its PIN. Otherwise the PINs of a token that exists are not checked.
  *
  * @returns Its serial number.
  * @throws Error with a sentence for operators as `initToken` does, and when several tokens have the label.
  */
 export async function ensureToken(request: InitTokenRequest): Promise<string> {
-  const serials = withModule(request, (module) =>
-    listSlots(module)
-      .map((slot) => slot.getToken())
-      .filter((token) => hasLabel(token, request.label))
-      .map((token) => trim(token.serialNumber)),
-  )
-  if (serials.length > 1) throw new Error(`${serials.length} tokens have the label "${request.label}".`)
-  return serials[0] ?? initToken(request).serial
+  const serial = withModule(request, (module) => {
+    const slots = listSlots(module).filter((slot) => hasLabel(slot.getToken(), request.label))
+    if (slots.length > 1) throw new Error(`${slots.length} tokens have the label "${request.label}".`)
+    const [slot] = slots
+    const token = slot?.getToken()
+    if (!slot || !token) return undefined
+    if ((token.flags & graphene.TokenFlag.USER_PIN_INITIALIZED) === 0) setUserPin(slot, request)
+    return trim(token.serialNumber)
+  })
+  return serial ?? initToken(request).serial
 }
 
 function setUserPin(slot: graphene.Slot, { soPin, userPin }: InitTokenRequest): void {
