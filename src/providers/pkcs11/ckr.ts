@@ -23,7 +23,7 @@ const operator = { code: 'TOKEN_UNAVAILABLE', session: 'operator' } as const
 const EXHAUSTED =
   'The token or its host ran out of memory or sessions: use fewer lanes or close other clients.'
 const CAPABILITY =
-  'The token does not do what the operation needs: see the capability report of `p11kms doctor`.'
+  'The token does not do what the operation needs: compare its firmware and the policy of the partition.'
 
 /** For a return value without a row: give up the session, keep the connection. */
 export const UNKNOWN_CKR_RULE: CkrRule = discard

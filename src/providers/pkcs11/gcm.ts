@@ -1,3 +1,4 @@
+import type { Sealed as SealedPayload } from '../../core/ports/crypto-provider.ts'
 import { TokenRefusal } from './errors.ts'
 import type { LaneToken } from './lane-token.ts'
 import {
@@ -33,8 +34,9 @@ export function gcmSeal(token: LaneToken, key: Handle, iv: Buffer, plaintext: Bu
 }
 
 /**
- * C_DecryptInit and C_Decrypt with AES-256-GCM. Lengths are checked here, because SoftHSM takes an IV of no bytes.
+ * C_DecryptInit and C_Decrypt with AES-256-GCM.
  *
+ * @param sealed - Of the form that {@link isWellFormed} asks for.
  * @returns The plaintext in a buffer of its own that the caller zeroes.
  */
 export function gcmOpen(token: LaneToken, key: Handle, sealed: Sealed, aad: Buffer): Buffer {
@@ -57,8 +59,8 @@ export function randomIv(token: LaneToken): Buffer {
   return token.p11.C_GenerateRandom(token.session, Buffer.allocUnsafe(GCM_IV_BYTES))
 }
 
-/** Whether a sealed payload has the form that GCM could have made. */
-export function isWellFormed(sealed: Sealed): boolean {
-  const ivOk = sealed.iv.length >= GCM_IV_BYTES && sealed.iv.length <= GCM_IV_BYTES_MAX
-  return ivOk && sealed.bytes.length > GCM_TAG_BYTES
+/** Whether a seal could have made it. Asked before the token is: SoftHSM takes an IV of no bytes. */
+export function isWellFormed({ iv, ciphertext, tag }: SealedPayload): boolean {
+  const ivOk = iv.length >= GCM_IV_BYTES && iv.length <= GCM_IV_BYTES_MAX
+  return ivOk && ciphertext.length > 0 && tag.length === GCM_TAG_BYTES
 }

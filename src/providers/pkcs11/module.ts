@@ -76,7 +76,7 @@ export function findSlot(
     throw new TokenRefusal({
       code: 'TOKEN_UNAVAILABLE',
       reason: `No token with ${describeCriteria(criteria)} is present.`,
-      hint: 'Connect the token, or correct the selection; `p11kms token list` shows what the library sees.',
+      hint: 'Connect the token, or correct the selection: pkcs11-tool of OpenSC lists what the library sees.',
     })
   }
   if (second) {

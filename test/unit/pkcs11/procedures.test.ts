@@ -176,6 +176,20 @@ describe('opening', () => {
   })
 })
 
+describe('opening a data key that was wrapped, on a token without key wrap', () => {
+  const openWithout = (change: (bytes: Buffer) => Buffer) => {
+    const token = new ScriptedLibrary().attach()
+    const [iv, bytes] = perform(token, 'sealRandomInside', 32, [ENC, WRAP, AAD, MECHANISM])
+    return faultOf(() => perform(token, 'open', 2, [ENC, WRAP, AAD, iv!, change(bytes!), Buffer.alloc(0)]))
+  }
+
+  it('is unsupported when the payload authenticates, and invalid otherwise', () => {
+    expect(openWithout((bytes) => bytes)).toMatchObject({ code: 'UNSUPPORTED' })
+    const forge = (bytes: Buffer) => Buffer.from(bytes).fill((bytes[0] ?? 0) ^ 1, 0, 1)
+    expect(openWithout(forge)).toMatchObject({ code: 'CIPHERTEXT_INVALID' })
+  })
+})
+
 describe('a session', () => {
   const seal = (token: LaneToken) => perform(token, 'seal', 0, [ENC, AAD, Buffer.from('text')])
   const sessionOf = (library: ScriptedLibrary, name: string) =>

@@ -1,6 +1,6 @@
 import { checkCanary, checkWrapCanary } from '../canary.ts'
 import { faultOf, TokenRefusal } from '../errors.ts'
-import { gcmOpen, isWellFormed } from '../gcm.ts'
+import { gcmOpen } from '../gcm.ts'
 import type { LaneToken } from '../lane-token.ts'
 import type { Handle } from '../module.ts'
 import { CKA, READABLE_SECRET } from '../templates.ts'
@@ -12,8 +12,10 @@ const LENGTH_BYTES = 2
  * Opens a sealed payload.
  *
  * Number: 0 for mode W0 and W1, where the plaintext is what was sealed; 2 for W2. Parts: handle of the `enc` object,
- * handle of the `wrap` object, AAD, IV, ciphertext and tag, CKM number of the wrap mechanism (u32be).
- * Result: the plaintext.
+ * handle of the `wrap` object, AAD, IV, ciphertext and tag, CKM number of the wrap mechanism (u32be,
+ * empty where the token has none). Result: the plaintext.
+ *
+ * Only a payload that authenticates is told apart by what the token can do: the mode is a byte of the caller's.
  */
 export const open: Procedure = (token, mode, parts) => {
   const outer = openOuter(token, parts)
@@ -31,7 +33,6 @@ export const open: Procedure = (token, mode, parts) => {
  */
 function openOuter(token: LaneToken, parts: readonly Buffer[]): Buffer {
   const sealed = { iv: part(parts, 3), bytes: part(parts, 4) }
-  if (!isWellFormed(sealed)) throw invalid('The IV or the ciphertext has an impossible length.')
   const key = part(parts, 0)
   try {
     return gcmOpen(token, key, sealed, part(parts, 2))
@@ -47,6 +48,12 @@ function openOuter(token: LaneToken, parts: readonly Buffer[]): Buffer {
 function unwrapInside(token: LaneToken, outer: Buffer, parts: readonly Buffer[]): Buffer {
   if (outer.length <= LENGTH_BYTES) throw invalid('The payload is shorter than its length field.')
   const lengthBytes = outer.readUInt16BE()
+  if (part(parts, 5).length === 0) {
+    throw new TokenRefusal({
+      code: 'UNSUPPORTED',
+      reason: 'The token has no key wrap to open a data key with.',
+    })
+  }
   const mechanism = { mechanism: part(parts, 5).readUInt32BE() }
   const secret = unwrap(token, mechanism, part(parts, 1), outer.subarray(LENGTH_BYTES))
   const { p11, session } = token
