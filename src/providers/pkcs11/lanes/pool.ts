@@ -16,8 +16,14 @@ export interface LanePoolSettings {
   /** `crypto`, `write` or `control`. */
   readonly role: string
   readonly lanes: number
+  /** Calls that may wait, and urgent calls besides. */
   readonly queueMax: number
   readonly laneTimeoutMs: number
+  /**
+   * Calls of one message that are not urgent, at most and by default {@link BATCH_MAX}. What a lane has been sent is not
+   * overtaken any more, so a pool of slow calls sends them one by one.
+   */
+  readonly batchMax?: number
 }
 
 export interface LanePoolEvents {
@@ -32,7 +38,7 @@ export interface LanePoolEvents {
 }
 
 /**
- * Lanes of one role and the bounded queue before them, first in, first out. Requests of one turn of the event loop
+ * Lanes of one role and the bounded queue before them, first in, first out, urgent calls first. Requests of one turn of the event loop
  * travel together, a few to a message, shared out over the lanes that are free.
  */
 export class LanePool {
@@ -40,6 +46,7 @@ export class LanePool {
   readonly #events: LanePoolEvents
   readonly #lanes: Lane[] = []
   #queue: Call[] = []
+  #urgent: Call[] = []
   #flushing = false
   #sweeper: NodeJS.Timeout | undefined
   #sweepDueAt = 0
@@ -54,7 +61,7 @@ export class LanePool {
 
   /** Calls waiting or running. */
   get depth(): number {
-    return this.#lanes.reduce((sum, lane) => sum + lane.inFlight, this.#queue.length)
+    return this.#lanes.reduce((sum, lane) => sum + lane.inFlight, this.#waiting)
   }
 
   get lanes(): readonly Lane[] {
@@ -64,18 +71,22 @@ export class LanePool {
   /**
    * Puts a call at the end of the queue; full means `timeout` at once. During a hold it gets the hold's outcome, so that
    * no call with handles of one connection waits for the next one.
+   *
+   * @param urgent - Goes ahead of every call that is not, in a queue of its own as long as theirs.
    */
   call(
     operation: Operation,
     number: number,
     parts: readonly Uint8Array[],
     options: CallOptions,
+    urgent = false,
   ): Promise<CallOutcome> {
     if (this.#held) return Promise.resolve(this.#held)
-    if (this.#queue.length >= this.#settings.queueMax) return Promise.resolve({ kind: 'timeout' })
+    const queue = urgent ? this.#urgent : this.#queue
+    if (queue.length >= this.#settings.queueMax) return Promise.resolve({ kind: 'timeout' })
     return new Promise((resolve) => {
-      this.#queue.push(makeCall(operation, number, parts, options, resolve))
-      if (this.#queue.length >= EARLY_FLUSH_CALLS) this.#flush()
+      queue.push(makeCall(operation, number, parts, options, resolve))
+      if (this.#waiting >= EARLY_FLUSH_CALLS) this.#flush()
       else this.#flushSoon()
       this.#sweepSoon()
     })
@@ -97,7 +108,8 @@ export class LanePool {
   /** Stops handing calls to lanes; those waiting, and those to come, get `outcome`. Calls in flight go on. */
   hold(outcome: CallOutcome): void {
     this.#held = outcome
-    const waiting = this.#queue
+    const waiting = [...this.#urgent, ...this.#queue]
+    this.#urgent = []
     this.#queue = []
     for (const call of waiting) settle(call, outcome)
   }
@@ -111,6 +123,10 @@ export class LanePool {
   async end(): Promise<void> {
     clearTimeout(this.#sweeper)
     await Promise.all(this.#lanes.map((lane) => lane.end()))
+  }
+
+  get #waiting(): number {
+    return this.#urgent.length + this.#queue.length
   }
 
   #spawn(): Lane {
@@ -131,12 +147,12 @@ export class LanePool {
 
   /** Shares the queue out: idle lanes first, so that a slow token's lanes all work at once. */
   #flush(): void {
-    while (this.#queue.length > 0 && !this.#held) {
+    while (this.#waiting > 0 && !this.#held) {
       const free = this.#lanes.filter((lane) => lane.hasRoom)
       const idle = free.filter((lane) => lane.inFlight === 0)
       const takers = idle.length > 0 ? idle : free
       if (takers.length === 0) return
-      const share = Math.min(BATCH_MAX, Math.ceil(this.#queue.length / takers.length))
+      const share = Math.ceil(this.#waiting / takers.length)
       for (const lane of takers) {
         const batch = this.#take(share)
         if (batch.length > 0) lane.post(batch)
@@ -144,10 +160,13 @@ export class LanePool {
     }
   }
 
-  #take(count: number): Call[] {
+  /** The next message: urgent calls or others, never both, so that the former do not share the latter's fate. */
+  #take(share: number): Call[] {
     const now = Date.now()
     const batch: Call[] = []
-    for (const call of this.#queue.splice(0, count)) {
+    const urgent = this.#urgent.length > 0
+    const count = Math.min(share, urgent ? BATCH_MAX : (this.#settings.batchMax ?? BATCH_MAX))
+    for (const call of (urgent ? this.#urgent : this.#queue).splice(0, count)) {
       if (call.settled) continue
       if (now > call.deadlineAt) settle(call, { kind: 'timeout' })
       else batch.push(call)
@@ -166,10 +185,8 @@ export class LanePool {
     this.#sweeper = undefined
     const stalled = performance.now() - this.#sweepDueAt > SWEEP_STALL_MS
     const now = Date.now()
-    if (this.#queue.some((call) => now > call.deadlineAt)) {
-      for (const call of this.#queue) if (now > call.deadlineAt) settle(call, { kind: 'timeout' })
-      this.#queue = this.#queue.filter((call) => !call.settled)
-    }
+    this.#urgent = expire(this.#urgent, now)
+    this.#queue = expire(this.#queue, now)
     for (const lane of this.#lanes.slice()) {
       lane.expire(now)
       if (!stalled && lane.silentMs(performance.now()) > this.#settings.laneTimeoutMs) {
@@ -195,6 +212,13 @@ export class LanePool {
     this.#lanes.push(replacement)
     this.#events.onReplaced(replacement)
   }
+}
+
+/** Answers the calls whose deadline passed. @returns The others. */
+function expire(queue: Call[], now: number): Call[] {
+  if (!queue.some((call) => now > call.deadlineAt)) return queue
+  for (const call of queue) if (now > call.deadlineAt) settle(call, { kind: 'timeout' })
+  return queue.filter((call) => !call.settled)
 }
 
 function makeCall(

@@ -1,0 +1,116 @@
+import { once } from 'node:events'
+import { Worker } from 'node:worker_threads'
+import { afterEach, expect, it } from 'vitest'
+import { type Call, type CallOutcome, Lane } from '../../../src/providers/pkcs11/lanes/lane.ts'
+import {
+  decodeFrames,
+  encodeFrames,
+  OPERATIONS,
+  REPLY,
+} from '../../../src/providers/pkcs11/lanes/messages.ts'
+import { LanePool } from '../../../src/providers/pkcs11/lanes/pool.ts'
+
+/** Lanes that are attached to no token answer every call with a fault, which is all that these tests need. */
+
+const ends: (() => Promise<unknown>)[] = []
+afterEach(async () => {
+  await Promise.all(ends.splice(0).map((end) => end()))
+})
+
+const soon = () => ({ deadlineAt: Date.now() + 30 })
+const later = () => ({ deadlineAt: Date.now() + 60_000 })
+
+function makePool(settings: Partial<ConstructorParameters<typeof LanePool>[0]> = {}): LanePool {
+  const pool = new LanePool(
+    { role: 'test', lanes: 1, queueMax: 64, laneTimeoutMs: 60_000, ...settings },
+    { onLost: () => false, onReplaced: () => undefined },
+  )
+  ends.push(() => pool.end())
+  pool.release()
+  return pool
+}
+
+function makeCall(deadlineAt: number): { readonly call: Call; readonly outcomes: CallOutcome[] } {
+  const outcomes: CallOutcome[] = []
+  const settle = (outcome: CallOutcome) => void outcomes.push(outcome)
+  const call = { operation: 'generateRandom', number: 8, parts: [], deadlineAt, enqueuedAt: 0 } as const
+  return { call: { ...call, timings: undefined, settle, settled: false }, outcomes }
+}
+
+it('ends a call that waits for a lane at its own deadline, urgent or not', async () => {
+  const pool = makePool()
+  // The lane is not ready, so nothing leaves the queue.
+  const patient = pool.call('seal', 0, [], later())
+  const hasty = [pool.call('seal', 0, [], soon()), pool.call('seal', 0, [], soon(), true)]
+  expect(await Promise.all(hasty)).toEqual([{ kind: 'timeout' }, { kind: 'timeout' }])
+  expect(pool.depth).toBe(1)
+  pool.hold({ kind: 'unavailable', cause: undefined })
+  expect(await patient).toMatchObject({ kind: 'unavailable' })
+})
+
+it('ends a call that a lane has at its own deadline, and zeroes what the token says later', async () => {
+  const progress: (() => void)[] = []
+  const lane = new Lane('test', {
+    onProgress: () => progress.forEach((tell) => tell()),
+    onExit: () => undefined,
+  })
+  ends.push(() => lane.end())
+  const deadlineAt = Date.now() + 60_000
+  const [hasty, patient] = [makeCall(deadlineAt), makeCall(deadlineAt + 10)]
+  lane.post([hasty.call, patient.call])
+  lane.expire(deadlineAt)
+  expect([hasty.outcomes, patient.outcomes]).toEqual([[], []])
+  lane.expire(deadlineAt + 1)
+  expect([hasty.outcomes, patient.outcomes]).toEqual([[{ kind: 'timeout' }], []])
+  while (lane.inFlight > 0) await new Promise<void>((resolve) => progress.push(resolve))
+  expect(hasty.outcomes).toHaveLength(1)
+  expect(patient.outcomes).toMatchObject([{ kind: 'reply' }])
+})
+
+it('ends a call that its lane looks at too late, without the token', async () => {
+  const worker = new Worker(new URL('../../../src/providers/pkcs11/lanes/worker.ts', import.meta.url), {
+    execArgv: [],
+  })
+  ends.push(() => worker.terminate())
+  const code = OPERATIONS.indexOf('generateRandom')
+  const frame = (id: number, time: number) => ({ id, code, time, number: 8, parts: [] })
+  const packet = encodeFrames([frame(1, Date.now() - 1), frame(2, Date.now() + 60_000)])
+  await once(worker, 'message')
+  worker.postMessage(packet, [packet.buffer])
+  const replies: number[][] = []
+  while (replies.length < 2) {
+    const [message] = (await once(worker, 'message')) as [Uint8Array<ArrayBuffer>]
+    replies.push(...decodeFrames(message).map((reply) => [reply.id, reply.code]))
+  }
+  expect(replies).toEqual([
+    [1, REPLY.expired],
+    [2, REPLY.fault],
+  ])
+})
+
+it('sends an urgent call ahead of all that its lanes do not have yet', async () => {
+  const pool = makePool({ batchMax: 1 })
+  for (const lane of pool.lanes) lane.ready = true
+  const order: string[] = []
+  const calls = Array.from({ length: 60 }, () =>
+    pool.call('createMasterKey', 0, [], later()).then(() => order.push('create')),
+  )
+  const urgent = pool.call('findMasterKey', 0, [], later(), true).then(() => order.push('find'))
+  await Promise.all([...calls, urgent])
+  expect(order).toHaveLength(61)
+  // Two messages were on their way already, of one call each.
+  expect(order.indexOf('find')).toBeLessThanOrEqual(2)
+})
+
+it('takes urgent calls while its queue is full, but not without bound', async () => {
+  const pool = makePool({ queueMax: 2 })
+  const fill = (urgent: boolean) => Array.from({ length: 3 }, () => pool.call('seal', 0, [], later(), urgent))
+  const [calls, urgent] = [fill(false), fill(true)]
+  expect(pool.depth).toBe(4)
+  expect(await Promise.all([calls[2], urgent[2]])).toEqual([{ kind: 'timeout' }, { kind: 'timeout' }])
+  pool.hold({ kind: 'unavailable', cause: undefined })
+  expect(pool.depth).toBe(0)
+  for (const outcome of await Promise.all([...calls.slice(0, 2), ...urgent.slice(0, 2)])) {
+    expect(outcome).toMatchObject({ kind: 'unavailable' })
+  }
+})
