@@ -16,10 +16,25 @@ import {
 } from '../support/softhsm.ts'
 
 const AAD = Buffer.from('aad')
+/** The one after the return, and one that a call of before may have spoilt. */
+const ATTEMPTS_MAX = 3
 
 describeWith([SOFTHSM_MODULE], 'a token that comes and goes', () => {
   let softHsm: SoftHsm
   let provider: Pkcs11Provider | undefined
+  let attempts = 0
+  /** A PIN is read at every attempt to connect. */
+  const readPin = async () => {
+    attempts += 1
+    return Buffer.from(USER_PIN)
+  }
+  /** The token comes back and is used again at the next attempt; one that was under way meanwhile may fail. */
+  const comeBack = async (running: Pkcs11Provider) => {
+    renameSync(`${softHsm.tokens}.gone`, softHsm.tokens)
+    const before = attempts
+    await eventually(() => running.status().state === 'up')
+    expect(attempts - before).toBeLessThanOrEqual(ATTEMPTS_MAX)
+  }
 
   beforeEach(() => {
     softHsm = makeSoftHsm()
@@ -49,9 +64,31 @@ describeWith([SOFTHSM_MODULE], 'a token that comes and goes', () => {
     expect((await provider.generateRandom('main', 8, within())).length).toBe(8)
   })
 
+  it('that is absent is logged once per reason, not at every attempt', async () => {
+    const log = new LogRecorder()
+    let problem: Error | undefined
+    const readOr = async () => {
+      attempts += 1
+      if (problem) throw problem
+      return Buffer.from(USER_PIN)
+    }
+    provider = await startProvider(settingsFor('absent', { reconnectDelayMs: 5, readPin: readOr }), log)
+    const moreAttempts = async () => {
+      const before = attempts
+      await eventually(() => attempts > before + 5)
+      return log.lines.filter((line) => line.includes('token not connected'))
+    }
+    expect(await moreAttempts()).toHaveLength(1)
+    problem = new Error('The PIN cannot be read.')
+    expect(await moreAttempts()).toMatchObject([
+      expect.stringContaining('No token with label'),
+      expect.stringContaining('The PIN cannot be read.'),
+    ])
+  })
+
   it('is pulled and comes back: calls fail at once meanwhile and work again by themselves', async () => {
     softHsm.initToken('pulled')
-    const running = await startProvider(settingsFor('pulled', { lanes: { crypto: 2 } }))
+    const running = await startProvider(settingsFor('pulled', { lanes: { crypto: 2 }, readPin }))
     provider = running
     const ref = freshRef()
     await running.createMasterKey(ref, within())
@@ -69,8 +106,7 @@ describeWith([SOFTHSM_MODULE], 'a token that comes and goes', () => {
         code: 'TOKEN_UNAVAILABLE',
       })
       expect(running.status().state).not.toBe('up')
-      renameSync(`${softHsm.tokens}.gone`, softHsm.tokens)
-      await eventually(() => running.status().state === 'up', 2_000)
+      await comeBack(running)
       expect(await running.open(ref, 'W0', sealed, AAD, within())).toEqual(sealed.plaintext)
       expect(running.status()).toMatchObject({ generation: round + 1, lanesLost: 0 })
     }
@@ -78,7 +114,7 @@ describeWith([SOFTHSM_MODULE], 'a token that comes and goes', () => {
 
   it('is noticed to be gone by a health check under a key', async () => {
     softHsm.initToken('health')
-    const running = await startProvider(settingsFor('health'))
+    const running = await startProvider(settingsFor('health', { readPin }))
     provider = running
     const ref = freshRef()
     await running.createMasterKey(ref, within())
@@ -87,14 +123,13 @@ describeWith([SOFTHSM_MODULE], 'a token that comes and goes', () => {
     await expect(running.checkHealth('main', ref, within())).rejects.toMatchObject({
       code: 'TOKEN_UNAVAILABLE',
     })
-    renameSync(`${softHsm.tokens}.gone`, softHsm.tokens)
-    await eventually(() => running.status().state === 'up', 2_000)
+    await comeBack(running)
     await running.checkHealth('main', ref, within())
   })
 
   it('answers every call that was under way when it was pulled, and never with another key', async () => {
     softHsm.initToken('busy')
-    const running = await startProvider(settingsFor('busy', { lanes: { crypto: 2 } }))
+    const running = await startProvider(settingsFor('busy', { lanes: { crypto: 2 }, readPin }))
     provider = running
     const refs = Array.from({ length: 5 }, freshRef)
     for (const ref of refs) await running.createMasterKey(ref, within())
@@ -114,8 +149,7 @@ describeWith([SOFTHSM_MODULE], 'a token that comes and goes', () => {
       await new Promise((resolve) => setTimeout(resolve, 100))
       renameSync(softHsm.tokens, `${softHsm.tokens}.gone`)
       await eventually(() => running.status().state !== 'up')
-      renameSync(`${softHsm.tokens}.gone`, softHsm.tokens)
-      await eventually(() => running.status().state === 'up', 2_000)
+      await comeBack(running)
     }
     stop.abort()
     await Promise.all(work)

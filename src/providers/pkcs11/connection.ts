@@ -4,7 +4,7 @@ import { describeFault, hintFields, needsOperator, Pkcs11Error, ruleOf, type Tok
 import type { Attachment } from './lane-token.ts'
 import type { CallOutcome, Lane } from './lanes/lane.ts'
 import { jsonPart, parseJsonPart } from './lanes/messages.ts'
-import { LanePool } from './lanes/pool.ts'
+import { LanePool, type LanePoolSettings } from './lanes/pool.ts'
 import { faultIn, isOk, requireReply } from './lanes/reply.ts'
 import type { Connected, ConnectRequest } from './procedures/connect.ts'
 import type { Pkcs11ProviderEvents, Pkcs11Status, Pkcs11TokenSettings } from './settings.ts'
@@ -13,6 +13,11 @@ import { parseTokenSelector, type TokenCriteria } from './token-selector.ts'
 /** Calls that may wait before the write lane and before the control lane. */
 const WRITE_QUEUE_MAX = 256
 const CONTROL_QUEUE_MAX = 64
+/** So many lanes that end by themselves within a minute are a crash that a new lane repeats. */
+const LANES_ENDED_MAX = 16
+const LANES_ENDED_WINDOW_MS = 60_000
+/** How often an attempt that fails for the same reason is logged. */
+const REPEATED_LOG_INTERVAL_MS = 60_000
 /** Calls of our own end with their lane rather than by a deadline. */
 const NO_DEADLINE = Number.MAX_SAFE_INTEGER
 
@@ -34,9 +39,13 @@ export class TokenConnection {
   readonly #events: Pkcs11ProviderEvents
   readonly #criteria: TokenCriteria
   readonly #closing = new AbortController()
-  /** Lanes that were lost; one that has not exited may still be inside the library. */
-  readonly #lost: Lane[] = []
+  /** Lanes that were lost and had not exited when last looked at: they may still be inside the library. */
+  #hung: Lane[] = []
+  /** When lanes ended by themselves, `performance.now()`. */
+  #endedAt: number[] = []
   #lostCount = 0
+  #loggedReason = ''
+  #loggedAt = 0
   #state: State = { state: 'connecting' }
   #connected: Connected | undefined
   #connectedAt = 0
@@ -55,9 +64,9 @@ export class TokenConnection {
     this.#criteria = parseTokenSelector(settings.select)
     this.#onDown = onDown
     const { laneTimeoutMs } = settings
-    this.crypto = this.#pool('crypto', settings.lanes.crypto, settings.queueMax)
-    this.write = this.#pool('write', 1, WRITE_QUEUE_MAX)
-    this.control = this.#pool('control', 1, CONTROL_QUEUE_MAX)
+    this.crypto = this.#pool({ role: 'crypto', lanes: settings.lanes.crypto, queueMax: settings.queueMax })
+    this.write = this.#pool({ role: 'write', lanes: 1, queueMax: WRITE_QUEUE_MAX, batchMax: 1 })
+    this.control = this.#pool({ role: 'control', lanes: 1, queueMax: CONTROL_QUEUE_MAX })
     this.#events.log.info(
       { token: settings.name, lanes: settings.lanes, laneTimeoutMs },
       'token lanes started',
@@ -84,6 +93,7 @@ export class TokenConnection {
       generation: this.#generation,
       queueDepth: this.crypto.depth + this.write.depth + this.control.depth,
       lanesLost: this.#lostCount,
+      lanesHung: this.#hungLanes().length,
     }
   }
 
@@ -121,10 +131,10 @@ export class TokenConnection {
     return [this.crypto, this.write, this.control]
   }
 
-  #pool(role: string, lanes: number, queueMax: number): LanePool {
+  #pool(settings: Omit<LanePoolSettings, 'laneTimeoutMs'>): LanePool {
     const { laneTimeoutMs } = this.#settings
     const pool: LanePool = new LanePool(
-      { role, lanes, queueMax, laneTimeoutMs },
+      { ...settings, laneTimeoutMs },
       {
         onLost: (lane, reason) => this.#onLost(lane, reason),
         onReplaced: (lane) => void this.#attachReplacement(pool, lane),
@@ -188,7 +198,7 @@ export class TokenConnection {
       module: this.#module,
       ...(libraryParameters === undefined ? {} : { libraryParameters }),
       criteria: this.#criteria,
-      mayFinalize: this.#lost.every((lane) => lane.exited),
+      mayFinalize: this.#hungLanes().length === 0,
     }
   }
 
@@ -250,6 +260,7 @@ export class TokenConnection {
     this.#connectedAt = performance.now()
     this.#generation += 1
     this.#state = { state: 'up' }
+    this.#loggedReason = ''
     for (const pool of this.#pools()) pool.release()
     const { token, capabilities } = connected
     this.#events.log.info(
@@ -263,23 +274,47 @@ export class TokenConnection {
     const operator = fault !== undefined && needsOperator(fault)
     const reason = error instanceof Error ? error.message : String(error)
     this.#state = { state: operator ? 'down' : 'connecting', reason, ...(fault ? hintFields(fault) : {}) }
-    const level = operator ? 'error' : 'warn'
-    this.#events.log[level]({ token: this.#settings.name, ...this.#state }, 'token not connected')
+    this.#logNotConnected(operator ? 'error' : 'warn', reason)
     return !operator
   }
 
+  /** A token that is absent for a day is not worth a line per attempt. */
+  #logNotConnected(level: 'error' | 'warn', reason: string): void {
+    const now = performance.now()
+    if (reason === this.#loggedReason && now - this.#loggedAt < REPEATED_LOG_INTERVAL_MS) return
+    this.#loggedReason = reason
+    this.#loggedAt = now
+    this.#events.log[level]({ token: this.#settings.name, ...this.#state }, 'token not connected')
+  }
+
+  #hungLanes(): readonly Lane[] {
+    this.#hung = this.#hung.filter((lane) => !lane.exited)
+    return this.#hung
+  }
+
   #onLost(lane: Lane, reason: Error): boolean {
-    this.#lost.push(lane)
     this.#lostCount += 1
+    if (lane.exited) this.#endedAt.push(performance.now())
+    else this.#hung.push(lane)
+    const lanesHung = this.#hungLanes().length
     this.#events.log.error(
-      { token: this.#settings.name, lanesLost: this.#lostCount, reason: reason.message },
+      { token: this.#settings.name, lanesLost: this.#lostCount, lanesHung, reason: reason.message },
       'lane lost',
     )
-    if (this.#lostCount <= this.#settings.lostLanesMax) return !this.#closing.signal.aborted
-    this.#events.onFatal(
-      new Error(`More than ${this.#settings.lostLanesMax} token lanes were lost.`, { cause: reason }),
-    )
+    const beyond = this.#beyondReplacement(lanesHung)
+    if (beyond === undefined) return !this.#closing.signal.aborted
+    this.#events.onFatal(new Error(beyond, { cause: reason }))
     return false
+  }
+
+  /** Why another lane would not help, if so. */
+  #beyondReplacement(lanesHung: number): string | undefined {
+    const { lostLanesMax } = this.#settings
+    if (lanesHung > lostLanesMax) return `More than ${lostLanesMax} token lanes hang in the library.`
+    const since = performance.now() - LANES_ENDED_WINDOW_MS
+    this.#endedAt = this.#endedAt.filter((at) => at > since)
+    if (this.#endedAt.length > LANES_ENDED_MAX) return 'Token lanes end again and again.'
+    return undefined
   }
 
   /** While the token is down the next connect attaches it. */

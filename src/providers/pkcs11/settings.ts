@@ -10,15 +10,13 @@ export interface Pkcs11TokenSettings {
   readonly select: TokenSelector
   /** Called in the main thread at each connect. The buffer is zeroed after use, its text is never logged. */
   readonly readPin: () => Promise<Buffer>
-  /** Role that logs in; `user` is CKU_USER. */
-  readonly userType?: 'user'
   /** Workers that serve cryptography, 1 to {@link CRYPTO_LANES_MAX}. One is best on SoftHSM. */
   readonly lanes: { readonly crypto: number }
   /** Calls that may wait before the crypto lanes. */
   readonly queueMax: number
   /** A dispatched procedure that takes longer loses its lane. */
   readonly laneTimeoutMs: number
-  /** Lanes that may be lost before `onFatal` is called. */
+  /** Lanes that may hang in the library at one time before `onFatal` is called. */
   readonly lostLanesMax: number
   /** Pause between two attempts to reach an absent token. */
   readonly reconnectDelayMs: number
@@ -47,7 +45,7 @@ export interface Pkcs11Log {
 
 export interface Pkcs11ProviderEvents {
   readonly log: Pkcs11Log
-  /** More lanes hang in the library than `lostLanesMax`: only a new process helps. */
+  /** More lanes hang in the library than `lostLanesMax`, or lanes end again and again: only a new process helps. */
   onFatal(error: Error): void
 }
 
@@ -83,4 +81,9 @@ export interface Pkcs11Status {
   readonly queueDepth: number
   /** Lanes lost since the start. */
   readonly lanesLost: number
+  /**
+   * Lost lanes whose native thread has not ended yet, most likely because it hangs in the library. Node waits for such a
+   * thread, so a process that has one cannot exit by itself.
+   */
+  readonly lanesHung: number
 }
