@@ -152,6 +152,21 @@ describeWith([SOFTHSM_MODULE], 'master keys on SoftHSM', () => {
     expect(await provider.findMasterKey(ref, within())).toBe('absent')
   })
 
+  it('uses a key for the first time while a flood of creations waits', async () => {
+    const cold = freshRef()
+    makeObjects(cold, ['enc', 'wrap'])
+    let made = 0
+    const options = within(25_000)
+    const flood = Array.from({ length: 150 }, () =>
+      provider.createMasterKey(freshRef(), options).then(() => (made += 1)),
+    )
+    await provider.sealRandom(cold, 32, AAD, options)
+    // Two creations were on their way; a few more may end while the answer travels.
+    expect(made).toBeLessThan(15)
+    await Promise.all(flood)
+    expect(made).toBe(150)
+  })
+
   it('makes and uses many keys at once', async () => {
     const refs = Array.from({ length: 12 }, freshRef)
     const options = within(20_000)

@@ -65,6 +65,17 @@ describeWith([SOFTHSM_MODULE, SPY_MODULE], 'what crosses the Cryptoki boundary',
     }
   })
 
+  it('is not searched for a key that was just made', async () => {
+    const ref = freshRef()
+    await provider.createMasterKey(ref, within())
+    const [, text] = await traced(async () => {
+      await provider.seal(ref, AAD, AAD, within())
+      await provider.sealRandomInside(ref, 32, () => AAD, within())
+    })
+    expect(functionsIn(text)).toContain('C_WrapKey')
+    expect(functionsIn(text).filter((name) => name.startsWith('C_FindObjects'))).toEqual([])
+  })
+
   it('is, in sealRandom, a data key and nothing that has to be searched', async () => {
     const ref = await preparedKey()
     const [made, text] = await traced(() => provider.sealRandom(ref, 32, AAD, within()))

@@ -25,16 +25,37 @@ export class MaterialHandleCache {
   readonly #searches = new Map<string, Promise<MaterialHandles>>()
   readonly #search: (ref: MasterKeyRef, options: CallOptions) => Promise<MaterialHandles>
 
-  /** @param search - Looks the objects up in the token; throws where there is not exactly one of each. */
-  constructor(search: (ref: MasterKeyRef, options: CallOptions) => Promise<MaterialHandles>) {
+  readonly #timeout: () => Error
+
+  /**
+   * @param search - Looks the objects up in the token; throws where there is not exactly one of each.
+   * @param timeout - What a caller gets whose deadline passes during a search.
+   */
+  constructor(
+    search: (ref: MasterKeyRef, options: CallOptions) => Promise<MaterialHandles>,
+    timeout: () => Error,
+  ) {
     this.#search = search
+    this.#timeout = timeout
   }
 
   get(ref: MasterKeyRef): MaterialHandles | undefined {
     return this.#handles.get(refKey(ref))
   }
 
-  find(ref: MasterKeyRef, options: CallOptions): Promise<MaterialHandles> {
+  /** Ends by the caller's own deadline, whoever's search it waits for. */
+  async find(ref: MasterKeyRef, options: CallOptions): Promise<MaterialHandles> {
+    const search = this.#sharedSearch(ref, options)
+    const { promise: late, reject } = Promise.withResolvers<never>()
+    const timer = setTimeout(() => reject(this.#timeout()), Math.max(0, options.deadlineAt - Date.now()))
+    try {
+      return await Promise.race([search, late])
+    } finally {
+      clearTimeout(timer)
+    }
+  }
+
+  #sharedSearch(ref: MasterKeyRef, options: CallOptions): Promise<MaterialHandles> {
     const key = refKey(ref)
     const running = this.#searches.get(key)
     if (running) return running.catch((error: unknown) => this.#findAfter(error, ref, options))
@@ -53,8 +74,14 @@ export class MaterialHandleCache {
 
   /** The search was another caller's, and so was the deadline that ended it. */
   #findAfter(error: unknown, ref: MasterKeyRef, options: CallOptions): Promise<MaterialHandles> {
-    if (!isKmsError(error, 'TOKEN_TIMEOUT') || Date.now() > options.deadlineAt) throw error
-    return this.find(ref, options)
+    if (!isKmsError(error, 'TOKEN_TIMEOUT') || Date.now() >= options.deadlineAt) throw error
+    return this.#sharedSearch(ref, options)
+  }
+
+  /** Takes handles that another call learned, past a search that may have begun before them. */
+  remember(ref: MasterKeyRef, handles: MaterialHandles): void {
+    this.#searches.delete(refKey(ref))
+    this.#put(refKey(ref), handles)
   }
 
   /** Drops the handles of one version; `stale` spares newer ones that another caller found meanwhile. */

@@ -11,12 +11,13 @@ import { u32 } from '../../lib/bytes.ts'
 import { invariant } from '../../lib/invariant.ts'
 import { TokenConnection } from './connection.ts'
 import { faultToKmsError, ruleOf, type TokenFault, tokenTimeout, tokenUnavailable } from './errors.ts'
+import { isWellFormed } from './gcm.ts'
 import type { CallOutcome } from './lanes/lane.ts'
 import { jsonPart, type Operation, parseJsonPart, REPLY } from './lanes/messages.ts'
 import type { LanePool } from './lanes/pool.ts'
 import { faultIn } from './lanes/reply.ts'
 import { handlesOf, MaterialHandleCache, type MaterialHandles, refKey } from './material-handles.ts'
-import { GCM_IV_BYTES, GCM_IV_BYTES_MAX, GCM_TAG_BYTES } from './mechanisms.ts'
+import { GCM_TAG_BYTES } from './mechanisms.ts'
 import { MissingKeyGuard } from './missing-key-guard.ts'
 import type { FoundMaterial } from './procedures/find-master-key.ts'
 import {
@@ -37,7 +38,10 @@ type Parts = readonly Uint8Array[]
 export class Pkcs11Provider implements CryptoProvider {
   readonly #settings: Pkcs11TokenSettings
   readonly #connection: TokenConnection
-  readonly #handles = new MaterialHandleCache((ref, options) => this.#search(ref, options))
+  readonly #handles = new MaterialHandleCache(
+    (ref, options) => this.#search(ref, options),
+    () => tokenTimeout(this.#settings.name),
+  )
   readonly #missing = new MissingKeyGuard()
 
   private constructor(settings: Pkcs11TokenSettings, events: Pkcs11ProviderEvents) {
@@ -70,8 +74,12 @@ export class Pkcs11Provider implements CryptoProvider {
 
   async createMasterKey(ref: MasterKeyRef, options: CallOptions): Promise<void> {
     this.#handles.forget(ref)
-    await this.#run(this.#connection.write, 'createMasterKey', 0, [this.#nameOf(ref)], options)
+    const connected = this.#requireUp()
+    const [made] = await this.#run(this.#connection.write, 'createMasterKey', 0, [this.#nameOf(ref)], options)
     this.#handles.forget(ref)
+    this.#missing.found(refKey(ref))
+    const handles = handlesOf(parseJsonPart(made) as FoundMaterial)
+    if (handles && this.#connection.connected === connected) this.#handles.remember(ref, handles)
   }
 
   async destroyMasterKey(ref: MasterKeyRef, options: CallOptions): Promise<void> {
@@ -131,14 +139,11 @@ export class Pkcs11Provider implements CryptoProvider {
     options: CallOptions,
   ): Promise<Buffer> {
     requireAad(aad)
-    if (!isPossible(sealed))
+    if (!isWellFormed(sealed))
       throw ciphertextInvalid(new Error('The IV, the ciphertext or the tag has a wrong length.'))
     const bytes = Buffer.concat([sealed.ciphertext, sealed.tag])
     const { wrapMechanism } = this.#requireUp().capabilities
-    if (mode === 'W2' && wrapMechanism === undefined) {
-      throw new KmsError('UNSUPPORTED', 'The token cannot unwrap this data key.', {})
-    }
-    const mechanism = mode === 'W2' ? u32(wrapMechanism ?? 0) : NO_PART
+    const mechanism = wrapMechanism === undefined ? NO_PART : u32(wrapMechanism)
     const args = ({ enc, wrap }: MaterialHandles) => [enc, wrap, aad, sealed.iv, bytes, mechanism]
     const parts = await this.#onKey(ref, 'open', mode === 'W2' ? 2 : 0, args, options)
     return bufferOf(parts[0])
@@ -217,7 +222,10 @@ export class Pkcs11Provider implements CryptoProvider {
   }
 
   async #find(ref: MasterKeyRef, options: CallOptions): Promise<FoundMaterial> {
-    const [found] = await this.#run(this.#connection.write, 'findMasterKey', 0, [this.#nameOf(ref)], options)
+    this.#requireUp()
+    // Ahead of creations, which are slow: a flood of them would keep every key that is not cached from being used.
+    const outcome = await this.#connection.write.call('findMasterKey', 0, [this.#nameOf(ref)], options, true)
+    const [found] = this.#settle(outcome, faultIn(outcome))
     const material = parseJsonPart(found) as FoundMaterial
     if (material.enc.length > 1 || material.wrap.length > 1) {
       const cause = new Error(
@@ -264,12 +272,6 @@ function sealedOf([iv, bytes]: Parts): Sealed {
   const whole = bufferOf(bytes)
   const tagAt = whole.length - GCM_TAG_BYTES
   return { iv: bufferOf(iv), ciphertext: whole.subarray(0, tagAt), tag: whole.subarray(tagAt) }
-}
-
-/** What no seal ever made is refused before the token: SoftHSM takes an IV of no bytes. */
-function isPossible({ iv, ciphertext, tag }: Sealed): boolean {
-  const ivPossible = iv.length >= GCM_IV_BYTES && iv.length <= GCM_IV_BYTES_MAX
-  return ivPossible && ciphertext.length > 0 && tag.length === GCM_TAG_BYTES
 }
 
 function requireLength(length: number, max: number, what: string): void {
