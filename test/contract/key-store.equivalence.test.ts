@@ -1,11 +1,9 @@
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import fc from 'fast-check'
-import { afterAll, expect, it } from 'vitest'
+import { expect, it } from 'vitest'
 import type { Alias, KeyState, KeyVersion, MasterKey } from '../../src/core/key.ts'
 import type { KeyStore, PageRequest } from '../../src/core/ports/key-store.ts'
 import { openSqliteStore } from '../../src/store/sqlite.ts'
+import { storeFolder } from '../support/key-store-folder.ts'
 import { ALL_STATES, sampleKey } from '../support/key-store-samples.ts'
 import { MemoryKeyStore } from '../support/memory-key-store.ts'
 
@@ -116,9 +114,7 @@ async function outcome(work: Promise<unknown>): Promise<Outcome> {
   )
 }
 
-const directory = mkdtempSync(join(tmpdir(), 'p11kms-store-'))
-afterAll(() => rmSync(directory, { recursive: true }))
-let opened = 0
+const { nextPath } = storeFolder()
 
 it('STO-22, STO-17 SQLite answers every sequence of calls as memory does', { timeout: 120_000 }, async () => {
   const answered = new Set<string>()
@@ -130,7 +126,7 @@ it('STO-22, STO-17 SQLite answers every sequence of calls as memory does', { tim
   await fc.assert(
     fc.asyncProperty(steps, async (calls) => {
       const memory = new MemoryKeyStore()
-      const sqlite = await openSqliteStore({ path: join(directory, `${++opened}.db`) })
+      const sqlite = await openSqliteStore({ path: nextPath() })
       for (const [[name, call], given] of calls) {
         const now = await memory.getKey(given.region, given.keyId)
         const expected = await outcome(call(memory, given, now))

@@ -2,7 +2,6 @@ import {
   copyFileSync,
   existsSync,
   mkdirSync,
-  mkdtempSync,
   readdirSync,
   readFileSync,
   renameSync,
@@ -10,22 +9,21 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs'
-import { tmpdir } from 'node:os'
 import { basename, dirname, join } from 'node:path'
-import { afterAll, beforeEach, describe, expect, it } from 'vitest'
+import { beforeEach, describe, expect, it } from 'vitest'
 import { acquireInstanceLock } from '../../src/store/instance-lock.ts'
 import type { SqlKeyStore } from '../../src/store/sql-key-store.ts'
 import { openSqliteStore } from '../../src/store/sqlite.ts'
+import { storeFolder } from '../support/key-store-folder.ts'
 import { next, REGION, sampleKey } from '../support/key-store-samples.ts'
 
-const directory = mkdtempSync(join(tmpdir(), 'p11kms-store-'))
+const { nextPath } = storeFolder()
 let path = ''
-let opened = 0
 beforeEach(() => {
-  path = join(directory, String(++opened), 'p11kms.db')
-  mkdirSync(dirname(path))
+  const folder = nextPath()
+  mkdirSync(folder)
+  path = join(folder, 'p11kms.db')
 })
-afterAll(() => rmSync(directory, { recursive: true }))
 
 const lost = (code: string) => ({
   code: 'STORE_UNAVAILABLE',

@@ -1,27 +1,25 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { chmodSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
-import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { acquireInstanceLock } from '../../src/store/instance-lock.ts'
 import { openSqliteStore } from '../../src/store/sqlite.ts'
+import { storeFolder } from '../support/key-store-folder.ts'
 import { ACCOUNT, next, REGION, rotated, sampleAlias, sampleKey } from '../support/key-store-samples.ts'
 
 const RACER = fileURLToPath(new URL('key-store.racer.ts', import.meta.url))
-const directory = mkdtempSync(join(tmpdir(), 'p11kms-store-'))
+const { directory, nextPath } = storeFolder()
 const children = new Set<ChildProcess>()
 let path = ''
-let opened = 0
 beforeEach(() => {
-  path = join(directory, `${++opened}.db`)
+  path = nextPath()
 })
 afterEach(async () => {
   for (const child of children) await kill(child)
 })
-afterAll(() => rmSync(directory, { recursive: true }))
 
 function start(...task: readonly string[]): ChildProcess {
   const child = spawn(process.execPath, ['--expose-gc', RACER, ...task], {

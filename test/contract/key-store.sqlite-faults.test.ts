@@ -1,32 +1,28 @@
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import Database from 'better-sqlite3'
-import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { MIGRATIONS } from '../../src/store/migrations/index.ts'
 import type { SqlKeyStore } from '../../src/store/sql-key-store.ts'
 import { migratedStore } from '../../src/store/sqlite.ts'
 import { openConnection } from '../../src/store/sqlite-connection.ts'
 import { createStoreFile } from '../../src/store/sqlite-file.ts'
+import { storeFolder } from '../support/key-store-folder.ts'
 import { next, REGION, rotated, sampleAlias, sampleKey } from '../support/key-store-samples.ts'
 
-const directory = mkdtempSync(join(tmpdir(), 'p11kms-store-'))
+const { nextPath } = storeFolder()
 const BUSY_TIMEOUT_MS = 300
 let path = ''
-let opened = 0
 let store: SqlKeyStore
 /** The connection under `store`, to break it. */
 let connection: Database.Database
 
 beforeEach(async () => {
-  path = join(directory, `${++opened}.db`)
+  path = nextPath()
   createStoreFile(path)
   connection = await openConnection(path, 0)
   store = await migratedStore(connection, BUSY_TIMEOUT_MS, MIGRATIONS)
 })
 afterEach(() => store.close())
-afterAll(() => rmSync(directory, { recursive: true }))
 
 const unavailable = (code: string) => ({
   name: 'KmsError',

@@ -3,31 +3,26 @@ import {
   chmodSync,
   existsSync,
   mkdirSync,
-  mkdtempSync,
   readFileSync,
-  rmSync,
   statSync,
   writeFileSync,
 } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import Database from 'better-sqlite3'
-import { afterAll, beforeEach, describe, expect, it } from 'vitest'
+import { beforeEach, describe, expect, it } from 'vitest'
 import { checksumOf } from '../../src/store/migrate.ts'
 import { MIGRATIONS } from '../../src/store/migrations/index.ts'
 import type { Migration } from '../../src/store/migrations/migration.ts'
 import { migratedStore, openSqliteStore, SQLITE_TYPES } from '../../src/store/sqlite.ts'
 import { openConnection } from '../../src/store/sqlite-connection.ts'
 import { createStoreFile } from '../../src/store/sqlite-file.ts'
+import { storeFolder } from '../support/key-store-folder.ts'
 import { REGION, rotated, sampleAlias, sampleKey } from '../support/key-store-samples.ts'
 
-const directory = mkdtempSync(join(tmpdir(), 'p11kms-store-'))
+const { nextPath } = storeFolder()
 let path = ''
-let opened = 0
 beforeEach(() => {
-  path = join(directory, `${++opened}.db`)
+  path = nextPath()
 })
-afterAll(() => rmSync(directory, { recursive: true }))
 
 /** Changes a closed store behind its back. */
 function tamper(sql: string): void {

@@ -1,13 +1,8 @@
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { afterAll, describe } from 'vitest'
+import { describe } from 'vitest'
 import { openSqliteStore } from '../../src/store/sqlite.ts'
 import { keyStoreContract } from '../support/key-store-contract.ts'
+import { storeFolder } from '../support/key-store-folder.ts'
 
-const directory = mkdtempSync(join(tmpdir(), 'p11kms-store-'))
-afterAll(() => rmSync(directory, { recursive: true }))
-let opened = 0
+const { nextPath } = storeFolder()
 
-describe('SqlKeyStore on SQLite', () =>
-  keyStoreContract(() => openSqliteStore({ path: join(directory, `${++opened}.db`) })))
+describe('SqlKeyStore on SQLite', () => keyStoreContract(() => openSqliteStore({ path: nextPath() })))
