@@ -292,7 +292,8 @@ surprise: true
 
 describe('an old Node', () => {
   it('is told which one is needed', async () => {
-    const pretend = 'data:text/javascript,Object.defineProperty(process.versions,"node",{value:"20.20.2"})'
+    const versions = '{ value: { ...process.versions, node: "20.20.2" } }'
+    const pretend = `data:text/javascript,${encodeURIComponent(`Object.defineProperty(process, "versions", ${versions})`)}`
     const options = { env: { ...process.env, NODE_OPTIONS: `--import=${pretend}` } }
     const failed = run(process.execPath, [MAIN, '--version'], options)
     await expect(failed).rejects.toMatchObject({
