@@ -86,7 +86,7 @@ function buildProgram(
     .action((options: ServeOptions) => settle(actions.serve(options)))
   listening('quickstart')
     .description('Make what is missing (SoftHSM token, credentials, configuration, a first key), then serve.')
-    .option('--home <folder>', 'where everything is kept (P11KMS_HOME)', home)
+    .option('--home <folder>', 'where everything is kept (P11KMS_HOME)', parseFolder, home)
     .action((options: QuickstartOptions) => settle(actions.quickstart(options)))
   program
     .command('config')
@@ -97,6 +97,11 @@ function buildProgram(
     .option('--json', 'print the result as JSON')
     .action((options: ConfigCheckOptions) => settle(actions.checkConfig(options)))
   return program
+}
+
+function parseFolder(text: string): string {
+  if (text.trim() !== '') return text
+  throw new InvalidArgumentError('A folder has a name.')
 }
 
 function parsePort(text: string): number {

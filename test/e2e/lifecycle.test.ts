@@ -285,6 +285,7 @@ surprise: true
       expect(help.stdout).toContain('Usage: p11kms')
     }
     expect((await p11kms(['serve', '--port', 'many'])).code).toBe(64)
+    expect((await p11kms(['quickstart', '--home', ''])).code).toBe(64)
     expect((await p11kms(['conquer'])).code).toBe(64)
     expect((await p11kms(['--version'])).stdout).toMatch(/^\d+\.\d+\.\d+\n$/)
   })
