@@ -2,6 +2,11 @@ import { renameSync, type Stats, statSync } from 'node:fs'
 import { errnoOf } from '../lib/errno.ts'
 import { StoreFault } from './faults.ts'
 
+const REPLACED_HINT =
+  'Stop this process. To go on with the old store, put its file back, and the log that was kept beside it back under the name with -wal; to go on with the new one, leave the log. Then start again.'
+const REMOVED_HINT =
+  'Stop this process, put the file back where it was (or restore a backup), and start again.'
+
 /** Says that the files of a store are still those that were opened. */
 export interface FileWatch {
   /**
@@ -67,8 +72,7 @@ export function watchDatabase(database: WatchedFile, realPath: string): FileWatc
     const replaced = file === database && state === 'replaced'
     const aside = replaced && wal.state() === 'in-place' ? setAside(wal.path) : ''
     const problem = `${file.path} was ${state} while it was in use${aside}`
-    const hint =
-      'Stop this process, put the file that it had back (or decide on a backup, without -wal and -shm files of another store beside it), and start it again.'
+    const hint = state === 'replaced' ? REPLACED_HINT : REMOVED_HINT
     return new StoreFault(`STORE_FILE_${state.toUpperCase()}`, problem, hint)
   })
 }

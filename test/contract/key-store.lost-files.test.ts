@@ -75,6 +75,23 @@ describe('a SQLite store whose files are taken away while it serves', () => {
     },
   )
 
+  it('STO-39 the old database and the log that was kept are whole when they are put back', async () => {
+    const backup = await backupWith('in-backup')
+    const key = sampleKey()
+    const store = await openSqliteStore({ path })
+    await store.createKey(key)
+    renameSync(path, `${path}.old`)
+    replace(path, backup)
+    await expectLost(store, 'STORE_FILE_REPLACED')
+    await store.close()
+    const kept = readdirSync(dirname(path)).find((name) => name.includes('-wal.of-replaced-store-')) ?? ''
+    renameSync(`${path}.old`, path)
+    renameSync(join(dirname(path), kept), `${path}-wal`)
+    const again = await openSqliteStore({ path })
+    expect(await again.getKey(REGION, key.keyId)).toStrictEqual(key)
+    await again.close()
+  })
+
   it('STO-38 a replacement in the middle of a change is noticed before that is acknowledged', async () => {
     const backup = await backupWith('in-backup')
     const store = await openSqliteStore({ path })
