@@ -7,7 +7,9 @@ const secretSource = z
       .string()
       .min(1)
       .optional()
-      .describe('Path of a file that holds the secret; one trailing newline is cut off.'),
+      .describe(
+        'Path of a file that holds the secret, writable by its owner alone; one trailing newline is cut off.',
+      ),
     fd: z
       .int()
       .min(3)
