@@ -113,6 +113,42 @@ describe('a broken constraint is told in AWS’s words', () => {
   })
 })
 
+describe('a request with much wrong in it', () => {
+  const refusal = async (operation: string, input: object) => {
+    const { json } = await fixture.request(operation, input)
+    expect(json['__type']).toBe('ValidationException')
+    return String(json['message'])
+  }
+
+  it('has its items counted before any is looked at', async () => {
+    const tooLong = (path: string, max: number) =>
+      `1 validation error detected: Value '…' at '${path}' ${FAILED} have length less than or equal to ${max}`
+    expect(await refusal('CreateKey', { Tags: Array(51).fill({}) })).toBe(tooLong('tags', 50))
+    const tokens = { KeyId: KEY, GrantTokens: Array(11).fill('') }
+    expect(await refusal('DescribeKey', tokens)).toBe(tooLong('grantTokens', 10))
+  })
+
+  it('is told of the first ten constraints and how many there are', async () => {
+    const message = await refusal('CreateKey', { Tags: Array(50).fill({}) })
+    expect(message).toMatch(/^100 validation errors detected: .*; …$/)
+    expect(message.split(FAILED)).toHaveLength(11)
+  })
+
+  it('is not told of its long values at length', async () => {
+    const message = await refusal('CreateKey', { KeySpec: 'x'.repeat(5_000) })
+    expect(message).toContain(`Value '${'x'.repeat(100)}…' at 'keySpec'`)
+    expect(message).not.toContain('x'.repeat(101))
+  })
+
+  it('is refused before its context is handed on', async () => {
+    const wide = Object.fromEntries(Array.from({ length: 2_048 }, (_, index) => [index.toString(36), '']))
+    const input = { KeyId: KEY, KeySpec: 'AES_256', EncryptionContext: wide }
+    const text = 'The encryption context is longer than 8192 bytes.'
+    expect(await refusal('GenerateDataKey', input)).toBe(text)
+    expect(fixture.passed).toEqual([])
+  })
+})
+
 describe('a body that is no request', () => {
   const big = '{"EncryptionContext":'.padEnd(60_000, '[')
   const cases: readonly (readonly [operation: string, body: string | Buffer])[] = [
