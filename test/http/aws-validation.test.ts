@@ -123,13 +123,15 @@ describe('a request with much wrong in it', () => {
   it('has its items counted before any is looked at', async () => {
     const tooLong = (path: string, max: number) =>
       `1 validation error detected: Value '…' at '${path}' ${FAILED} have length less than or equal to ${max}`
-    expect(await refusal('CreateKey', { Tags: Array(51).fill({}) })).toBe(tooLong('tags', 50))
+    expect(await refusal('CreateKey', { Tags: Array.from({ length: 51 }, () => ({})) })).toBe(
+      tooLong('tags', 50),
+    )
     const tokens = { KeyId: KEY, GrantTokens: Array(11).fill('') }
     expect(await refusal('DescribeKey', tokens)).toBe(tooLong('grantTokens', 10))
   })
 
   it('is told of the first ten constraints and how many there are', async () => {
-    const message = await refusal('CreateKey', { Tags: Array(50).fill({}) })
+    const message = await refusal('CreateKey', { Tags: Array.from({ length: 50 }, () => ({})) })
     expect(message).toMatch(/^100 validation errors detected: .*; …$/)
     expect(message.split(FAILED)).toHaveLength(11)
   })
