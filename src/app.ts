@@ -55,7 +55,7 @@ async function assemble(config: Config, logger: Logger, teardown: Teardown): Pro
   const startedAt = SYSTEM_CLOCK.now()
   const lock = await acquireInstanceLock(config.store.path)
   teardown.add(() => lock.release())
-  const store = await openSqliteStore({ path: config.store.path })
+  const store = await openSqliteStore({ path: config.store.path, lock })
   teardown.add(() => store.close())
 
   const { promise: failed, resolve: fail } = Promise.withResolvers<Error>()

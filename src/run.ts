@@ -9,7 +9,7 @@ const CLOSE_ALLOWANCE_MS = 10_000
 /** The log of a serving process, and how to write out what it holds back. */
 export interface ProcessLog {
   readonly logger: Logger
-  flush(): void
+  readonly flush: () => void
 }
 
 /** The first SIGINT or SIGTERM from now on, one during the start included; a second ends the process at once. */

@@ -173,5 +173,7 @@ export function writeEnvFile(home: Home, listening: string, keyId: string): void
   const lines = Object.entries(exports).map(
     ([variable, value]) => `export ${variable}='${value.replaceAll("'", `'\\''`)}'`,
   )
-  writeOwnFile(home.envFile, `${lines.join('\n')}\n`)
+  // A session or a profile of another account would win over the credentials.
+  const unset = 'unset AWS_SESSION_TOKEN AWS_PROFILE AWS_DEFAULT_PROFILE'
+  writeOwnFile(home.envFile, `${[unset, ...lines].join('\n')}\n`)
 }

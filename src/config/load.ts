@@ -1,6 +1,7 @@
 import { accessSync, constants, realpathSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
 import { type Document, parseDocument } from 'yaml'
+import type { z } from 'zod'
 import { ConfigError, type ConfigProblem } from './config-error.ts'
 import { applyEnvironment } from './environment.ts'
 import { FileProblem, readOperatorFile } from './operator-file.ts'
@@ -28,16 +29,34 @@ export function loadConfig(
 ): Config {
   const document = applyEnvironment(readYaml(file), environment)
   const parsed = CONFIG_SCHEMA.safeParse(document, { reportInput: false })
-  if (!parsed.success) {
-    throw new ConfigError(
-      file,
-      parsed.error.issues.map((issue) => ({ path: issue.path.join('.'), message: issue.message })),
-    )
-  }
-  const config = resolvePaths(parsed.data, dirname(resolve(file)))
-  const problems = [findDuplicates, findUnreadable, ...checks].flatMap((check) => check(config))
+  const issues = parsed.success ? [] : parsed.error.issues
+  const config = resolvePaths(parsed.success ? parsed.data : salvage(document), dirname(resolve(file)))
+  const problems = [
+    ...issues.map((issue) => ({ path: issue.path.join('.'), message: issue.message })),
+    ...[findDuplicates, findUnreadable, ...checks].flatMap((check) => check(config)),
+  ]
   if (problems.length > 0) throw new ConfigError(file, problems)
   return config
+}
+
+/** The sections of a wrong configuration that are right in themselves, so that their problems are told in the same message. */
+function salvage(document: unknown): Config {
+  const raw = typeof document === 'object' && document !== null ? document : {}
+  const { shape } = CONFIG_SCHEMA
+  const section = <Value>(name: string, schema: z.ZodType<Value>, fallback: Value): Value => {
+    const parsed = schema.safeParse((raw as Readonly<Record<string, unknown>>)[name])
+    return parsed.success ? parsed.data : fallback
+  }
+  return {
+    server: section('server', shape.server, shape.server.parse(undefined)),
+    log: section('log', shape.log, shape.log.parse(undefined)),
+    store: section('store', shape.store, shape.store.parse(undefined)),
+    keys: section('keys', shape.keys, shape.keys.parse(undefined)),
+    aws: section('aws', shape.aws, shape.aws.parse(undefined)),
+    regions: section('regions', shape.regions, []),
+    accounts: section('accounts', shape.accounts, []),
+    tokens: section('tokens', shape.tokens, []),
+  }
 }
 
 function readYaml(file: string): unknown {

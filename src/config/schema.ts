@@ -154,7 +154,7 @@ const token = z
       .max(1000)
       .default(8)
       .describe(
-        'Lanes that may be given up before the process ends, for its service manager to start it anew.',
+        'Lanes that may hang in the module at a time before the process ends, for its service manager to start it anew.',
       ),
     reconnectDelayMs: z
       .int()

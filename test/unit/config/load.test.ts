@@ -107,6 +107,14 @@ tokens:`,
     expect(() => loadConfig(file, {}, [check])).toThrow(/2 problems[\s\S]*gone cannot be read[\s\S]*on fire/)
   })
 
+  it('lists what is wrong with the sections that are well-formed beside what is ill-formed in the others', () => {
+    const yaml = VALID.replace("'111122223333'", "'12'").replace('module: module.so', 'module: missing.so')
+    expect(problemsOf(yaml).map((problem) => problem.split(':')[0])).toEqual([
+      'accounts.0.awsAccountId',
+      'tokens.0.module',
+    ])
+  })
+
   it('says which line of broken YAML is wrong, and what to do when there is no file', () => {
     expect(problemsOf('accounts: [').join()).toMatch(/line 1/)
     expect(problemsOf('a: 1\na: 2\n').join()).toMatch(/unique/)
