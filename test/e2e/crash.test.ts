@@ -84,7 +84,7 @@ async function listKeyIds(kms: KMSClient): Promise<string[]> {
 
 /**
  * Labels of the secret keys that the token holds, in order. A C_GenerateKey that was cut off may leave SoftHSM an object
- * without any attribute: it holds no key, and nothing tells whose it was.
+ * that is not whole: one without CKA_LOCAL, which it sets together with the value, holds no key.
  */
 function tokenLabels(home: string): string[] {
   process.env['SOFTHSM2_CONF'] = join(home, 'softhsm2.conf')
@@ -98,7 +98,7 @@ function tokenLabels(home: string): string[] {
     if (!slot) throw new Error('no token')
     const session = slot.open(graphene.SessionFlag.SERIAL_SESSION)
     session.login(readFileSync(join(home, 'secrets/user-pin'), 'utf8').trim())
-    const objects = session.find({ class: graphene.ObjectClass.SECRET_KEY })
+    const objects = session.find({ class: graphene.ObjectClass.SECRET_KEY, local: true })
     return Array.from({ length: objects.length }, (_, i) => objects.items(i).getAttribute('label')).toSorted(
       byText,
     )

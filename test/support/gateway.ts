@@ -84,7 +84,10 @@ export async function startGateway(options: {
 
 /** What a shell would have after sourcing the file. */
 export function readEnvFile(file: string): GatewayEnv {
-  const lines = readFileSync(file, 'utf8').trim().split('\n').slice(1)
+  const lines = readFileSync(file, 'utf8')
+    .trim()
+    .split('\n')
+    .filter((line) => !line.startsWith('unset '))
   return Object.fromEntries(
     lines.map((line) => {
       const match = /^export ([A-Z0-9_]+)='([^']*)'$/.exec(line)
