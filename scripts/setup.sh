@@ -161,8 +161,13 @@ install_modules() (
   cd "$root"
   digest=$(modules_digest) # of what is about to be installed, should the file change meanwhile
   rm -rf node_modules
-  # npm tries each of hundreds of packages for a minute where the registry cannot be reached: ask for one of them first.
-  if ! npm view pkcs11js version --fetch-retries=1 --fetch-retry-mintimeout=1000; then
+  # npm tries each of hundreds of packages for a minute where the registry cannot be reached: ask for one of them first,
+  # past the cache, which would answer for a registry that does not.
+  probe_cache=$(mktemp -d)
+  reached=0
+  npm view pkcs11js version --fetch-retries=1 --fetch-retry-mintimeout=1000 --cache "$probe_cache" || reached=$?
+  rm -rf "$probe_cache"
+  if [ "$reached" != 0 ]; then
     echo 'The npm registry cannot be reached. Behind a proxy that opens TLS, name its certificate in NODE_EXTRA_CA_CERTS;'
     echo 'otherwise check the network, HTTPS_PROXY and npm config get registry.'
     return 1
