@@ -17,6 +17,7 @@ import { readinessOf } from './readiness.ts'
 import { acquireInstanceLock } from './store/instance-lock.ts'
 import { openSqliteStore } from './store/sqlite.ts'
 import { Teardown } from './teardown.ts'
+import { addTokenMetrics } from './token-metrics.ts'
 
 /** A gateway that serves. */
 export interface App {
@@ -78,6 +79,8 @@ async function assemble(config: Config, logger: Logger, teardown: Teardown): Pro
   })
 
   const { host, port, bodyBytesMax, connectionsMax, requestTimeoutMs, drainTimeoutMs } = config.server
+  const metricsRegistry = new Registry()
+  addTokenMetrics(metricsRegistry, token.name, () => provider.status())
   const aws = awsSettings(config)
   const facade = createAwsFacade({ kms, clock, requestTimeoutMs, ...aws })
   // The façade holds key objects now.
@@ -92,7 +95,7 @@ async function assemble(config: Config, logger: Logger, teardown: Teardown): Pro
       ready: () =>
         readinessOf({ store, provider, token: token.name, statusOf: () => provider.status(), log: logger }),
     },
-    metricsRegistry: new Registry(),
+    metricsRegistry,
   })
   const endpoint = await server.listen({ host, port })
   teardown.add(() => drain(server, drainTimeoutMs, logger))

@@ -214,9 +214,15 @@ describe('a token that is absent', () => {
     const gateway = await start()
     const kms = sdkClient(gateway.env, { maxAttempts: 1 })
     const use = () => kms.send(new GenerateDataKeyCommand({ KeyId: 'alias/demo', KeySpec: 'AES_256' }))
+    const isUp = async () => {
+      const text = await (await fetch(`${gateway.endpoint}/metrics`)).text()
+      return /^p11kms_token_up\{token="softhsm"\} (\d)$/m.exec(text)?.[1]
+    }
     expect((await readyz(gateway)).status).toBe(200)
+    expect(await isUp()).toBe('1')
     renameSync(join(home, 'tokens'), join(home, 'tokens.away'))
     await eventually(async () => (await readyz(gateway)).status === 503)
+    await eventually(async () => (await isUp()) === '0')
     await expect(use()).rejects.toMatchObject({ $metadata: { httpStatusCode: 500 } })
     renameSync(join(home, 'tokens.away'), join(home, 'tokens'))
     await eventually(async () => (await readyz(gateway)).status === 200)
