@@ -15,6 +15,8 @@ const { values } = parseArgs({
   },
 })
 const CONNECTIONS = 16
+/** V8 is still compiling the hot path after five seconds of load. */
+const WARM_UP_SECONDS = '10'
 /** clock ticks of /proc/<pid>/stat (Linux: always 100 for user space). */
 const TICKS_PER_SECOND = 100
 const READY_TIMEOUT_MS = 30_000
@@ -131,7 +133,7 @@ const home = mkdtempSync(join(tmpdir(), 'p11kms-bench-'))
 const gateway = await startGateway(home)
 try {
   const env = readEnv(home)
-  await measure(gateway.pid, home, env, '1') // Warm up.
+  await measure(gateway.pid, home, env, WARM_UP_SECONDS)
   const rounds: Round[] = []
   for (let i = 0; i < Number(values.rounds); i++)
     rounds.push(await measure(gateway.pid, home, env, values.seconds))
