@@ -5,11 +5,7 @@ import { join } from 'node:path'
 import { describe } from 'vitest'
 import type { CallOptions, MasterKeyRef } from '../../src/core/ports/crypto-provider.ts'
 import { Pkcs11Provider } from '../../src/providers/pkcs11/provider.ts'
-import {
-  PKCS11_DEFAULTS,
-  type Pkcs11Log,
-  type Pkcs11TokenSettings,
-} from '../../src/providers/pkcs11/settings.ts'
+import type { Pkcs11Log, Pkcs11TokenSettings } from '../../src/providers/pkcs11/settings.ts'
 
 export const SOFTHSM_MODULE = process.env['SOFTHSM2_MODULE'] ?? '/usr/lib/softhsm/libsofthsm2.so'
 /** Where distributions put the spy of OpenSC, after Debian's multiarch names. */
@@ -148,7 +144,10 @@ export function settingsFor(
   overrides: Partial<Pkcs11TokenSettings> = {},
 ): Pkcs11TokenSettings {
   return {
-    ...PKCS11_DEFAULTS,
+    lanes: { crypto: 1 },
+    queueMax: 1024,
+    laneTimeoutMs: 10_000,
+    lostLanesMax: 4,
     name: 'main',
     module: SOFTHSM_MODULE,
     select: { label },

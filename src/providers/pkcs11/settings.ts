@@ -27,15 +27,6 @@ export interface Pkcs11TokenSettings {
 /** Upper bound of `lanes.crypto`: the sessions that the larger network HSMs give one client. */
 export const CRYPTO_LANES_MAX = 64
 
-/** What a caller leaves out of {@link Pkcs11TokenSettings}. */
-export const PKCS11_DEFAULTS = {
-  lanes: { crypto: 1 },
-  queueMax: 1024,
-  laneTimeoutMs: 10_000,
-  lostLanesMax: 4,
-  reconnectDelayMs: 1_000,
-} as const
-
 /** The part of a logger that the provider uses (pino's shape). */
 export interface Pkcs11Log {
   info(fields: object, message: string): void
