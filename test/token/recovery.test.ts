@@ -106,7 +106,9 @@ describeWith([SOFTHSM_MODULE], 'a token that comes and goes', () => {
         code: 'TOKEN_UNAVAILABLE',
       })
       expect(running.status().state).not.toBe('up')
+      expect(running.available).toBe(false)
       await comeBack(running)
+      expect(running.available).toBe(true)
       expect(await running.open(ref, 'W0', sealed, AAD, within())).toEqual(sealed.plaintext)
       expect(running.status()).toMatchObject({ generation: round + 1, lanesLost: 0 })
     }

@@ -1,25 +1,16 @@
 import { realpath } from 'node:fs/promises'
 import { setTimeout as delay } from 'node:timers/promises'
 import { describeFault, hintFields, needsOperator, Pkcs11Error, ruleOf, type TokenFault } from './errors.ts'
-import type { Attachment } from './lane-token.ts'
-import type { CallOutcome, Lane } from './lanes/lane.ts'
-import { jsonPart, parseJsonPart } from './lanes/messages.ts'
-import { LanePool, type LanePoolSettings } from './lanes/pool.ts'
-import { faultIn, isOk, requireReply } from './lanes/reply.ts'
+import { type LaneAttachment, LaneFleet } from './lane-fleet.ts'
+import type { Lane } from './lanes/lane.ts'
+import type { LanePool } from './lanes/pool.ts'
+import { faultIn } from './lanes/reply.ts'
 import type { Connected, ConnectRequest } from './procedures/connect.ts'
 import type { Pkcs11ProviderEvents, Pkcs11Status, Pkcs11TokenSettings } from './settings.ts'
 import { parseTokenSelector, type TokenCriteria } from './token-selector.ts'
 
-/** Calls that may wait before the write lane and before the control lane. */
-const WRITE_QUEUE_MAX = 256
-const CONTROL_QUEUE_MAX = 64
-/** So many lanes that end by themselves within a minute are a crash that a new lane repeats. */
-const LANES_ENDED_MAX = 16
-const LANES_ENDED_WINDOW_MS = 60_000
 /** How often an attempt that fails for the same reason is logged. */
 const REPEATED_LOG_INTERVAL_MS = 60_000
-/** Calls of our own end with their lane rather than by a deadline. */
-const NO_DEADLINE = Number.MAX_SAFE_INTEGER
 
 interface State {
   readonly state: Pkcs11Status['state']
@@ -32,18 +23,11 @@ interface State {
  * again. At most one of these is going on at any time.
  */
 export class TokenConnection {
-  readonly crypto: LanePool
-  readonly write: LanePool
-  readonly control: LanePool
+  readonly lanes: LaneFleet
   readonly #settings: Pkcs11TokenSettings
   readonly #events: Pkcs11ProviderEvents
   readonly #criteria: TokenCriteria
   readonly #closing = new AbortController()
-  /** Lanes that were lost and had not exited when last looked at: they may still be inside the library. */
-  #hung: Lane[] = []
-  /** When lanes ended by themselves, `performance.now()`. */
-  #endedAt: number[] = []
-  #lostCount = 0
   #loggedReason = ''
   #loggedAt = 0
   #state: State = { state: 'connecting' }
@@ -64,9 +48,10 @@ export class TokenConnection {
     this.#criteria = parseTokenSelector(settings.select)
     this.#onDown = onDown
     const { laneTimeoutMs } = settings
-    this.crypto = this.#pool({ role: 'crypto', lanes: settings.lanes.crypto, queueMax: settings.queueMax })
-    this.write = this.#pool({ role: 'write', lanes: 1, queueMax: WRITE_QUEUE_MAX, batchMax: 1 })
-    this.control = this.#pool({ role: 'control', lanes: 1, queueMax: CONTROL_QUEUE_MAX })
+    this.lanes = new LaneFleet(settings, {
+      onLost: (reason) => this.#onLaneLost(reason),
+      onReplaced: (pool, lane) => void this.#attachReplacement(pool, lane),
+    })
     this.#events.log.info(
       { token: settings.name, lanes: settings.lanes, laneTimeoutMs },
       'token lanes started',
@@ -91,9 +76,9 @@ export class TokenConnection {
       ...(this.#connected ? { tokenInfo: this.#connected.token } : {}),
       ...(mode ? { insideSealMode: mode } : {}),
       generation: this.#generation,
-      queueDepth: this.crypto.depth + this.write.depth + this.control.depth,
-      lanesLost: this.#lostCount,
-      lanesHung: this.#hungLanes().length,
+      queueDepth: this.lanes.depth,
+      lanesLost: this.lanes.lost.count,
+      lanesHung: this.lanes.lost.hung,
     }
   }
 
@@ -124,30 +109,14 @@ export class TokenConnection {
     this.#goDown({ state: 'down', reason: 'The service is shutting down.' })
     await this.#cycle
     await this.#release()
-    await Promise.all(this.#pools().map((pool) => pool.end()))
-  }
-
-  #pools(): readonly LanePool[] {
-    return [this.crypto, this.write, this.control]
-  }
-
-  #pool(settings: Omit<LanePoolSettings, 'laneTimeoutMs'>): LanePool {
-    const { laneTimeoutMs } = this.#settings
-    const pool: LanePool = new LanePool(
-      { ...settings, laneTimeoutMs },
-      {
-        onLost: (lane, reason) => this.#onLost(lane, reason),
-        onReplaced: (lane) => void this.#attachReplacement(pool, lane),
-      },
-    )
-    return pool
+    await this.lanes.end()
   }
 
   #goDown(state: State): void {
     this.#state = state
     this.#connected = undefined
     this.#onDown()
-    for (const pool of this.#pools()) pool.hold({ kind: 'unavailable', cause: this.unavailableCause() })
+    this.lanes.hold({ kind: 'unavailable', cause: this.unavailableCause() })
   }
 
   async #recover(): Promise<void> {
@@ -174,22 +143,8 @@ export class TokenConnection {
 
   /** Closes every lane's session, then the library: nothing of ours may be inside it when it is finalized. */
   async #release(): Promise<void> {
-    await this.#toEveryLane([this.crypto, this.write], (pool, lane) => {
-      lane.ready = false
-      return pool.callLane(lane, 'detach', [], NO_DEADLINE)
-    })
-    if (this.#module === '') return
-    await this.#toEveryLane([this.control], (pool, lane) => {
-      lane.ready = false
-      return pool.callLane(lane, 'disconnect', [jsonPart(this.#connectRequest())], NO_DEADLINE)
-    })
-  }
-
-  async #toEveryLane(
-    pools: readonly LanePool[],
-    send: (pool: LanePool, lane: Lane) => Promise<CallOutcome>,
-  ): Promise<CallOutcome[]> {
-    return await Promise.all(pools.flatMap((pool) => pool.lanes.map((lane) => send(pool, lane))))
+    await this.lanes.detachAll()
+    if (this.#module !== '') await this.lanes.disconnect(this.#connectRequest())
   }
 
   #connectRequest(): ConnectRequest {
@@ -198,7 +153,7 @@ export class TokenConnection {
       module: this.#module,
       ...(libraryParameters === undefined ? {} : { libraryParameters }),
       criteria: this.#criteria,
-      mayFinalize: this.#hungLanes().length === 0,
+      mayFinalize: this.lanes.lost.hung === 0,
     }
   }
 
@@ -207,7 +162,7 @@ export class TokenConnection {
     if (this.#state.state === 'up') return false
     try {
       this.#module = await realpath(this.#settings.module)
-      const connected = await this.#connect()
+      const connected = await this.lanes.connect(this.#connectRequest(), await this.#settings.readPin())
       await this.#attachLanes(connected)
       this.#goUp(connected)
       return false
@@ -216,42 +171,22 @@ export class TokenConnection {
     }
   }
 
-  async #connect(): Promise<Connected> {
-    const [lane] = this.control.lanes
-    if (!lane) throw new Error('There is no control lane left.')
-    const pin = await this.#settings.readPin()
-    let reply: Promise<CallOutcome>
-    try {
-      reply = this.control.callLane(lane, 'connect', [jsonPart(this.#connectRequest()), pin], NO_DEADLINE)
-    } finally {
-      pin.fill(0)
-    }
-    const [answer] = requireReply(this.#settings.name, await reply)
-    lane.ready = true
-    return parseJsonPart(answer) as Connected
-  }
-
   async #attachLanes(connected: Connected): Promise<void> {
-    const outcomes = await this.#toEveryLane([this.crypto, this.write], (pool, lane) =>
-      this.#attachLane(pool, lane, connected),
-    )
-    const failed = outcomes.find((outcome) => !isOk(outcome))
-    if (!failed) return
-    await this.#release()
-    requireReply(this.#settings.name, failed)
+    try {
+      await this.lanes.attachAll(this.#attachmentOf(connected))
+    } catch (error) {
+      await this.#release()
+      throw error
+    }
   }
 
-  async #attachLane(pool: LanePool, lane: Lane, { slotHex }: Connected): Promise<CallOutcome> {
-    const { module, libraryParameters } = this.#connectRequest()
-    const attachment: Attachment = {
-      module,
+  #attachmentOf({ slotHex }: Connected): LaneAttachment {
+    const { libraryParameters } = this.#settings
+    return {
+      module: this.#module,
       ...(libraryParameters === undefined ? {} : { libraryParameters }),
       slotHex,
-      write: pool === this.write,
     }
-    const outcome = await pool.callLane(lane, 'attach', [jsonPart(attachment)], NO_DEADLINE)
-    lane.ready = isOk(outcome)
-    return outcome
   }
 
   #goUp(connected: Connected): void {
@@ -261,7 +196,7 @@ export class TokenConnection {
     this.#generation += 1
     this.#state = { state: 'up' }
     this.#loggedReason = ''
-    for (const pool of this.#pools()) pool.release()
+    this.lanes.release()
     const { token, capabilities } = connected
     this.#events.log.info(
       { token: this.#settings.name, tokenInfo: token, ...capabilities },
@@ -287,41 +222,24 @@ export class TokenConnection {
     this.#events.log[level]({ token: this.#settings.name, ...this.#state }, 'token not connected')
   }
 
-  #hungLanes(): readonly Lane[] {
-    this.#hung = this.#hung.filter((lane) => !lane.exited)
-    return this.#hung
-  }
-
-  #onLost(lane: Lane, reason: Error): boolean {
-    this.#lostCount += 1
-    if (lane.exited) this.#endedAt.push(performance.now())
-    else this.#hung.push(lane)
-    const lanesHung = this.#hungLanes().length
+  /** @returns Whether a new lane takes the place of the one that was lost. */
+  #onLaneLost(reason: Error): boolean {
+    const { count: lanesLost, hung: lanesHung } = this.lanes.lost
     this.#events.log.error(
-      { token: this.#settings.name, lanesLost: this.#lostCount, lanesHung, reason: reason.message },
+      { token: this.#settings.name, lanesLost, lanesHung, reason: reason.message },
       'lane lost',
     )
-    const beyond = this.#beyondReplacement(lanesHung)
+    const beyond = this.lanes.lost.beyondReplacement()
     if (beyond === undefined) return !this.#closing.signal.aborted
     this.#events.onFatal(new Error(beyond, { cause: reason }))
     return false
-  }
-
-  /** Why another lane would not help, if so. */
-  #beyondReplacement(lanesHung: number): string | undefined {
-    const { lostLanesMax } = this.#settings
-    if (lanesHung > lostLanesMax) return `More than ${lostLanesMax} token lanes hang in the library.`
-    const since = performance.now() - LANES_ENDED_WINDOW_MS
-    this.#endedAt = this.#endedAt.filter((at) => at > since)
-    if (this.#endedAt.length > LANES_ENDED_MAX) return 'Token lanes end again and again.'
-    return undefined
   }
 
   /** While the token is down the next connect attaches it. */
   async #attachReplacement(pool: LanePool, lane: Lane): Promise<void> {
     const connected = this.#connected
     if (!connected) return
-    const outcome = await this.#attachLane(pool, lane, connected)
+    const outcome = await this.lanes.attach(pool, lane, this.#attachmentOf(connected))
     const fault = faultIn(outcome)
     if (fault && this.#connected === connected) this.report(fault)
     if (lane.ready && this.#connected === connected) pool.release()

@@ -12,6 +12,7 @@ import { invariant } from '../../lib/invariant.ts'
 import { TokenConnection } from './connection.ts'
 import { faultToKmsError, ruleOf, type TokenFault, tokenTimeout, tokenUnavailable } from './errors.ts'
 import { isWellFormed } from './gcm.ts'
+import type { LaneFleet } from './lane-fleet.ts'
 import type { CallOutcome } from './lanes/lane.ts'
 import { jsonPart, type Operation, parseJsonPart, REPLY } from './lanes/messages.ts'
 import type { LanePool } from './lanes/pool.ts'
@@ -38,6 +39,7 @@ type Parts = readonly Uint8Array[]
 export class Pkcs11Provider implements CryptoProvider {
   readonly #settings: Pkcs11TokenSettings
   readonly #connection: TokenConnection
+  readonly #lanes: LaneFleet
   readonly #handles = new MaterialHandleCache(
     (ref, options) => this.#search(ref, options),
     () => tokenTimeout(this.#settings.name),
@@ -49,6 +51,7 @@ export class Pkcs11Provider implements CryptoProvider {
     invariant(crypto >= 1 && crypto <= CRYPTO_LANES_MAX, `lanes.crypto is 1 to ${CRYPTO_LANES_MAX}`)
     this.#settings = settings
     this.#connection = new TokenConnection(settings, events, () => this.#handles.clear())
+    this.#lanes = this.#connection.lanes
   }
 
   /**
@@ -67,6 +70,11 @@ export class Pkcs11Provider implements CryptoProvider {
     return this.#connection.status()
   }
 
+  /** Whether calls are taken right now. Cheap: a router asks it for every request. */
+  get available(): boolean {
+    return this.#connection.connected !== undefined
+  }
+
   /** Lets calls in flight end, refuses new ones, logs out, finalizes the library and ends the workers. */
   async close(): Promise<void> {
     await this.#connection.close()
@@ -75,7 +83,7 @@ export class Pkcs11Provider implements CryptoProvider {
   async createMasterKey(ref: MasterKeyRef, options: CallOptions): Promise<void> {
     this.#handles.forget(ref)
     const connected = this.#requireUp()
-    const [made] = await this.#run(this.#connection.write, 'createMasterKey', 0, [this.#nameOf(ref)], options)
+    const [made] = await this.#run(this.#lanes.write, 'createMasterKey', 0, [this.#nameOf(ref)], options)
     this.#handles.forget(ref)
     this.#missing.found(refKey(ref))
     const handles = handlesOf(parseJsonPart(made) as FoundMaterial)
@@ -86,7 +94,7 @@ export class Pkcs11Provider implements CryptoProvider {
     this.#handles.forget(ref)
     this.#missing.destroyed(refKey(ref))
     try {
-      await this.#run(this.#connection.write, 'destroyMasterKey', 0, [this.#nameOf(ref)], options)
+      await this.#run(this.#lanes.write, 'destroyMasterKey', 0, [this.#nameOf(ref)], options)
     } finally {
       this.#handles.forget(ref)
       this.#missing.destroyed(refKey(ref))
@@ -94,7 +102,7 @@ export class Pkcs11Provider implements CryptoProvider {
   }
 
   async findMasterKey(ref: MasterKeyRef, options: CallOptions): Promise<MaterialPresence> {
-    const [part] = await this.#run(this.#connection.write, 'findMasterKey', 1, [this.#nameOf(ref)], options)
+    const [part] = await this.#run(this.#lanes.write, 'findMasterKey', 1, [this.#nameOf(ref)], options)
     const found = parseJsonPart(part) as FoundMaterial
     if (found.asCreated) return 'present'
     return found.enc.length + found.wrap.length === 0 ? 'absent' : 'partial'
@@ -152,12 +160,12 @@ export class Pkcs11Provider implements CryptoProvider {
   async generateRandom(token: string, lengthBytes: number, options: CallOptions): Promise<Buffer> {
     this.#requireToken(token)
     requireLength(lengthBytes, RANDOM_BYTES_MAX, 'lengthBytes')
-    return bufferOf((await this.#run(this.#connection.crypto, 'generateRandom', lengthBytes, [], options))[0])
+    return bufferOf((await this.#run(this.#lanes.crypto, 'generateRandom', lengthBytes, [], options))[0])
   }
 
   async checkHealth(token: string, ref: MasterKeyRef | undefined, options: CallOptions): Promise<void> {
     this.#requireToken(token)
-    const { control } = this.#connection
+    const { control } = this.#lanes
     if (ref) await this.#onKey(ref, 'checkHealth', 0, ({ enc }) => [enc], options, control)
     else
       await this.#run(
@@ -176,7 +184,7 @@ export class Pkcs11Provider implements CryptoProvider {
     number: number,
     partsFor: (handles: MaterialHandles) => Parts,
     options: CallOptions,
-    pool: LanePool = this.#connection.crypto,
+    pool: LanePool = this.#lanes.crypto,
   ): Promise<Parts> {
     const handles = await this.#handlesFor(ref, options)
     const outcome = await pool.call(operation, number, partsFor(handles), options)
@@ -224,7 +232,7 @@ export class Pkcs11Provider implements CryptoProvider {
   async #find(ref: MasterKeyRef, options: CallOptions): Promise<FoundMaterial> {
     this.#requireUp()
     // Ahead of creations, which are slow: a flood of them would keep every key that is not cached from being used.
-    const outcome = await this.#connection.write.call('findMasterKey', 0, [this.#nameOf(ref)], options, true)
+    const outcome = await this.#lanes.write.call('findMasterKey', 0, [this.#nameOf(ref)], options, true)
     const [found] = this.#settle(outcome, faultIn(outcome))
     const material = parseJsonPart(found) as FoundMaterial
     if (material.enc.length > 1 || material.wrap.length > 1) {

@@ -1,0 +1,141 @@
+import type { Attachment } from './lane-token.ts'
+import type { CallOutcome, Lane } from './lanes/lane.ts'
+import { jsonPart, parseJsonPart } from './lanes/messages.ts'
+import { LanePool, type LanePoolSettings } from './lanes/pool.ts'
+import { isOk, requireReply } from './lanes/reply.ts'
+import { LostLanes } from './lost-lanes.ts'
+import type { Connected, ConnectRequest } from './procedures/connect.ts'
+import type { Pkcs11TokenSettings } from './settings.ts'
+
+/** Calls that may wait before the write lane and before the control lane. */
+const WRITE_QUEUE_MAX = 256
+const CONTROL_QUEUE_MAX = 64
+/** Calls of our own end with their lane rather than by a deadline. */
+const NO_DEADLINE = Number.MAX_SAFE_INTEGER
+
+/** {@link Attachment} without what differs by role. */
+export type LaneAttachment = Omit<Attachment, 'write'>
+
+export interface LaneFleetEvents {
+  /** A lane was given up and counted. @returns Whether a new one takes its place. */
+  onLost(reason: Error): boolean
+  /** A new lane took a lost one's place and is not attached yet. */
+  onReplaced(pool: LanePool, lane: Lane): void
+}
+
+/** Every lane of one token, and what is done to all of them at once. */
+export class LaneFleet {
+  readonly crypto: LanePool
+  readonly write: LanePool
+  readonly control: LanePool
+  readonly lost: LostLanes
+  readonly #settings: Pkcs11TokenSettings
+  readonly #events: LaneFleetEvents
+
+  constructor(settings: Pkcs11TokenSettings, events: LaneFleetEvents) {
+    this.#settings = settings
+    this.#events = events
+    this.lost = new LostLanes(settings.lostLanesMax)
+    this.crypto = this.#pool({ role: 'crypto', lanes: settings.lanes.crypto, queueMax: settings.queueMax })
+    this.write = this.#pool({ role: 'write', lanes: 1, queueMax: WRITE_QUEUE_MAX, batchMax: 1 })
+    this.control = this.#pool({ role: 'control', lanes: 1, queueMax: CONTROL_QUEUE_MAX })
+  }
+
+  /** Calls waiting or running, over all lanes. */
+  get depth(): number {
+    return this.crypto.depth + this.write.depth + this.control.depth
+  }
+
+  /** Answers what waits, and what comes, with `outcome`. Calls in flight go on. */
+  hold(outcome: CallOutcome): void {
+    for (const pool of this.#pools()) pool.hold(outcome)
+  }
+
+  release(): void {
+    for (const pool of this.#pools()) pool.release()
+  }
+
+  async end(): Promise<void> {
+    await Promise.all(this.#pools().map((pool) => pool.end()))
+  }
+
+  /**
+   * Has the control lane connect.
+   *
+   * @param pin - Zeroed before this returns.
+   */
+  async connect(request: ConnectRequest, pin: Buffer): Promise<Connected> {
+    const [lane] = this.control.lanes
+    if (!lane) {
+      pin.fill(0)
+      throw new Error('There is no control lane left.')
+    }
+    let reply: Promise<CallOutcome>
+    try {
+      reply = this.control.callLane(lane, 'connect', [jsonPart(request), pin], NO_DEADLINE)
+    } finally {
+      pin.fill(0)
+    }
+    const [answer] = requireReply(this.#settings.name, await reply)
+    lane.ready = true
+    return parseJsonPart(answer) as Connected
+  }
+
+  /** Has the control lane end the connection, after every other lane was detached. */
+  async disconnect(request: ConnectRequest): Promise<void> {
+    await this.#toEveryLane([this.control], (pool, lane) => {
+      lane.ready = false
+      return pool.callLane(lane, 'disconnect', [jsonPart(request)], NO_DEADLINE)
+    })
+  }
+
+  /** @throws What the first lane answered that could not be attached. */
+  async attachAll(attachment: LaneAttachment): Promise<void> {
+    const outcomes = await this.#toEveryLane([this.crypto, this.write], (pool, lane) =>
+      this.attach(pool, lane, attachment),
+    )
+    const failed = outcomes.find((outcome) => !isOk(outcome))
+    if (failed) requireReply(this.#settings.name, failed)
+  }
+
+  async attach(pool: LanePool, lane: Lane, attachment: LaneAttachment): Promise<CallOutcome> {
+    const parts = [jsonPart({ ...attachment, write: pool === this.write })]
+    const outcome = await pool.callLane(lane, 'attach', parts, NO_DEADLINE)
+    lane.ready = isOk(outcome)
+    return outcome
+  }
+
+  /** Closes the session of every lane but the control lane, once the calls that it has are answered. */
+  async detachAll(): Promise<void> {
+    await this.#toEveryLane([this.crypto, this.write], (pool, lane) => {
+      lane.ready = false
+      return pool.callLane(lane, 'detach', [], NO_DEADLINE)
+    })
+  }
+
+  #pools(): readonly LanePool[] {
+    return [this.crypto, this.write, this.control]
+  }
+
+  #pool(settings: Omit<LanePoolSettings, 'laneTimeoutMs'>): LanePool {
+    const { laneTimeoutMs } = this.#settings
+    const pool: LanePool = new LanePool(
+      { ...settings, laneTimeoutMs },
+      {
+        onLost: (lane, reason) => {
+          this.lost.add(lane)
+          return this.#events.onLost(reason)
+        },
+        onReplaced: (lane) => this.#events.onReplaced(pool, lane),
+      },
+    )
+    return pool
+  }
+
+  async #toEveryLane(
+    pools: readonly LanePool[],
+    send: (pool: LanePool, lane: Lane) => Promise<CallOutcome>,
+  ): Promise<CallOutcome[]> {
+    return await Promise.all(pools.flatMap((pool) => pool.lanes.map((lane) => send(pool, lane))))
+  }
+}
