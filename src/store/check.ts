@@ -79,6 +79,13 @@ export function checkAlias(alias: Alias): void {
   )
 }
 
+/** @throws {@link InvariantError} when a lease could not be of any version, or is not of whole numbers of 1 or more. */
+export function checkLease(versionId: string, count: number, max: number): void {
+  invariant(isStorableText(versionId), 'invocations are of a version')
+  for (const number of [count, max])
+    invariant(Number.isSafeInteger(number) && number >= 1, 'invocations are leased in whole numbers from 1')
+}
+
 /**
  * @throws {@link KmsError} `REQUEST_INVALID` when the cursor is no text that a row can hold.
  *   {@link InvariantError} when `limit` is not 1 to 1000.

@@ -8,6 +8,7 @@ export interface StoreSchema {
   readonly master_key: MasterKeyTable
   readonly key_version: KeyVersionTable
   readonly alias: AliasTable
+  readonly gcm_invocation: GcmInvocationTable
   readonly heartbeat: HeartbeatTable
   readonly schema_migration: MigrationTable
 }
@@ -43,6 +44,12 @@ export interface AliasTable {
   readonly key_id: string
   readonly created_at: number
   readonly updated_at: number
+}
+
+/** How many AES-GCM invocations of a version were handed out to processes; no row for a version that never was asked for. */
+interface GcmInvocationTable {
+  readonly version_id: string
+  readonly leased: number
 }
 
 /** The one row that `ping` writes to. */

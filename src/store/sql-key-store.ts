@@ -1,8 +1,9 @@
 import { KmsError } from '../core/errors.ts'
 import type { Alias, KeyState, MasterKey } from '../core/key.ts'
+import type { InvocationBlock, LeasedVersion } from '../core/ports/invocation-ledger.ts'
 import type { KeyStore, PageRequest } from '../core/ports/key-store.ts'
 import * as aliases from './alias-queries.ts'
-import { checkAlias, checkKey, checkPage, isStorableText } from './check.ts'
+import { checkAlias, checkKey, checkLease, checkPage, isStorableText } from './check.ts'
 import {
   type ClassifyFault,
   type ConstraintMeanings,
@@ -11,6 +12,7 @@ import {
   storeUnavailable,
   translateFault,
 } from './faults.ts'
+import { leaseNext, selectMostLeased } from './invocation-queries.ts'
 import * as keys from './key-queries.ts'
 import type { StoreDb } from './schema.ts'
 
@@ -101,6 +103,15 @@ export class SqlKeyStore implements KeyStore {
     checkPage(page.limit, page.after ?? '')
     if (![accountId, region, keyId ?? ''].every(isStorableText)) return []
     return this.#run((db) => aliases.selectAliases(db, accountId, region, keyId, page))
+  }
+
+  async leaseInvocations(versionId: string, count: number, max: number): Promise<InvocationBlock> {
+    checkLease(versionId, count, max)
+    return this.#change((db) => leaseNext(db, versionId, count, max))
+  }
+
+  async mostLeasedVersion(): Promise<LeasedVersion | undefined> {
+    return this.#run(selectMostLeased)
   }
 
   /** A committed write: one that is rolled back meets neither a full disk nor a failing sync. */

@@ -47,6 +47,9 @@ const CALLS: Readonly<Record<string, (store: KeyStore, given: Inputs, now?: Mast
     deleteAlias: (store, { accountId, region, name }) => store.deleteAlias(accountId, region, name),
     listAliases: (store, given) =>
       store.listAliases(given.accountId, given.region, given.flag ? given.keyId : undefined, page(given)),
+    leaseInvocations: (store, { versionIds: [id = ''], limit, time }, now) =>
+      store.leaseInvocations(now?.primaryVersionId ?? id, limit, time),
+    mostLeasedVersion: (store) => store.mostLeasedVersion(),
     ping: (store) => store.ping(),
   }
 
@@ -139,7 +142,16 @@ it('STO-22, STO-17 SQLite answers every sequence of calls as memory does', { tim
   )
   // The property would hold of calls that are all refused, so see that each could do its work.
   const done = ['replaceKey: true', 'updateAlias: true', 'deleteAlias: true']
-  const found = ['getKey', 'findKeyIdByVersion', 'getAlias', 'listKeys', 'listKeysInState', 'listAliases']
+  const found = [
+    'leaseInvocations',
+    'mostLeasedVersion',
+    'getKey',
+    'findKeyIdByVersion',
+    'getAlias',
+    'listKeys',
+    'listKeysInState',
+    'listAliases',
+  ]
   expect([...answered]).toEqual(expect.arrayContaining([...done, ...found.map((name) => `${name}: found`)]))
 })
 

@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import type { InvocationBlock } from '../../src/core/ports/invocation-ledger.ts'
 import { acquireInstanceLock } from '../../src/store/instance-lock.ts'
 import { openSqliteStore } from '../../src/store/sqlite.ts'
 import { storeFolder } from '../support/key-store-folder.ts'
@@ -108,6 +109,29 @@ describe('one SQLite store, several processes', () => {
     for (const state of ['Enabled', 'Disabled'] as const)
       for (const key of await store.listKeysInState(state, { limit: 1000 }))
         expect(key.versions).toHaveLength(2)
+    await store.close()
+  })
+
+  it('STO-28 processes that lease invocations of one version share none, a killed one included', async () => {
+    const key = sampleKey()
+    const store = await openSqliteStore({ path })
+    await store.createKey(key)
+    const max = 600
+    const racers = [1, 2, 3].map(() => start('lease', path, REGION, key.keyId, String(max)))
+    const [victim, ...others] = racers
+    if (!victim) throw new Error('nobody leases')
+    // Killed with a block that it was told of, most likely inside of the next lease.
+    const killed = lines(victim, 20).then(async (told) => {
+      await kill(victim)
+      return told
+    })
+    const told = (await Promise.all([killed, ...others.map((racer) => lines(racer, max))])).flat()
+    const blocks = told.map((line) => JSON.parse(line) as InvocationBlock)
+    const numbers = blocks.flatMap(({ first, count }) => Array.from({ length: count }, (_, n) => first + n))
+    expect(new Set(numbers).size).toBe(numbers.length)
+    expect(Math.max(...numbers)).toBeLessThan(max)
+    expect(blocks.filter(({ first, count }) => first === max && count === 0)).toHaveLength(others.length)
+    expect(await store.leaseInvocations(key.primaryVersionId, 1, max)).toStrictEqual({ first: max, count: 0 })
     await store.close()
   })
 

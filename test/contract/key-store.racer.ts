@@ -1,6 +1,6 @@
 /**
  * A process of its own on a store: `race <path> <region> <keyId> <wins>` changes one key until it has won so often,
- * `create <path>` makes keys until it is killed, `lock <path>` holds the instance lock, `open <path>` says what keeps
+ * `create <path>` makes keys until it is killed, `lease <path> <region> <keyId> <max>` leases invocations until none is left, `lock <path>` holds the instance lock, `open <path>` says what keeps
  * it, as a user without privileges, from opening the store. Tells on stdout.
  */
 import { acquireInstanceLock } from '../../src/store/instance-lock.ts'
@@ -35,6 +35,17 @@ if (task === 'create') {
     await store.replaceKey(next(key, { state: 'Disabled' }))
     tell(key.keyId)
   }
+}
+if (task === 'lease') {
+  const store = await openSqliteStore({ path, busyTimeoutMs: 15_000 })
+  const versionId = (await store.getKey(region, keyId))?.primaryVersionId ?? ''
+  for (;;) {
+    const block = await store.leaseInvocations(versionId, 3, Number(wins))
+    tell(JSON.stringify(block))
+    if (block.count === 0) break
+    await new Promise((resolve) => setTimeout(resolve, 1))
+  }
+  await store.close()
 }
 if (task === 'race') {
   const store = await openSqliteStore({ path, busyTimeoutMs: 15_000 })

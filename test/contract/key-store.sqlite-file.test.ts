@@ -117,7 +117,10 @@ describe('the file of a SQLite store', () => {
 
 describe('migrations', () => {
   /** Frozen: an edited migration would refuse every store that is out there. Rows are only ever added. */
-  const RELEASED = ['534001f32649aca2d9164eeb8bd7933238603e24283d7707bf93cb57daa8fd92']
+  const RELEASED = [
+    '534001f32649aca2d9164eeb8bd7933238603e24283d7707bf93cb57daa8fd92',
+    'fa4c3bb210bb38f39df218750e722a9ac7f5e13f3f45dcdadea7576fb18b67a4',
+  ]
 
   it('STO-33 released migrations are what they were', () => {
     expect(MIGRATIONS.map((released) => checksumOf(released, SQLITE_TYPES))).toStrictEqual(RELEASED)
@@ -145,9 +148,22 @@ describe('migrations', () => {
     expect(tables()).toEqual(expect.arrayContaining(['tag', 'master_key']))
   })
 
+  it('STO-33 versions of before invocations were counted start with a quarter of the bound used', async () => {
+    createStoreFile(path)
+    await (await reopen(MIGRATIONS.slice(0, 1))).close()
+    tamper("insert into key_version values ('of-before', 'key', 1, 0)")
+    const store = await openSqliteStore({ path })
+    const fresh = sampleKey()
+    await store.createKey(fresh)
+    const lease = (versionId: string) => store.leaseInvocations(versionId, 1, 2 ** 32)
+    expect(await lease('of-before')).toStrictEqual({ first: 2 ** 30, count: 1 })
+    expect(await lease(fresh.primaryVersionId)).toStrictEqual({ first: 0, count: 1 })
+    await store.close()
+  })
+
   it.each([
-    ['MIGRATION_CHANGED', "update schema_migration set checksum = 'x' || checksum"],
-    ['MIGRATION_CHANGED', "update schema_migration set name = 'other'"],
+    ['MIGRATION_CHANGED', "update schema_migration set checksum = 'x' where number = 1"],
+    ['MIGRATION_CHANGED', "update schema_migration set name = 'other' where number = 1"],
     ['SCHEMA_NEWER', "insert into schema_migration values (99, 'future', 'x', 0)"],
   ])('STO-34 a store is refused with %s after: %s', async (code, sql) => {
     await makeStore()
@@ -160,7 +176,7 @@ describe('migrations', () => {
   it('STO-34 every migration in the way is named at once', async () => {
     await makeStore()
     tamper(
-      "update schema_migration set checksum = 'x'; insert into schema_migration values (2, 'future', 'x', 0)",
+      "update schema_migration set checksum = 'x' where number = 1; insert into schema_migration values (99, 'future', 'x', 0)",
     )
     await expect(openSqliteStore({ path })).rejects.toMatchObject(
       refusedWith('MIGRATION_CHANGED', 'SCHEMA_NEWER'),

@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { MasterKey } from '../../src/core/key.ts'
 import type { KeyStore } from '../../src/core/ports/key-store.ts'
 import { aliasClauses, textClauses } from './key-store-contract-aliases.ts'
+import { invocationClauses } from './key-store-contract-invocations.ts'
 import { changeClauses, keyClauses } from './key-store-contract-keys.ts'
 import { tombstoneClauses } from './key-store-contract-tombstones.ts'
 import { ACCOUNT, ALL_STATES, next, REGION, rotated, sampleAlias, sampleKey } from './key-store-samples.ts'
@@ -20,6 +21,7 @@ export function keyStoreContract(open: () => Promise<KeyStore>): void {
   describe('listings of keys', () => listingClauses(() => store))
   describe('aliases', () => aliasClauses(() => store))
   describe('aliases and tombstones', () => tombstoneClauses(() => store))
+  describe('invocations', () => invocationClauses(() => store))
   describe('text', () => textClauses(() => store))
   describe('the store itself', () => storeClauses(() => store))
 }

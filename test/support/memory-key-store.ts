@@ -1,8 +1,10 @@
 import { isDeepStrictEqual } from 'node:util'
 import { KmsError } from '../../src/core/errors.ts'
 import type { Alias, KeyState, MasterKey } from '../../src/core/key.ts'
+import type { InvocationBlock, LeasedVersion } from '../../src/core/ports/invocation-ledger.ts'
 import type { KeyStore, PageRequest } from '../../src/core/ports/key-store.ts'
-import { checkAlias, checkKey, checkPage, checkReplacement } from '../../src/store/check.ts'
+import { invariant } from '../../src/lib/invariant.ts'
+import { checkAlias, checkKey, checkLease, checkPage, checkReplacement } from '../../src/store/check.ts'
 
 /** Of keys in these, callers are not to learn. */
 const HIDDEN: readonly KeyState[] = ['Creating', 'Deleting', 'Deleted']
@@ -13,6 +15,7 @@ type Path = readonly string[]
 export class MemoryKeyStore implements KeyStore {
   readonly #keys: MasterKey[] = []
   readonly #aliases: Alias[] = []
+  readonly #leased = new Map<string, number>()
   #closed = false
 
   async createKey(key: MasterKey): Promise<void> {
@@ -114,6 +117,31 @@ export class MemoryKeyStore implements KeyStore {
     )
     const after = page.after === undefined ? undefined : [page.after]
     return cut(aliases, (alias) => [alias.name], after, page.limit)
+  }
+
+  async leaseInvocations(versionId: string, count: number, max: number): Promise<InvocationBlock> {
+    this.#requireOpen()
+    checkLease(versionId, count, max)
+    const known = this.#keys.some(({ versions }) =>
+      versions.some((version) => version.versionId === versionId),
+    )
+    invariant(known, 'invocations are of a version')
+    const first = this.#leased.get(versionId) ?? 0
+    const given = Math.max(0, Math.min(count, max - first))
+    this.#leased.set(versionId, first + given)
+    return { first, count: given }
+  }
+
+  async mostLeasedVersion(): Promise<LeasedVersion | undefined> {
+    this.#requireOpen()
+    const inUse = new Set(
+      this.#keys.filter(({ state }) => state === 'Enabled').map((key) => key.primaryVersionId),
+    )
+    const rows = [...this.#leased].map(([versionId, leased]) => ({ versionId, leased }))
+    const [most] = rows
+      .filter(({ versionId }) => inUse.has(versionId))
+      .toSorted((a, b) => b.leased - a.leased || compare([a.versionId], [b.versionId]))
+    return most
   }
 
   async ping(): Promise<void> {

@@ -1,5 +1,6 @@
 import { KEYS_AND_ALIASES } from './0001-keys-and-aliases.ts'
+import { GCM_INVOCATIONS } from './0002-gcm-invocations.ts'
 import type { Migration } from './migration.ts'
 
 /** Every migration, in order. New ones are appended. */
-export const MIGRATIONS: readonly Migration[] = [KEYS_AND_ALIASES]
+export const MIGRATIONS: readonly Migration[] = [KEYS_AND_ALIASES, GCM_INVOCATIONS]
