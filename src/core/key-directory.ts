@@ -9,19 +9,38 @@ export interface KeyDirectorySettings {
   readonly entriesMax: number
 }
 
+/** Names a row that changed. */
+export interface ChangedRow {
+  readonly kind: 'key' | 'alias'
+  /** Region and key id, or account, region and name. */
+  readonly parts: readonly string[]
+}
+
+/**
+ * Tells other processes of one gateway that a row changed.
+ *
+ * @returns A promise that resolves when every one of them has called {@link KeyDirectory.forget}; it never rejects.
+ */
+export type TellPeers = (row: ChangedRow) => Promise<void>
+
 /**
  * The rows that requests need, held in memory: a request asks the store only for what is not cached and fresh.
- * A change made through this process is seen at once ({@link KeyDirectory.forgetKey}), one made by another process
- * after at most `maxAgeMs`. Rows that are absent are not held.
+ * A change made through this process is seen at once. Before it is acknowledged its peers have been told, or `maxAgeMs` have
+ * passed, in which whoever could not be told has read the row anew: an acknowledged change is seen by every process.
+ * Rows that are absent are not held.
  */
 export class KeyDirectory {
   readonly #store: KeyStore
+  readonly #maxAgeMs: number
+  readonly #tellPeers: TellPeers | undefined
   readonly #keys: FreshCache<MasterKey>
   readonly #aliases: FreshCache<Alias>
   readonly #keyIdsByVersion: FreshCache<string>
 
-  constructor(store: KeyStore, clock: Clock, settings: KeyDirectorySettings) {
+  constructor(store: KeyStore, clock: Clock, settings: KeyDirectorySettings, tellPeers?: TellPeers) {
     this.#store = store
+    this.#maxAgeMs = settings.maxAgeMs
+    this.#tellPeers = tellPeers
     this.#keys = new FreshCache(clock, settings.maxAgeMs, settings.entriesMax)
     this.#aliases = new FreshCache(clock, settings.maxAgeMs, settings.entriesMax)
     // A version never moves to another key: what was read once holds for ever.
@@ -51,14 +70,34 @@ export class KeyDirectory {
     )
   }
 
-  /** To be called after every change of a key. */
+  /** To be called before a key is read past the cache. */
   forgetKey(region: string, keyId: string): void {
     this.#keys.forget(cacheKey(region, keyId))
   }
 
-  /** To be called after every change of an alias. */
-  forgetAlias(accountId: string, region: string, name: string): void {
-    this.#aliases.forget(cacheKey(accountId, region, name))
+  /** To be called, and waited for, after every change of a key and before anybody is told of it. */
+  async keyChanged(region: string, keyId: string): Promise<void> {
+    await this.#changed({ kind: 'key', parts: [region, keyId] })
+  }
+
+  /** To be called, and waited for, after every change of an alias and before anybody is told of it. */
+  async aliasChanged(accountId: string, region: string, name: string): Promise<void> {
+    await this.#changed({ kind: 'alias', parts: [accountId, region, name] })
+  }
+
+  /** A peer changed a row. */
+  forget({ kind, parts }: ChangedRow): void {
+    const cache = kind === 'key' ? this.#keys : this.#aliases
+    cache.forget(cacheKey(...parts))
+  }
+
+  async #changed(row: ChangedRow): Promise<void> {
+    this.forget(row)
+    if (!this.#tellPeers) return
+    const { promise: aged, resolve } = Promise.withResolvers<void>()
+    const timer = setTimeout(resolve, this.#maxAgeMs)
+    await Promise.race([this.#tellPeers(row), aged])
+    clearTimeout(timer)
   }
 }
 

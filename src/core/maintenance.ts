@@ -146,7 +146,7 @@ export class Maintenance {
 
   async #replace(key: MasterKey): Promise<boolean> {
     const stored = await this.#deps.store.replaceKey(key)
-    this.#deps.directory.forgetKey(key.region, key.keyId)
+    await this.#deps.directory.keyChanged(key.region, key.keyId)
     return stored
   }
 }

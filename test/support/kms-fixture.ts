@@ -53,15 +53,18 @@ export function kmsOn<S extends KeyStore, P extends CryptoProvider>(store: S, pr
   const clock = new ManualClock()
   const directory = new KeyDirectory(store, clock, { maxAgeMs: 1000, entriesMax: 1000 })
   const creations = new InFlightLimit({ max: 16, perAccountMax: 8 })
-  const kms = new Kms({
-    store,
-    provider,
-    directory,
-    clock,
-    newId: randomUUID,
-    creations,
-    tokenForNewKeys: TEST_TOKEN,
-  })
+  /** The operations with another cache, as another process has them. */
+  const kmsWith = (cache: KeyDirectory) =>
+    new Kms({
+      store,
+      provider,
+      directory: cache,
+      clock,
+      newId: randomUUID,
+      creations,
+      tokenForNewKeys: TEST_TOKEN,
+    })
+  const kms = kmsWith(directory)
   const logged: { readonly fields: Readonly<Record<string, unknown>>; readonly message: string }[] = []
   const note = (fields: Readonly<Record<string, unknown>>, message: string) =>
     void logged.push({ fields, message })
@@ -74,5 +77,5 @@ export function kmsOn<S extends KeyStore, P extends CryptoProvider>(store: S, pr
     log,
     destructionGraceMs: GRACE_MS,
   })
-  return { kms, store, provider, clock, directory, maintenance, logged }
+  return { kms, kmsWith, store, provider, clock, directory, maintenance, logged }
 }

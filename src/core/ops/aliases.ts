@@ -17,7 +17,7 @@ export async function createAlias(
   const { accountId, region } = context.principal
   const now = deps.clock.now()
   await deps.store.createAlias({ accountId, region, name, keyId: key.keyId, createdAt: now, updatedAt: now })
-  deps.directory.forgetAlias(accountId, region, name)
+  await deps.directory.aliasChanged(accountId, region, name)
 }
 
 export async function updateAlias(
@@ -32,7 +32,7 @@ export async function updateAlias(
   const alias = await deps.store.getAlias(accountId, region, name)
   const moved = alias && { ...alias, keyId: key.keyId, updatedAt: deps.clock.now() }
   const updated = moved !== undefined && (await deps.store.updateAlias(moved))
-  deps.directory.forgetAlias(accountId, region, name)
+  await deps.directory.aliasChanged(accountId, region, name)
   if (!updated) throw aliasNotFound(name)
 }
 
@@ -47,6 +47,6 @@ export async function deleteAlias(deps: KmsDeps, context: CallContext, name: str
     },
   )
   const deleted = await deps.store.deleteAlias(accountId, region, name)
-  deps.directory.forgetAlias(accountId, region, name)
+  await deps.directory.aliasChanged(accountId, region, name)
   if (!deleted) throw aliasNotFound(name)
 }

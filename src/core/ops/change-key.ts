@@ -24,11 +24,11 @@ export async function changeKey(
     deps.directory.forgetKey(context.principal.region, keyId)
     const before = await requireKey(deps, context, action, { kind: 'id', keyId })
     const after = change(before)
-    if (after === before) return before
-    const next = { ...after, revision: before.revision + 1 }
-    const stored = await deps.store.replaceKey(next)
-    deps.directory.forgetKey(next.region, next.keyId)
-    if (stored) return next
+    const next = after === before ? before : { ...after, revision: before.revision + 1 }
+    if (next !== before && !(await deps.store.replaceKey(next))) continue
+    // Also where nothing was to do: a process that died after this very change may not have told the others.
+    await deps.directory.keyChanged(next.region, next.keyId)
+    return next
   }
   throw new KmsError('CONFLICT', 'The key is being changed by others at the same time.', {})
 }

@@ -36,7 +36,7 @@ async function createWithin(deps: KmsDeps, context: CallContext, input: CreateKe
   await deps.provider.createMasterKey(tokenRef(creating, version), callOptions(context))
   const enabled: MasterKey = { ...creating, state: 'Enabled', revision: creating.revision + 1 }
   const stored = await deps.store.replaceKey(enabled)
-  deps.directory.forgetKey(enabled.region, enabled.keyId)
+  await deps.directory.keyChanged(enabled.region, enabled.keyId)
   return stored ? enabled : await requireFinished(deps, enabled)
 }
 
