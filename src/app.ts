@@ -128,8 +128,8 @@ function startProvider(
 ): Promise<Pkcs11Provider> {
   // The module reads these with getenv, so they must be set before a worker loads it.
   Object.assign(process.env, token.environment)
-  const { name, module, label, serial, uri, lanes, queueMax, laneTimeoutMs, lostLanesMax, reconnectDelayMs } =
-    token
+  const { name, module, label, serial, uri, lanes, queueMax, laneTimeoutMs, lostLanesMax } = token
+  const { reconnectDelayMs, moduleRestartIntervalMs } = token
   const select = { ...(label && { label }), ...(serial && { serial }), ...(uri && { uri }) }
   return Pkcs11Provider.start(
     {
@@ -140,6 +140,7 @@ function startProvider(
       laneTimeoutMs,
       lostLanesMax,
       reconnectDelayMs,
+      moduleRestartIntervalMs,
       readPin: pinReader(token.pin),
       lanes: { crypto: lanes },
     },

@@ -162,6 +162,14 @@ const token = z
       .max(600_000)
       .default(1000)
       .describe('Pause between attempts to reach an absent token. Milliseconds.'),
+    moduleRestartIntervalMs: z
+      .int()
+      .min(100)
+      .max(86_400_000)
+      .default(30_000)
+      .describe(
+        'While other tokens of the same module work: how long an absent token is tried without initializing the module anew, and the pause between two such initializations, which interrupt the others for a moment. Milliseconds.',
+      ),
   })
   .refine((value) => value.label !== undefined || value.serial !== undefined || value.uri !== undefined, {
     message: 'Name the token by label, serial or uri.',

@@ -153,6 +153,7 @@ export function settingsFor(
     select: { label },
     readPin: async () => Buffer.from(USER_PIN),
     reconnectDelayMs: 50,
+    moduleRestartIntervalMs: 500,
     ...overrides,
   }
 }

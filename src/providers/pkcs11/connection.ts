@@ -1,13 +1,13 @@
-import { realpath } from 'node:fs/promises'
 import { setTimeout as delay } from 'node:timers/promises'
 import { describeFault, hintFields, needsOperator, Pkcs11Error, ruleOf, type TokenFault } from './errors.ts'
-import { type LaneAttachment, LaneFleet } from './lane-fleet.ts'
+import { LaneFleet } from './lane-fleet.ts'
 import type { Lane } from './lanes/lane.ts'
 import type { LanePool } from './lanes/pool.ts'
 import { faultIn } from './lanes/reply.ts'
-import type { Connected, ConnectRequest } from './procedures/connect.ts'
+import { ModuleAccess } from './module-access.ts'
+import type { Connected } from './procedures/connect.ts'
 import type { Pkcs11ProviderEvents, Pkcs11Status, Pkcs11TokenSettings } from './settings.ts'
-import { parseTokenSelector, type TokenCriteria } from './token-selector.ts'
+import { parseTokenSelector } from './token-selector.ts'
 
 /** How often an attempt that fails for the same reason is logged. */
 const REPEATED_LOG_INTERVAL_MS = 60_000
@@ -20,22 +20,26 @@ interface State {
 
 /**
  * The life of one connection to a token, in the main thread: connect, notice that it broke, drain, finalize, connect
- * again. At most one of these is going on at any time.
+ * again. At most one of these is going on at any time. Other connections of this process may use the same library
+ * ({@link ModuleAccess}).
  */
 export class TokenConnection {
   readonly lanes: LaneFleet
   readonly #settings: Pkcs11TokenSettings
   readonly #events: Pkcs11ProviderEvents
-  readonly #criteria: TokenCriteria
+  readonly #module: ModuleAccess
   readonly #closing = new AbortController()
   #loggedReason = ''
   #loggedAt = 0
   #state: State = { state: 'connecting' }
   #connected: Connected | undefined
   #connectedAt = 0
-  #module = ''
+  #downSince = performance.now()
   #generation = 0
+  /** Ends when nothing of this connection is inside the library. */
+  #leaving: Promise<void> = Promise.resolve()
   #cycle: Promise<void> = Promise.resolve()
+  #closed: Promise<void> | undefined
   #onDown: () => void
 
   /**
@@ -45,13 +49,14 @@ export class TokenConnection {
   constructor(settings: Pkcs11TokenSettings, events: Pkcs11ProviderEvents, onDown: () => void) {
     this.#settings = settings
     this.#events = events
-    this.#criteria = parseTokenSelector(settings.select)
+    const criteria = parseTokenSelector(settings.select)
     this.#onDown = onDown
     const { laneTimeoutMs } = settings
     this.lanes = new LaneFleet(settings, {
       onLost: (reason) => this.#onLaneLost(reason),
       onReplaced: (pool, lane) => void this.#attachReplacement(pool, lane),
     })
+    this.#module = new ModuleAccess(settings, criteria, this.lanes, (reason) => this.#leave(reason))
     this.#events.log.info(
       { token: settings.name, lanes: settings.lanes, laneTimeoutMs },
       'token lanes started',
@@ -96,31 +101,57 @@ export class TokenConnection {
     }
   }
 
-  /** Goes down, drains every lane, finalizes the library and connects anew. Does nothing unless the state is `up`. */
-  reconnect(state: State): void {
+  /**
+   * Goes down, drains every lane and connects anew. Does nothing unless the state is `up`.
+   *
+   * @param blind - The library does not show what the token holds: it is initialized anew at once where that may be.
+   */
+  reconnect(state: State, blind = false): void {
     if (this.#state.state !== 'up') return
-    this.#events.log.warn({ token: this.#settings.name, ...state }, 'token connection lost')
     this.#goDown(state)
-    this.#cycle = this.#recover()
+    this.#leaving = this.#module.release()
+    this.#cycle = this.#recover(blind ? Number.POSITIVE_INFINITY : 0)
   }
 
-  async close(): Promise<void> {
+  /** Another connection of this process finalizes the library next. */
+  #leave(reason: string): Promise<void> {
+    if (this.#state.state === 'up') {
+      this.#goDown({ state: 'connecting', reason })
+      this.#leaving = this.#module.release()
+      this.#cycle = this.#leaving.then(() => this.#keepTrying(false))
+    }
+    return this.#leaving
+  }
+
+  /** May be called again. */
+  close(): Promise<void> {
+    this.#closed ??= this.#close()
+    return this.#closed
+  }
+
+  async #close(): Promise<void> {
     this.#closing.abort()
     this.#goDown({ state: 'down', reason: 'The service is shutting down.' })
     await this.#cycle
-    await this.#release()
+    await this.#module.release()
+    await this.#module.end()
     await this.lanes.end()
   }
 
   #goDown(state: State): void {
+    if (this.#state.state === 'up') {
+      this.#downSince = performance.now()
+      this.#events.log.warn({ token: this.#settings.name, ...state }, 'token connection lost')
+    }
     this.#state = state
     this.#connected = undefined
     this.#onDown()
     this.lanes.hold({ kind: 'unavailable', cause: this.unavailableCause() })
   }
 
-  async #recover(): Promise<void> {
-    await this.#release()
+  async #recover(waitedMs: number): Promise<void> {
+    await this.#leaving
+    await this.#module.finalize(waitedMs)
     // A token that connects and fails at once is not hammered.
     if (performance.now() - this.#connectedAt < this.#settings.reconnectDelayMs) await this.#pause()
     await this.#keepTrying(false)
@@ -141,51 +172,16 @@ export class TokenConnection {
     )
   }
 
-  /** Closes every lane's session, then the library: nothing of ours may be inside it when it is finalized. */
-  async #release(): Promise<void> {
-    await this.lanes.detachAll()
-    if (this.#module !== '') await this.lanes.disconnect(this.#connectRequest())
-  }
-
-  #connectRequest(): ConnectRequest {
-    const { libraryParameters } = this.#settings
-    return {
-      module: this.#module,
-      ...(libraryParameters === undefined ? {} : { libraryParameters }),
-      criteria: this.#criteria,
-      mayFinalize: this.lanes.lost.hung === 0,
-    }
-  }
-
   /** @returns Whether another attempt may help. */
   async #attempt(): Promise<boolean> {
     if (this.#state.state === 'up') return false
     try {
-      this.#module = await realpath(this.#settings.module)
-      const connected = await this.lanes.connect(this.#connectRequest(), await this.#settings.readPin())
-      await this.#attachLanes(connected)
-      this.#goUp(connected)
+      await this.#module.connect((connected) => this.#goUp(connected))
       return false
     } catch (error) {
-      return this.#onAttemptFailed(error)
-    }
-  }
-
-  async #attachLanes(connected: Connected): Promise<void> {
-    try {
-      await this.lanes.attachAll(this.#attachmentOf(connected))
-    } catch (error) {
-      await this.#release()
-      throw error
-    }
-  }
-
-  #attachmentOf({ slotHex }: Connected): LaneAttachment {
-    const { libraryParameters } = this.#settings
-    return {
-      module: this.#module,
-      ...(libraryParameters === undefined ? {} : { libraryParameters }),
-      slotHex,
+      const again = this.#onAttemptFailed(error)
+      if (again) await this.#module.finalize(performance.now() - this.#downSince)
+      return again
     }
   }
 
@@ -239,7 +235,7 @@ export class TokenConnection {
   async #attachReplacement(pool: LanePool, lane: Lane): Promise<void> {
     const connected = this.#connected
     if (!connected) return
-    const outcome = await this.lanes.attach(pool, lane, this.#attachmentOf(connected))
+    const outcome = await this.lanes.attach(pool, lane, this.#module.attachmentOf(connected))
     const fault = faultIn(outcome)
     if (fault && this.#connected === connected) this.report(fault)
     if (lane.ready && this.#connected === connected) pool.release()

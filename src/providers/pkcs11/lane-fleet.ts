@@ -81,12 +81,26 @@ export class LaneFleet {
     return parseJsonPart(answer) as Connected
   }
 
-  /** Has the control lane end the connection, after every other lane was detached. */
-  async disconnect(request: ConnectRequest): Promise<void> {
-    await this.#toEveryLane([this.control], (pool, lane) => {
-      lane.ready = false
-      return pool.callLane(lane, 'disconnect', [jsonPart(request)], NO_DEADLINE)
-    })
+  /**
+   * Has the control lane end the connection, after every other lane was detached.
+   *
+   * @param path - The library.
+   * @param slotHex - Slot whose sessions are all closed; none but the lane's own where it is absent.
+   */
+  async disconnect(path: string, slotHex: string | undefined): Promise<void> {
+    await this.#detach([this.control])
+    if (slotHex === undefined) return
+    const parts = [Buffer.from(path), Buffer.from(slotHex)]
+    await this.#toEveryLane([this.control], (pool, lane) =>
+      pool.callLane(lane, 'disconnect', parts, NO_DEADLINE),
+    )
+  }
+
+  /** Has the control lane finalize the library at `path`, which nobody uses now. */
+  async finalize(path: string): Promise<void> {
+    await this.#toEveryLane([this.control], (pool, lane) =>
+      pool.callLane(lane, 'finalize', [Buffer.from(path)], NO_DEADLINE),
+    )
   }
 
   /** @throws What the first lane answered that could not be attached. */
@@ -107,7 +121,11 @@ export class LaneFleet {
 
   /** Closes the session of every lane but the control lane, once the calls that it has are answered. */
   async detachAll(): Promise<void> {
-    await this.#toEveryLane([this.crypto, this.write], (pool, lane) => {
+    await this.#detach([this.crypto, this.write])
+  }
+
+  async #detach(pools: readonly LanePool[]): Promise<void> {
+    await this.#toEveryLane(pools, (pool, lane) => {
       lane.ready = false
       return pool.callLane(lane, 'detach', [], NO_DEADLINE)
     })

@@ -89,6 +89,18 @@ export function findSlot(
   return only
 }
 
+/** Refuses a token that another name of the configuration is connected to: two names would not know of each other's keys. */
+export function refuseTaken(slotHex: string, taken: Readonly<Record<string, string>>): void {
+  const name = taken[slotHex]
+  if (name === undefined) return
+  throw new TokenRefusal({
+    code: 'TOKEN_UNAVAILABLE',
+    reason: `The token is the one that is configured as "${name}" already.`,
+    hint: 'Configure each token once: remove one of the two, or correct its selection.',
+    operator: true,
+  })
+}
+
 /** A slot whose token cannot be read is not the one. */
 function tokenInfo(p11: pkcs11js.PKCS11, slot: Handle): pkcs11js.TokenInfo | undefined {
   try {

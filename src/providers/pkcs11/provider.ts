@@ -251,7 +251,7 @@ export class Pkcs11Provider implements CryptoProvider {
       return handles
     }
     const reason = `The token does not hold the objects of ${refKey(ref)}.`
-    if (this.#missing.mayReconnect(refKey(ref))) this.#connection.reconnect({ state: 'down', reason })
+    if (this.#missing.mayReconnect(refKey(ref))) this.#connection.reconnect({ state: 'down', reason }, true)
     throw tokenUnavailable(this.#settings.name, new Error(reason))
   }
 

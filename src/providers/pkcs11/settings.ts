@@ -20,6 +20,11 @@ export interface Pkcs11TokenSettings {
   readonly lostLanesMax: number
   /** Pause between two attempts to reach an absent token. */
   readonly reconnectDelayMs: number
+  /**
+   * While other tokens of the module work: how long this one is tried without initializing the module anew, which
+   * interrupts them, and the pause between two such interruptions.
+   */
+  readonly moduleRestartIntervalMs: number
   /** Initialization string that some libraries want (NSS). */
   readonly libraryParameters?: string
 }

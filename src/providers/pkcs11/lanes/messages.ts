@@ -7,6 +7,7 @@
 export const OPERATIONS = [
   'connect',
   'disconnect',
+  'finalize',
   'attach',
   'detach',
   'checkHealth',

@@ -10,6 +10,7 @@ import {
   login,
   logout,
   openSession,
+  refuseTaken,
 } from '../module.ts'
 import { makeSessionKey, probeCapabilities } from '../probe.ts'
 import type { TokenCapabilities, TokenDescription } from '../settings.ts'
@@ -21,8 +22,8 @@ export interface ConnectRequest {
   readonly module: string
   readonly libraryParameters?: string
   readonly criteria: TokenCriteria
-  /** False while a lost lane may still be inside the library: C_Finalize under it would crash the process. */
-  readonly mayFinalize: boolean
+  /** Slots in hex that are connected to as other tokens of the configuration, with the names of those. */
+  readonly taken: Readonly<Record<string, string>>
 }
 
 export interface Connected {
@@ -44,11 +45,12 @@ export const connect: Procedure = (token, _, parts) => {
   const request = parseJsonPart(part(parts, 0)) as ConnectRequest
   const p11 = loadModule(request.module)
   initialize(p11, request.libraryParameters)
+  const { slot, info } = findSlot(p11, request.criteria)
+  const slotHex = slot.toString('hex')
+  refuseTaken(slotHex, request.taken)
   try {
-    const { slot, info } = findSlot(p11, request.criteria)
     const anchor = openSession(p11, slot, true)
     login(p11, anchor, info, part(parts, 1))
-    const slotHex = slot.toString('hex')
     token.attach({ ...attachmentOf(request), slotHex, write: false })
     const healthKey = makeSessionKey(token, anchor, 'enc')
     const capabilities = probeOn(token, anchor, healthKey)
@@ -62,8 +64,7 @@ export const connect: Procedure = (token, _, parts) => {
     ]
   } catch (error) {
     token.detach()
-    // SoftHSM looks for new tokens in C_Initialize only.
-    if (request.mayFinalize) finalize(p11)
+    logout(p11, slot)
     throw error
   }
 }
@@ -81,14 +82,21 @@ function probeOn(token: LaneToken, anchor: Handle, healthKey: Handle): TokenCapa
   }
 }
 
-/** Ends the connection: every session of this process, the login, the library's state. Part 0: {@link ConnectRequest}. */
-export const disconnect: Procedure = (token, _, parts) => {
-  const request = parseJsonPart(part(parts, 0)) as ConnectRequest
-  const slot = token.attachedSlot
-  token.detach()
-  if (!request.mayFinalize) return []
-  const p11 = loadModule(request.module)
-  if (slot) logout(p11, slot)
-  finalize(p11)
+/**
+ * Ends the connection, on a lane that was detached: closes every session that this process has with the token, and with the last one the login.
+ *
+ * Parts: path of the library, CK_SLOT_ID in hex.
+ */
+export const disconnect: Procedure = (_token, _, parts) => {
+  logout(loadModule(part(parts, 0).toString('utf8')), Buffer.from(part(parts, 1).toString('utf8'), 'hex'))
+  return []
+}
+
+/**
+ * C_Finalize, so that the next connect begins with C_Initialize: SoftHSM looks for new tokens in there only. No session of
+ * any token may be in use. Part 0: path of the library.
+ */
+export const finalizeLibrary: Procedure = (_token, _, parts) => {
+  finalize(loadModule(part(parts, 0).toString('utf8')))
   return []
 }

@@ -1,7 +1,7 @@
 import type { Operation } from '../lanes/messages.ts'
 import { attach, detach } from './attach.ts'
 import { checkHealth } from './check-health.ts'
-import { connect, disconnect } from './connect.ts'
+import { connect, disconnect, finalizeLibrary } from './connect.ts'
 import { createMasterKey } from './create-master-key.ts'
 import { destroyMasterKey } from './destroy-master-key.ts'
 import { findMasterKey } from './find-master-key.ts'
@@ -16,6 +16,7 @@ import { sealRandomInside } from './seal-random-inside.ts'
 export const PROCEDURES: Readonly<Record<Operation, ProcedureRow>> = {
   connect: { run: connect, repeatable: false },
   disconnect: { run: disconnect, repeatable: false },
+  finalize: { run: finalizeLibrary, repeatable: false },
   attach: { run: attach, repeatable: false },
   detach: { run: detach, repeatable: false },
   checkHealth: { run: checkHealth, repeatable: true },

@@ -1,0 +1,105 @@
+import { realpath } from 'node:fs/promises'
+import type { LaneAttachment, LaneFleet } from './lane-fleet.ts'
+import type { Connected } from './procedures/connect.ts'
+import type { Pkcs11TokenSettings } from './settings.ts'
+import { type ModuleMember, type SharedModule, sharedModuleAt } from './shared-module.ts'
+import type { TokenCriteria } from './token-selector.ts'
+
+/** How one connection uses its library, with regard to the others of this process that use it. */
+export class ModuleAccess {
+  readonly #settings: Pkcs11TokenSettings
+  readonly #criteria: TokenCriteria
+  readonly #lanes: LaneFleet
+  readonly #member: ModuleMember
+  /** What was found at the configured path, and who else uses it. */
+  #opened: { readonly path: string; readonly shared: SharedModule } | undefined
+  /** CK_SLOT_ID of the last connection in hex. */
+  #slotHex: string | undefined
+
+  /** @param leave - As in {@link ModuleMember}. */
+  constructor(
+    settings: Pkcs11TokenSettings,
+    criteria: TokenCriteria,
+    lanes: LaneFleet,
+    leave: ModuleMember['leave'],
+  ) {
+    this.#settings = settings
+    this.#criteria = criteria
+    this.#lanes = lanes
+    this.#member = { name: settings.name, hangs: () => lanes.lost.hung > 0, leave }
+  }
+
+  /**
+   * Connects and attaches every lane, while nobody else connects or finalizes.
+   *
+   * @param up - Runs before it is anybody else's turn.
+   * @throws What the token answered; every session is closed then.
+   */
+  async connect(up: (connected: Connected) => void): Promise<void> {
+    const { shared } = await this.#open()
+    await shared.connect(this.#member, async (taken) => {
+      const request = { ...this.#module(), criteria: this.#criteria, taken }
+      const connected = await this.#lanes.connect(request, await this.#settings.readPin())
+      this.#slotHex = connected.slotHex
+      await this.#attachLanes(connected)
+      up(connected)
+      return connected.slotHex
+    })
+  }
+
+  attachmentOf({ slotHex }: Connected): LaneAttachment {
+    return { ...this.#module(), slotHex }
+  }
+
+  /** Closes every lane's session, then all that this process has with the token. */
+  async release(): Promise<void> {
+    await this.#lanes.detachAll()
+    if (!this.#opened) return
+    const { path, shared } = this.#opened
+    // A lane that hangs may hold the locks of the library.
+    await this.#lanes.disconnect(path, this.#lanes.lost.hung > 0 ? undefined : this.#slotHex)
+    shared.left(this.#member)
+  }
+
+  /**
+   * C_Finalize, where it interrupts no other token or has not done so for a while. Only after {@link ModuleAccess.release}.
+   *
+   * @param waitedMs - How long the token was tried for without.
+   */
+  async finalize(waitedMs: number): Promise<void> {
+    if (!this.#opened) return
+    const { path, shared } = this.#opened
+    if (!shared.mayFinalize(this.#member, this.#settings.moduleRestartIntervalMs, waitedMs)) return
+    await shared.finalize(this.#member, () => this.#lanes.finalize(path))
+  }
+
+  /** The last to end finalizes the library. */
+  async end(): Promise<void> {
+    await this.finalize(Number.NEGATIVE_INFINITY)
+    this.#opened?.shared.remove(this.#member)
+  }
+
+  async #open() {
+    const path = await realpath(this.#settings.module)
+    const shared = await sharedModuleAt(path)
+    if (this.#opened?.shared !== shared) this.#opened?.shared.remove(this.#member)
+    shared.add(this.#member)
+    this.#opened = { path, shared }
+    return this.#opened
+  }
+
+  async #attachLanes(connected: Connected): Promise<void> {
+    try {
+      await this.#lanes.attachAll(this.attachmentOf(connected))
+    } catch (error) {
+      await this.release()
+      throw error
+    }
+  }
+
+  #module() {
+    const { libraryParameters } = this.#settings
+    const module = this.#opened?.path ?? ''
+    return { module, ...(libraryParameters === undefined ? {} : { libraryParameters }) }
+  }
+}

@@ -1,0 +1,98 @@
+import { stat } from 'node:fs/promises'
+
+/** What the connections to the tokens of one library must know of each other. */
+export interface ModuleMember {
+  /** Name of the token, for operators. */
+  readonly name: string
+  /** Whether a lost lane may still be inside the library: C_Finalize under it would crash the process. */
+  hangs(): boolean
+  /** Ends the connection, because the library is about to be finalized. Resolves when nothing of it is inside. */
+  leave(reason: string): Promise<void>
+}
+
+/**
+ * One library of this process. C_Initialize and C_Finalize are calls per process, so what one connection does with them
+ * happens to all: connects and finalizations of one library take turns, and a finalization asks every other connection
+ * to leave first. Those connect anew by themselves.
+ */
+export class SharedModule {
+  readonly #members = new Set<ModuleMember>()
+  /** Members with sessions in the library, by their CK_SLOT_ID in hex. */
+  readonly #inside = new Map<ModuleMember, string>()
+  #turn: Promise<void> = Promise.resolve()
+  #finalizedAt = Number.NEGATIVE_INFINITY
+
+  add(member: ModuleMember): void {
+    this.#members.add(member)
+  }
+
+  remove(member: ModuleMember): void {
+    this.#members.delete(member)
+    this.#inside.delete(member)
+  }
+
+  /** The member's sessions are closed. */
+  left(member: ModuleMember): void {
+    this.#inside.delete(member)
+  }
+
+  /**
+   * Runs one connect, alone.
+   *
+   * @param run - Gets the slots that other tokens of the configuration are connected in, in hex, by the token's name;
+   *   gives the slot that it connected to. When it throws, it has closed its sessions.
+   */
+  connect(
+    member: ModuleMember,
+    run: (taken: Readonly<Record<string, string>>) => Promise<string>,
+  ): Promise<void> {
+    return this.#inTurn(async () => {
+      const taken = Object.fromEntries([...this.#inside].map(([{ name }, slot]) => [slot, name]))
+      this.#inside.set(member, await run(taken))
+    })
+  }
+
+  /**
+   * Whether the library may be finalized for the sake of `member`. Never while something hangs in it; freely where nobody
+   * else works in it; otherwise once per `pauseMs`, after the member tried for that long without.
+   *
+   * @param waitedMs - How long it tried.
+   */
+  mayFinalize(member: ModuleMember, pauseMs: number, waitedMs: number): boolean {
+    if ([...this.#members].some((one) => one.hangs())) return false
+    if (this.#others(member).length === 0) return true
+    return waitedMs >= pauseMs && performance.now() - this.#finalizedAt >= pauseMs
+  }
+
+  /** Asks everybody else to leave, then runs `finalize`, unless something hangs by then. */
+  finalize(member: ModuleMember, finalize: () => Promise<void>): Promise<void> {
+    return this.#inTurn(async () => {
+      const reason = `The module is initialized anew to find the token "${member.name}".`
+      await Promise.all(this.#others(member).map((other) => other.leave(reason)))
+      if ([...this.#members].some((one) => one.hangs())) return
+      await finalize()
+      this.#finalizedAt = performance.now()
+    })
+  }
+
+  #others(member: ModuleMember): ModuleMember[] {
+    return [...this.#inside.keys()].filter((other) => other !== member)
+  }
+
+  async #inTurn(work: () => Promise<void>): Promise<void> {
+    const done = this.#turn.then(work)
+    this.#turn = done.catch(() => undefined)
+    await done
+  }
+}
+
+const MODULES = new Map<string, SharedModule>()
+
+/** The library at a path with its symlinks resolved. The loader tells libraries apart by their inode, so links are one. */
+export async function sharedModuleAt(path: string): Promise<SharedModule> {
+  const { dev, ino } = await stat(path)
+  const key = `${dev}:${ino}`
+  const known = MODULES.get(key) ?? new SharedModule()
+  MODULES.set(key, known)
+  return known
+}
