@@ -1,5 +1,6 @@
 import { KmsError } from '../core/errors.ts'
 import type { Alias, MasterKey } from '../core/key.ts'
+import { LEASE_MS_MAX, type Lease } from '../core/ports/lease-store.ts'
 import { invariant } from '../lib/invariant.ts'
 
 /** The most rows that one page may ask for. */
@@ -93,4 +94,17 @@ export function checkLease(versionId: string, count: number, max: number): void 
 export function checkPage(limit: number, ...cursor: readonly string[]): void {
   invariant(Number.isInteger(limit) && limit >= 1 && limit <= PAGE_LIMIT_MAX, 'a page has 1 to 1000 rows')
   for (const text of cursor) requireStorableText('marker', text)
+}
+
+/**
+ * @throws {@link KmsError} `REQUEST_INVALID` for unstorable text.
+ *   {@link InvariantError} when it is not given for 1 ms to {@link LEASE_MS_MAX}.
+ */
+export function checkHolding({ name, holder, expiresAt }: Lease, now: number): void {
+  for (const [field, text] of Object.entries({ name, holder })) requireStorableText(field, text)
+  invariant([expiresAt, now].every(Number.isSafeInteger), 'a time is a whole number of milliseconds')
+  invariant(
+    expiresAt > now && expiresAt - now <= LEASE_MS_MAX,
+    `a lease is given for 1 to ${LEASE_MS_MAX} ms`,
+  )
 }

@@ -9,6 +9,7 @@ export interface StoreSchema {
   readonly key_version: KeyVersionTable
   readonly alias: AliasTable
   readonly gcm_invocation: GcmInvocationTable
+  readonly lease: LeaseTable
   readonly heartbeat: HeartbeatTable
   readonly schema_migration: MigrationTable
 }
@@ -50,6 +51,13 @@ export interface AliasTable {
 interface GcmInvocationTable {
   readonly version_id: string
   readonly leased: number
+}
+
+/** One row per lease that was taken and not released; it may have ended since. */
+interface LeaseTable {
+  readonly name: string
+  readonly holder: string
+  readonly expires_at: number
 }
 
 /** The one row that `ping` writes to. */

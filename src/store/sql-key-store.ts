@@ -2,8 +2,9 @@ import { KmsError } from '../core/errors.ts'
 import type { Alias, KeyState, MasterKey } from '../core/key.ts'
 import type { InvocationBlock, LeasedVersion } from '../core/ports/invocation-ledger.ts'
 import type { KeyStore, PageRequest } from '../core/ports/key-store.ts'
+import type { Lease, LeaseStore } from '../core/ports/lease-store.ts'
 import * as aliases from './alias-queries.ts'
-import { checkAlias, checkKey, checkLease, checkPage, isStorableText } from './check.ts'
+import { checkAlias, checkHolding, checkKey, checkLease, checkPage, isStorableText } from './check.ts'
 import {
   type ClassifyFault,
   type ConstraintMeanings,
@@ -14,15 +15,16 @@ import {
 } from './faults.ts'
 import { leaseNext, selectMostLeased } from './invocation-queries.ts'
 import * as keys from './key-queries.ts'
+import * as leases from './lease-queries.ts'
 import type { StoreDb } from './schema.ts'
 
 const CLOSED_HINT = 'This process is stopping; another one will serve.'
 
 /**
- * The {@link KeyStore} over a migrated SQL database (docs/spec/store.md). Queries are the same for every dialect; what
+ * The {@link KeyStore} and the {@link LeaseStore} over a migrated SQL database (docs/spec/store.md). Queries are the same for every dialect; what
  * differs is `db` and how its driver's errors are read.
  */
-export class SqlKeyStore implements KeyStore {
+export class SqlKeyStore implements KeyStore, LeaseStore {
   readonly #db: StoreDb
   readonly #classify: ClassifyFault
   #closed: Promise<void> | undefined
@@ -112,6 +114,16 @@ export class SqlKeyStore implements KeyStore {
 
   async mostLeasedVersion(): Promise<LeasedVersion | undefined> {
     return this.#run(selectMostLeased)
+  }
+
+  async acquireLease(lease: Lease, now: number): Promise<boolean> {
+    checkHolding(lease, now)
+    return this.#run((db) => leases.upsertLease(db, lease, now))
+  }
+
+  async releaseLease(name: string, holder: string): Promise<boolean> {
+    if (![name, holder].every(isStorableText)) return false
+    return this.#run((db) => leases.deleteLease(db, name, holder))
   }
 
   /** A committed write: one that is rolled back meets neither a full disk nor a failing sync. */

@@ -1,7 +1,13 @@
 import type { SealMode } from '../ports/crypto-provider.ts'
 
-/** What the caller was given, or would have been given, as the plaintext of a payload. */
-export type Presentation = 'raw'
+/**
+ * What the caller was given, or would have been given, as the plaintext of a payload: the bytes themselves, or a private
+ * key as PKCS#8 in DER or PEM.
+ */
+export type Presentation = 'raw' | PrivateKeyPresentation
+
+/** How the keys of a pair are written: DER, or the PEM text of it. */
+export type PrivateKeyPresentation = 'pkcs8-der' | 'pkcs8-pem'
 
 /** How a payload was sealed and what it presents as: one byte of each ciphertext blob, authenticated. */
 export interface PayloadForm {
@@ -12,8 +18,8 @@ export interface PayloadForm {
 /** High four bits: the seal mode. Clause ENV-3. */
 const MODES = ['W0', 'W1', 'W2'] as const satisfies readonly SealMode[]
 
-/** Low four bits: the presentation; 1 to 15 are for the forms of private keys and of text. Clause ENV-3. */
-const PRESENTATIONS = ['raw'] as const satisfies readonly Presentation[]
+/** Low four bits: the presentation; 3 to 15 are for the forms of text. Clause ENV-3. */
+const PRESENTATIONS = ['raw', 'pkcs8-der', 'pkcs8-pem'] as const satisfies readonly Presentation[]
 
 /** The byte that stands for `form`. */
 export function encodePayloadForm(form: PayloadForm): number {

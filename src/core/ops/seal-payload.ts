@@ -1,6 +1,7 @@
 import { type EncryptionContext, encodeEncryptionContext } from '../encryption-context.ts'
 import { encodeNativeEnvelope, nativeAad, parseNativeEnvelope } from '../envelope/native-envelope.ts'
 import type { PayloadForm } from '../envelope/payload-form.ts'
+import { present } from '../envelope/present.ts'
 import { ciphertextInvalid, KmsError } from '../errors.ts'
 import { isVisible, requirePrimaryVersion, requireState, requireVersion, tokenRef } from '../find-key.ts'
 import type { KeyVersion, MasterKey } from '../key.ts'
@@ -116,14 +117,14 @@ export async function resolveBlob(
     requireState(key, 'Enabled')
     const version = requireVersion(key, keyVersionId)
     const aad = nativeAad(form, keyVersionId, callerAad)
-    const plaintext = await deps.provider.open(
+    const payload = await deps.provider.open(
       tokenRef(key, version),
       form.mode,
       sealed,
       aad,
       callOptions(context),
     )
-    return { plaintext, key, version }
+    return { plaintext: present(form.presentation, payload), key, version }
   }
   return { key, open }
 }

@@ -17,7 +17,7 @@ const bytes = (minLength: number, maxLength: number) =>
 const envelopes: fc.Arbitrary<NativeEnvelope> = fc.record({
   form: fc.record({
     mode: fc.constantFrom('W0' as const, 'W1' as const, 'W2' as const),
-    presentation: fc.constant('raw' as const),
+    presentation: fc.constantFrom('raw' as const, 'pkcs8-der' as const, 'pkcs8-pem' as const),
   }),
   keyVersionId: fc.uuid(),
   sealed: fc.record({ iv: bytes(12, 16), ciphertext: bytes(1, 4096), tag: bytes(16, 16) }),
@@ -128,15 +128,21 @@ describe('native envelope', () => {
   })
 
   it('ENV-3 puts the mode into the high and the presentation into the low four bits, and refuses the rest', () => {
-    const formByte = (mode: 'W0' | 'W1' | 'W2') =>
-      encodeNativeEnvelope({ ...sample, form: { mode, presentation: 'raw' } })[1]
-    expect([formByte('W0'), formByte('W1'), formByte('W2')]).toEqual([0x00, 0x10, 0x20])
+    const formBytes = (presentation: 'raw' | 'pkcs8-der' | 'pkcs8-pem') =>
+      (['W0', 'W1', 'W2'] as const).map(
+        (mode) => encodeNativeEnvelope({ ...sample, form: { mode, presentation } })[1],
+      )
+    expect(formBytes('raw')).toEqual([0x00, 0x10, 0x20])
+    expect(formBytes('pkcs8-der')).toEqual([0x01, 0x11, 0x21])
+    expect(formBytes('pkcs8-pem')).toEqual([0x02, 0x12, 0x22])
     const accepted = Array.from({ length: 256 }, (_, form) => {
       const blob = encodeNativeEnvelope(sample)
       blob[1] = form
       return parseNativeEnvelope(blob) ? form : undefined
     })
-    expect(accepted.filter((form) => form !== undefined)).toEqual([0x00, 0x10, 0x20])
+    expect(accepted.filter((form) => form !== undefined)).toEqual([
+      0x00, 0x01, 0x02, 0x10, 0x11, 0x12, 0x20, 0x21, 0x22,
+    ])
   })
 
   it('ENV-4 ENV-5 opens with 01 and names nothing but the version', () => {
