@@ -3,6 +3,8 @@ import type { Logger } from 'pino'
 import { Registry } from 'prom-client'
 import type { Config, SecretSource, TokenConfig } from './config/schema.ts'
 import { readSecret } from './config/secrets.ts'
+import { CountedProvider } from './core/counted-provider.ts'
+import { GcmBudget, type GcmBudgetSettings } from './core/gcm-budget.ts'
 import { InFlightLimit } from './core/in-flight-limit.ts'
 import { KeyDirectory } from './core/key-directory.ts'
 import { Kms } from './core/kms.ts'
@@ -68,9 +70,11 @@ async function assemble(config: Config, logger: Logger, teardown: Teardown): Pro
   const clock = SYSTEM_CLOCK
   const { cacheMaxAgeMs, cacheEntriesMax } = config.keys
   const directory = new KeyDirectory(store, clock, { maxAgeMs: cacheMaxAgeMs, entriesMax: cacheEntriesMax })
+  const budget = new GcmBudget({ ledger: store, clock, log: logger, settings: budgetSettings(config) })
+  const counted = new CountedProvider(provider, budget)
   const kms = new Kms({
     store,
-    provider,
+    provider: counted,
     directory,
     clock,
     newId: randomUUID,
@@ -93,7 +97,13 @@ async function assemble(config: Config, logger: Logger, teardown: Teardown): Pro
     limits: { ...DEFAULT_SERVER_LIMITS, bodyBytesMax, connectionsMax, requestTimeoutMs },
     health: {
       ready: () =>
-        readinessOf({ store, provider, token: token.name, statusOf: () => provider.status(), log: logger }),
+        readinessOf({
+          store,
+          provider: counted,
+          token: token.name,
+          statusOf: () => provider.status(),
+          log: logger,
+        }),
     },
     metricsRegistry,
   })
@@ -105,6 +115,14 @@ async function assemble(config: Config, logger: Logger, teardown: Teardown): Pro
   teardown.add(tendKeys(config, maintenance, startedAt, logger))
   const hangs = () => provider.status().lanesHung > 0
   return { endpoint, kms, failed, hangs, close: () => teardown.run() }
+}
+
+function budgetSettings({ keys }: Config): GcmBudgetSettings {
+  return {
+    invocationsMax: keys.gcmInvocationsMax,
+    leaseInvocations: keys.gcmLeaseInvocations,
+    rotateAt: keys.gcmRotateAt,
+  }
 }
 
 /** Lets requests in flight finish; what is left after `timeoutMs` is cut off. */

@@ -1,7 +1,8 @@
-import { KmsError } from './core/errors.ts'
+import type { CountedProvider } from './core/counted-provider.ts'
+import { isKmsError, KmsError } from './core/errors.ts'
 import { tokenRef } from './core/find-key.ts'
 import type { MaintenanceLog } from './core/maintenance.ts'
-import type { CryptoProvider, MasterKeyRef } from './core/ports/crypto-provider.ts'
+import type { MasterKeyRef } from './core/ports/crypto-provider.ts'
 import type { KeyStore } from './core/ports/key-store.ts'
 import type { ComponentHealth, ReadyReport } from './http/health.ts'
 
@@ -14,7 +15,7 @@ const CANDIDATES_TRIED_MAX = 3
 
 export interface ReadinessDeps {
   readonly store: KeyStore
-  readonly provider: CryptoProvider
+  readonly provider: CountedProvider
   readonly token: string
   /** What the token's connection says of itself, for the operator. */
   readonly statusOf: () => { readonly reason?: string; readonly hint?: string }
@@ -47,9 +48,12 @@ async function tokenHealthOf(deps: ReadinessDeps, storeWorks: boolean): Promise<
   const refs = storeWorks ? await keysOf(deps.store, deps.token) : []
   const deadlineAt = Date.now() + CHECK_TIMEOUT_MS
   let failure: KmsError | undefined
-  for (const ref of refs.length > 0 ? refs : [undefined]) {
+  // Last without a key: where there is none, or where no key may be sealed with, which says nothing of the token.
+  for (const ref of [...refs, undefined]) {
+    if (!ref && failure) break
     const error = await failureOf(() => deps.provider.checkHealth(deps.token, ref, { deadlineAt }))
     if (!error) return { ok: true }
+    if (isKmsError(error, 'KEY_EXHAUSTED') || isKmsError(error, 'STORE_UNAVAILABLE')) continue
     failure = error
     deps.log.warn({ keyId: ref?.keyId, err: error }, 'the token is not ready')
   }

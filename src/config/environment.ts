@@ -3,7 +3,15 @@ const SECTIONS = {
   server: ['host', 'port', 'bodyBytesMax', 'connectionsMax', 'requestTimeoutMs', 'drainTimeoutMs'],
   log: ['level'],
   store: ['path'],
-  keys: ['cacheMaxAgeMs', 'cacheEntriesMax', 'maintenanceIntervalMs', 'destructionGraceMs'],
+  keys: [
+    'cacheMaxAgeMs',
+    'cacheEntriesMax',
+    'maintenanceIntervalMs',
+    'destructionGraceMs',
+    'gcmInvocationsMax',
+    'gcmRotateAt',
+    'gcmLeaseInvocations',
+  ],
   aws: ['partition'],
 } as const
 

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { COUNTED_INVOCATIONS_MAX } from '../core/gcm-budget.ts'
 
 /** Where a secret comes from: exactly one of a file, a descriptor that the service manager opened, or the environment. */
 const secretSource = z
@@ -203,6 +204,34 @@ const keys = z
       .describe(
         'How long this process must have seen a key due before it destroys it, so that a clock that jumps or a restored backup can be noticed. Milliseconds.',
       ),
+    gcmInvocationsMax: z
+      .int()
+      .min(1)
+      .max(COUNTED_INVOCATIONS_MAX)
+      .default(COUNTED_INVOCATIONS_MAX)
+      .describe(
+        'Most encryptions under one key version, over all processes; past them it only decrypts. What AES-GCM allows, 2^32, less a reserve for checks of the token.',
+      ),
+    gcmRotateAt: z
+      .int()
+      .min(1)
+      .max(COUNTED_INVOCATIONS_MAX)
+      .default(2 ** 31)
+      .describe(
+        'A key whose current version has so many encryptions leased is rotated by itself; below gcmInvocationsMax.',
+      ),
+    gcmLeaseInvocations: z
+      .int()
+      .min(1)
+      .max(2 ** 24)
+      .default(2 ** 16)
+      .describe(
+        'Encryptions under a key version that a process leases from the store at a time. What it has not used when it ends is lost.',
+      ),
+  })
+  .refine((value) => value.gcmRotateAt < value.gcmInvocationsMax, {
+    path: ['gcmRotateAt'],
+    message: 'Rotation must be due before gcmInvocationsMax is reached.',
   })
   .describe('How keys are held and tended.')
 

@@ -23,6 +23,8 @@ export interface KmsErrorDetails {
     readonly allowed: readonly KeyState[]
   }
   KEY_USAGE_INVALID: { readonly keyId: string; readonly usage: KeyUsage; readonly operation: string }
+  /** The primary version of the key had all the GCM invocations that it may have. */
+  KEY_EXHAUSTED: { readonly keyId: string }
   /** The ciphertext belongs to another key than the one the caller named. */
   KEY_MISMATCH: { readonly keyId: string }
   CIPHERTEXT_INVALID: NoDetails

@@ -1,8 +1,9 @@
 import type { Clock } from '../lib/clock.ts'
+import type { CountedProvider } from './counted-provider.ts'
 import type { InFlightLimit } from './in-flight-limit.ts'
 import type { Principal } from './key.ts'
 import type { KeyDirectory } from './key-directory.ts'
-import type { CryptoProvider, ProviderTimings } from './ports/crypto-provider.ts'
+import type { ProviderTimings } from './ports/crypto-provider.ts'
 import type { KeyStore } from './ports/key-store.ts'
 
 /** What one call of an operation carries along. */
@@ -28,7 +29,7 @@ export function newTrail(): CallTrail {
 /** What the operations stand on. */
 export interface KmsDeps {
   readonly store: KeyStore
-  readonly provider: CryptoProvider
+  readonly provider: CountedProvider
   readonly directory: KeyDirectory
   readonly clock: Clock
   /** A fresh random UUID, lower case. */

@@ -12,7 +12,7 @@ import type { OpenedPayload, SealedPayload } from './ops/seal-payload.ts'
 /**
  * The key management service itself: one method per operation, the same for every protocol. Every method may throw
  * {@link KmsError} `ACCESS_DENIED`, `STORE_UNAVAILABLE`; those that use the token also `TOKEN_UNAVAILABLE` and
- * `TOKEN_TIMEOUT`; those that name a key also `KEY_NOT_FOUND`, `ALIAS_NOT_FOUND` and, where the key's state forbids
+ * `TOKEN_TIMEOUT`; those that encrypt also `KEY_EXHAUSTED`; those that name a key also `KEY_NOT_FOUND`, `ALIAS_NOT_FOUND` and, where the key's state forbids
  * the operation, `KEY_STATE_INVALID`.
  */
 export class Kms {

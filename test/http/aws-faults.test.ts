@@ -74,6 +74,24 @@ describe('a key that is not there', () => {
   })
 })
 
+describe('a key whose version has had all its encryptions', () => {
+  it('encrypts no more, which SDKs take for a reason to try again, and decrypts on', async () => {
+    fixture = awsFixture({ gcm: { invocationsMax: 2, leaseInvocations: 2, rotateAt: 1 } })
+    const key = await fixture.newKey()
+    const CiphertextBlob = await blobOf(key.keyId)
+    await blobOf(key.keyId)
+    const message =
+      'This key has been encrypted with as often as AES-GCM allows; it still decrypts, and encrypts again once it is rotated.'
+    const expected = ['LimitExceededException', message]
+    const size = { KeySpec: 'AES_256' }
+    expect(await fault('GenerateDataKey', { KeyId: key.keyId, ...size })).toEqual(expected)
+    expect(await fault('GenerateDataKeyWithoutPlaintext', { KeyId: key.keyId, ...size })).toEqual(expected)
+    expect(await fault('Encrypt', { KeyId: key.keyId, Plaintext: 'eA==' })).toEqual(expected)
+    expect(await fault('ReEncrypt', { CiphertextBlob, DestinationKeyId: key.keyId })).toEqual(expected)
+    expect((await fixture.request('Decrypt', { CiphertextBlob })).status).toBe(200)
+  })
+})
+
 describe('a key in the wrong state', () => {
   it('is disabled', async () => {
     await fixture.request('DisableKey', { KeyId: keyId })

@@ -2,6 +2,7 @@ import { Writable } from 'node:stream'
 import { deserialize, serialize } from 'node:v8'
 import pino from 'pino'
 import { Registry } from 'prom-client'
+import type { GcmBudgetSettings } from '../../src/core/gcm-budget.ts'
 import type { MasterKey } from '../../src/core/key.ts'
 import type { Kms } from '../../src/core/kms.ts'
 import type { CallContext } from '../../src/core/kms-context.ts'
@@ -34,11 +35,12 @@ const REGIONS = [{ name: 'us-east-1' }, { name: 'eu-central-1' }]
 export interface FixtureParts {
   readonly limits?: Partial<ServerLimits>
   readonly health?: HealthChecks
+  readonly gcm?: Partial<GcmBudgetSettings>
 }
 
 /** The server over the core on doubles, its log lines, and a way to call it. */
 export function awsFixture(parts: FixtureParts = {}) {
-  const core = kmsFixture()
+  const core = kmsFixture(parts.gcm)
   const passed: PassedCall[] = []
   const registry = new Registry()
   const lines: string[] = []

@@ -1,4 +1,6 @@
 import { randomUUID } from 'node:crypto'
+import { CountedProvider } from '../../src/core/counted-provider.ts'
+import { COUNTED_INVOCATIONS_MAX, GcmBudget, type GcmBudgetSettings } from '../../src/core/gcm-budget.ts'
 import { InFlightLimit } from '../../src/core/in-flight-limit.ts'
 import type { Principal } from '../../src/core/key.ts'
 import { KeyDirectory } from '../../src/core/key-directory.ts'
@@ -44,20 +46,37 @@ export function call(principal: Principal = ALICE): CallContext {
 }
 
 /** The core on doubles in memory. */
-export function kmsFixture() {
-  return kmsOn(new MemoryKeyStore(), new SoftwareProvider())
+export function kmsFixture(gcm: Partial<GcmBudgetSettings> = {}) {
+  return kmsOn(new MemoryKeyStore(), new SoftwareProvider(), gcm)
 }
 
 /** The core on a given store and provider, with a clock that can be moved. */
-export function kmsOn<S extends KeyStore, P extends CryptoProvider>(store: S, provider: P) {
+export function kmsOn<S extends KeyStore, P extends CryptoProvider>(
+  store: S,
+  provider: P,
+  gcm: Partial<GcmBudgetSettings> = {},
+) {
   const clock = new ManualClock()
   const directory = new KeyDirectory(store, clock, { maxAgeMs: 1000, entriesMax: 1000 })
   const creations = new InFlightLimit({ max: 16, perAccountMax: 8 })
-  /** The operations with another cache, as another process has them. */
+  const logged: { readonly fields: Readonly<Record<string, unknown>>; readonly message: string }[] = []
+  const note = (fields: Readonly<Record<string, unknown>>, message: string) =>
+    void logged.push({ fields, message })
+  const log = { info: note, warn: note, error: note }
+  const settings = {
+    invocationsMax: COUNTED_INVOCATIONS_MAX,
+    leaseInvocations: 64,
+    rotateAt: 2 ** 31,
+    ...gcm,
+  }
+  /** The provider with invocations leased for itself, as each process has it. */
+  const countedProvider = () =>
+    new CountedProvider(provider, new GcmBudget({ ledger: store, clock, log, settings }))
+  /** The operations with another cache and other leases, as another process has them. */
   const kmsWith = (cache: KeyDirectory) =>
     new Kms({
       store,
-      provider,
+      provider: countedProvider(),
       directory: cache,
       clock,
       newId: randomUUID,
@@ -65,10 +84,6 @@ export function kmsOn<S extends KeyStore, P extends CryptoProvider>(store: S, pr
       tokenForNewKeys: TEST_TOKEN,
     })
   const kms = kmsWith(directory)
-  const logged: { readonly fields: Readonly<Record<string, unknown>>; readonly message: string }[] = []
-  const note = (fields: Readonly<Record<string, unknown>>, message: string) =>
-    void logged.push({ fields, message })
-  const log = { info: note, warn: note }
   const maintenance = new Maintenance({
     store,
     provider,
@@ -77,5 +92,5 @@ export function kmsOn<S extends KeyStore, P extends CryptoProvider>(store: S, pr
     log,
     destructionGraceMs: GRACE_MS,
   })
-  return { kms, kmsWith, store, provider, clock, directory, maintenance, logged }
+  return { kms, kmsWith, counted: countedProvider(), store, provider, clock, directory, maintenance, logged }
 }

@@ -37,6 +37,8 @@ export const AWS_FAULTS = {
   ALREADY_EXISTS: ['AlreadyExistsException', 400, alreadyExists],
   KEY_STATE_INVALID: ['KMSInvalidStateException', 400, keyState],
   KEY_USAGE_INVALID: ['InvalidKeyUsageException', 400, keyUsage],
+  // SDKs try it again for some seconds, in which the key may be rotated.
+  KEY_EXHAUSTED: ['LimitExceededException', 400, sentence],
   KEY_MISMATCH: [
     'IncorrectKeyException',
     400,
