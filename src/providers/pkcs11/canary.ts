@@ -1,7 +1,7 @@
-import { TokenRefusal } from './errors.ts'
+import { faultOf, ruleOf, TokenRefusal } from './errors.ts'
 import { gcmOpen, gcmSeal, randomIv } from './gcm.ts'
 import type { LaneToken } from './lane-token.ts'
-import { CKM_GENERIC_SECRET_KEY_GEN, KEY_WRAP_OVERHEAD_BYTES_MAX } from './mechanisms.ts'
+import { CKM_GENERIC_SECRET_KEY_GEN, KEY_WRAP_OVERHEAD_BYTES_MAX, type Sealed } from './mechanisms.ts'
 import type { Handle } from './module.ts'
 import { dataKeyTemplate, READABLE_SECRET } from './templates.ts'
 
@@ -13,16 +13,28 @@ const CANARY_AAD = Buffer.from('p11kms/canary/v1', 'utf8')
  * this lane has none yet (one GCM invocation per key, lane and connection).
  *
  * @param fresh - Seals a new one, so that sealing is proved too.
- * @throws What the token answered, or {@link TokenRefusal} when it opens to something else.
+ * @throws What the token answered, or {@link TokenRefusal} when it does not open to what was sealed.
  */
 export function checkCanary(token: LaneToken, key: Handle, fresh = false): void {
   const known = fresh ? undefined : token.canaries.get(key.toString('hex'))
   const canary = known ?? gcmSeal(token, key, randomIv(token), CANARY_TEXT, CANARY_AAD)
-  const opened = gcmOpen(token, key, canary, CANARY_AAD)
-  if (!opened.equals(CANARY_TEXT)) {
-    throw new TokenRefusal({ code: 'TOKEN_UNAVAILABLE', reason: 'The token opened a canary to other bytes.' })
-  }
+  if (!openCanary(token, key, canary).equals(CANARY_TEXT)) throw unlike('opened a canary to other bytes')
   if (!known) token.rememberCanary(key, canary)
+}
+
+/** Nobody changed it since this process sealed it, so it is never the ciphertext that is to blame. */
+function openCanary(token: LaneToken, key: Handle, canary: Sealed): Buffer {
+  try {
+    return gcmOpen(token, key, canary, CANARY_AAD)
+  } catch (error) {
+    const name = error instanceof Error && !(error instanceof TokenRefusal) ? faultOf(error).name : ''
+    if (ruleOf(name).code !== 'CIPHERTEXT_INVALID') throw error
+    throw unlike(`does not open what it sealed itself: ${name}`)
+  }
+}
+
+function unlike(what: string): TokenRefusal {
+  return new TokenRefusal({ code: 'TOKEN_UNAVAILABLE', reason: `The token ${what}.`, broken: true })
 }
 
 const CANARY_KEY_BYTES = 32

@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import { describeFault, hintFields, needsOperator, Pkcs11Error, ruleOf, type TokenFault } from './errors.ts'
+import { describeFault, fateOf, hintFields, needsOperator, Pkcs11Error, type TokenFault } from './errors.ts'
 import { LaneFleet } from './lane-fleet.ts'
 import type { Lane } from './lanes/lane.ts'
 import type { LanePool } from './lanes/pool.ts'
@@ -40,6 +40,7 @@ export class TokenConnection {
   #leaving: Promise<void> = Promise.resolve()
   #cycle: Promise<void> = Promise.resolve()
   #closed: Promise<void> | undefined
+  #checking = false
   #onDown: () => void
 
   /**
@@ -94,11 +95,25 @@ export class TokenConnection {
 
   /** Takes note of a fault that a procedure reported; begins to reconnect where its row says so. */
   report(fault: TokenFault): void {
-    if (fault.kind !== 'cryptoki') return
-    const { session } = ruleOf(fault.name)
-    if (session === 'reinitialize' || session === 'relogin') {
-      this.reconnect({ state: 'down', reason: describeFault(fault), ...hintFields(fault) })
-    }
+    const fate = fateOf(fault)
+    if (fate === 'suspect') void this.#check()
+    else if (fate !== 'keep') this.#reconnectAfter(fault, fate === 'reinitialize')
+  }
+
+  #reconnectAfter(fault: TokenFault, blind: boolean): void {
+    this.reconnect({ state: 'down', reason: describeFault(fault), ...hintFields(fault) }, blind)
+  }
+
+  /** Finds out, by a seal and an open, whether a fault that may mean anything means that the connection is gone. */
+  async #check(): Promise<void> {
+    const connected = this.#connected
+    if (this.#checking || !connected) return
+    this.#checking = true
+    const key = Buffer.from(connected.healthKeyHex, 'hex')
+    const options = { deadlineAt: Date.now() + this.#settings.laneTimeoutMs }
+    const fault = faultIn(await this.lanes.control.call('checkHealth', 0, [key], options))
+    this.#checking = false
+    if (fault && this.#connected === connected) this.#reconnectAfter(fault, false)
   }
 
   /**

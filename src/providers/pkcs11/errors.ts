@@ -20,6 +20,8 @@ export interface RefusalFault {
   readonly hint?: string
   /** Set when trying again cannot help until an operator acts. */
   readonly operator?: boolean
+  /** Set when the connection is to be made anew. */
+  readonly broken?: boolean
 }
 
 export type TokenFault = CryptokiFault | RefusalFault
@@ -64,7 +66,7 @@ export function isCkr(error: unknown, name: string): boolean {
  * Reads a return value out of an error of pkcs11js. It throws `Pkcs11Error` with `code` and `method` from most
  * functions and a plain `Error('CKR_X:NNN')` from C_FindObjects, C_CreateObject and their like.
  *
- * @returns CKR_GENERAL_ERROR with the error's own name as function where there is no return value in it.
+ * @returns CKR_UNKNOWN with the error's own name as function where there is no return value in it.
  */
 export function faultOf(error: Error): CryptokiFault {
   const { code, method } = error as { code?: unknown; method?: unknown }
@@ -73,7 +75,7 @@ export function faultOf(error: Error): CryptokiFault {
   const called =
     typeof method === 'string' && method !== '' ? method : /\bC_[A-Z]\w+/.exec(error.stack ?? '')?.[0]
   if (number === undefined) {
-    return { kind: 'cryptoki', function: called ?? error.name, name: 'CKR_GENERAL_ERROR', number: 5 }
+    return { kind: 'cryptoki', function: called ?? error.name, name: 'CKR_UNKNOWN', number: 0 }
   }
   const name = CKR_NAMES[number] ?? (number >= 0x8000_0000 ? 'CKR_VENDOR_DEFINED' : 'CKR_UNKNOWN')
   return { kind: 'cryptoki', function: called ?? 'C_?', name, number }
@@ -88,7 +90,15 @@ export function toFault(error: unknown): TokenFault {
 /** One sentence for a log. */
 export function describeFault(fault: TokenFault): string {
   if (fault.kind === 'refusal') return fault.reason
+  if (fault.number === 0) return `${fault.function} failed without a return value`
   return `${fault.function} returned ${fault.name} (0x${fault.number.toString(16)})`
+}
+
+/** What a fault means for the connection; `keep` where it is none of its business. */
+export function fateOf(fault: TokenFault): 'keep' | 'suspect' | 'reconnect' | 'reinitialize' {
+  if (fault.kind === 'refusal') return fault.broken ? 'reconnect' : 'keep'
+  const { session } = ruleOf(fault.name)
+  return session === 'discard' || session === 'operator' ? 'keep' : session
 }
 
 /** What an operator can do about it, as a field of a log line or a status; empty where nothing is known. */
@@ -104,9 +114,16 @@ export function needsOperator(fault: TokenFault): boolean {
 
 /** What callers of the provider see of a fault; {@link Pkcs11Error} is its cause. */
 export function faultToKmsError(token: string, fault: TokenFault): KmsError {
-  const cause = new Pkcs11Error(token, fault)
-  const code = fault.kind === 'refusal' ? fault.code : ruleOf(fault.name).code
-  return KMS_ERRORS[code](token, cause)
+  return KMS_ERRORS[codeOf(fault)](token, new Pkcs11Error(token, fault))
+}
+
+function codeOf(fault: TokenFault): RefusalFault['code'] {
+  if (fault.kind === 'refusal') return fault.code
+  const { code } = ruleOf(fault.name)
+  // Only a function that opens something can find it bad.
+  return code === 'CIPHERTEXT_INVALID' && !/^C_(Decrypt|Unwrap)/.test(fault.function)
+    ? 'TOKEN_UNAVAILABLE'
+    : code
 }
 
 /** Retryable: the token is absent, logged out or broken. */

@@ -21,12 +21,25 @@ const SLOTS_MAX = 1024
  */
 const LOADED = new Map<string, pkcs11js.PKCS11>()
 
-/** Loads a library, once per thread. */
+/**
+ * Loads a library, once per thread.
+ *
+ * @throws {@link TokenRefusal} with what the system's loader says.
+ */
 export function loadModule(path: string): pkcs11js.PKCS11 {
   const loaded = LOADED.get(path)
   if (loaded) return loaded
   const p11 = new pkcs11js.PKCS11()
-  p11.load(path)
+  try {
+    p11.load(path)
+  } catch (error) {
+    const said = error instanceof Error ? error.message : String(error)
+    throw new TokenRefusal({
+      code: 'TOKEN_UNAVAILABLE',
+      reason: `The PKCS#11 library cannot be loaded: ${said}`,
+      hint: 'Install what the library needs, for the architecture of this machine.',
+    })
+  }
   LOADED.set(path, p11)
   return p11
 }

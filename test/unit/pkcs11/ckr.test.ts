@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import { expect, it } from 'vitest'
 import { CKR_NAMES, CKR_RULES } from '../../../src/providers/pkcs11/ckr.ts'
 import {
@@ -36,12 +37,11 @@ it('names return values of v3, which pkcs11js calls CKR_VENDOR_DEFINED, by their
   expect(faultOf(new Error('CKR_WHATEVER:999')).name).toBe('CKR_UNKNOWN')
 })
 
-it('takes an error without a return value for a general one', () => {
-  expect(faultOf(new TypeError('Argument 2 has wrong type'))).toMatchObject({
-    name: 'CKR_GENERAL_ERROR',
-    number: 5,
-  })
-  expect(toFault('a string')).toMatchObject({ name: 'CKR_GENERAL_ERROR' })
+it('takes an error without a return value for no known one, so that a mistake of ours breaks no connection', () => {
+  const fault = faultOf(new TypeError('Argument 2 has wrong type'))
+  expect(fault).toMatchObject({ name: 'CKR_UNKNOWN', number: 0 })
+  expect(describeFault(fault)).toContain('without a return value')
+  expect(toFault('a string')).toMatchObject({ name: 'CKR_UNKNOWN' })
   expect(isCkr(new Error('CKR_PIN_LOCKED:164'), 'CKR_PIN_LOCKED')).toBe(true)
 })
 
@@ -67,14 +67,30 @@ it('becomes a KmsError of the rule, with the return value and the hint in its ca
 
 it('has one message for every way in which a ciphertext fails', () => {
   const faults = [
-    'CKR_ENCRYPTED_DATA_INVALID:64',
-    'CKR_WRAPPED_KEY_INVALID:272',
-    'CKR_AEAD_DECRYPT_FAILED:66',
+    nativeError('CKR_ENCRYPTED_DATA_INVALID', 64, 'C_Decrypt'),
+    nativeError('CKR_WRAPPED_KEY_INVALID', 272, 'C_UnwrapKey'),
+    nativeError('CKR_VENDOR_DEFINED', 66, 'C_Decrypt'),
   ]
-  const messages = faults.map((text) => faultToKmsError('prod', toFault(new Error(text))).message)
+  const messages = faults.map((error) => faultToKmsError('prod', toFault(error)).message)
   const refusal = new TokenRefusal({ code: 'CIPHERTEXT_INVALID', reason: 'too short' })
   messages.push(faultToKmsError('prod', toFault(refusal)).message)
   expect(new Set(messages).size).toBe(1)
+})
+
+it('never blames a ciphertext where there is none', () => {
+  const fault = toFault(nativeError('CKR_ENCRYPTED_DATA_INVALID', 64, 'C_Encrypt'))
+  expect(faultToKmsError('prod', fault).code).toBe('TOKEN_UNAVAILABLE')
+})
+
+it('has a row for every return value of the header that pkcs11js is built with', () => {
+  const header = new URL('../../../node_modules/pkcs11js/includes/pkcs11/pkcs11t.h', import.meta.url)
+  const defined = readFileSync(header, 'utf8').matchAll(/#define (CKR_\w+)\s+(0x[0-9A-Fa-f]+)/g)
+  const rows = [...defined].filter(([, name]) => name !== 'CKR_OK' && name !== 'CKR_VENDOR_DEFINED')
+  expect(rows.length).toBeGreaterThan(85)
+  for (const [, name, number] of rows) {
+    expect([number, CKR_NAMES[Number(number)]]).toEqual([number, name])
+    expect(CKR_RULES[name ?? '']).toMatchObject({ hint: expect.any(String) })
+  }
 })
 
 it('says of an unknown return value that the token is unavailable', () => {

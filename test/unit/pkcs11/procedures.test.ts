@@ -125,8 +125,21 @@ describe('opening', () => {
     expect(perform(token, 'open', 0, [ENC, WRAP, AAD, iv!, bytes!])).toEqual([plaintext])
   })
 
-  it.each(['CKR_GENERAL_ERROR', 'CKR_FUNCTION_FAILED'])(
-    'blames the ciphertext for %s when a canary opens',
+  it.each(['CKR_GENERAL_ERROR', 'CKR_FUNCTION_FAILED', 'CKR_DEVICE_ERROR', 'CKR_DATA_INVALID'])(
+    'blames the ciphertext for %s, given twice, when a canary opens, and keeps the session',
+    (name) => {
+      const library = new ScriptedLibrary()
+      const token = library.attach()
+      const [iv, bytes] = sealedBy(token)
+      library.fail('C_Decrypt', name, 2)
+      const fault = faultOf(() => perform(token, 'open', 0, [ENC, WRAP, AAD, iv!, flipped(bytes)]))
+      expect(fault).toMatchObject({ kind: 'refusal', code: 'CIPHERTEXT_INVALID' })
+      expect([library.count('C_Decrypt'), library.count('C_CloseSession')]).toEqual([3, 0])
+    },
+  )
+
+  it.each(['CKR_ENCRYPTED_DATA_INVALID', 'CKR_ENCRYPTED_DATA_LEN_RANGE', 'CKR_AEAD_DECRYPT_FAILED'])(
+    'takes %s at its word, and proves that the session can stay',
     (name) => {
       const library = new ScriptedLibrary()
       const token = library.attach()
@@ -134,11 +147,32 @@ describe('opening', () => {
       library.fail('C_Decrypt', name)
       const fault = faultOf(() => perform(token, 'open', 0, [ENC, WRAP, AAD, iv!, flipped(bytes)]))
       expect(fault).toMatchObject({ kind: 'refusal', code: 'CIPHERTEXT_INVALID' })
-      expect(library.count('C_Decrypt')).toBe(2)
+      expect([library.count('C_Decrypt'), library.count('C_CloseSession')]).toEqual([2, 0])
     },
   )
 
-  it.each(['CKR_GENERAL_ERROR', 'CKR_FUNCTION_FAILED', 'CKR_DEVICE_REMOVED'])(
+  it('succeeds where the token stumbled once', () => {
+    const library = new ScriptedLibrary()
+    const token = library.attach()
+    const [iv, bytes, plaintext] = sealedBy(token)
+    library.fail('C_Decrypt', 'CKR_GENERAL_ERROR')
+    expect(perform(token, 'open', 0, [ENC, WRAP, AAD, iv!, bytes!])).toEqual([plaintext])
+    expect([library.count('C_Decrypt'), library.count('C_CloseSession')]).toEqual([2, 0])
+  })
+
+  it('blames the ciphertext on a token whose session a failed opening poisons, and gives that up', () => {
+    const library = new ScriptedLibrary()
+    library.poisons = true
+    const token = library.attach()
+    const [iv, bytes] = sealedBy(token)
+    const first = token.session
+    const fault = faultOf(() => perform(token, 'open', 0, [ENC, WRAP, AAD, iv!, flipped(bytes)]))
+    expect(fault).toMatchObject({ code: 'CIPHERTEXT_INVALID' })
+    expect(token.session).not.toEqual(first)
+    expect(sealedBy(token)).toHaveLength(3)
+  })
+
+  it.each(['CKR_GENERAL_ERROR', 'CKR_FUNCTION_FAILED', 'CKR_DEVICE_ERROR', 'CKR_DEVICE_REMOVED'])(
     'blames the token for %s when a canary does not open',
     (name) => {
       const library = new ScriptedLibrary()
@@ -149,6 +183,24 @@ describe('opening', () => {
       expect(fault).toMatchObject({ kind: 'cryptoki', name, function: 'C_Decrypt' })
     },
   )
+
+  it('blames a token that breaks between the forged ciphertext and the canary', () => {
+    const library = new ScriptedLibrary()
+    const token = library.attach()
+    const [iv, bytes] = sealedBy(token)
+    library.fail('C_EncryptInit', 'CKR_DEVICE_REMOVED', 10)
+    const fault = faultOf(() => perform(token, 'open', 0, [ENC, WRAP, AAD, iv!, flipped(bytes)]))
+    expect(fault).toMatchObject({ name: 'CKR_DEVICE_REMOVED', function: 'C_EncryptInit' })
+  })
+
+  it('blames a token that does not open its own canary any more, and says to connect anew', () => {
+    const library = new ScriptedLibrary()
+    const token = library.attach()
+    const [iv, bytes] = sealedBy(token)
+    library.fail('C_Decrypt', 'CKR_ENCRYPTED_DATA_INVALID', 10)
+    const fault = faultOf(() => perform(token, 'open', 0, [ENC, WRAP, AAD, iv!, bytes!]))
+    expect(fault).toMatchObject({ code: 'TOKEN_UNAVAILABLE', broken: true })
+  })
 
   it('blames the token when a canary opens to other bytes', () => {
     const library = new ScriptedLibrary()
@@ -161,7 +213,7 @@ describe('opening', () => {
 
   it('tells a payload that is no wrapped key from a broken token in the same way', () => {
     for (const [times, expected] of [
-      [1, { kind: 'refusal', code: 'CIPHERTEXT_INVALID' }],
+      [2, { kind: 'refusal', code: 'CIPHERTEXT_INVALID' }],
       [10, { kind: 'cryptoki', name: 'CKR_GENERAL_ERROR', function: 'C_UnwrapKey' }],
     ] as const) {
       const library = new ScriptedLibrary()

@@ -30,6 +30,9 @@ export class ScriptedLibrary {
   readonly objects = new Map<string, ReadonlyMap<number, Attribute['value']>>()
   /** What a new key says of itself instead of what its template asked. */
   distort: Partial<Record<keyof typeof CKA, number | boolean>> = {}
+  /** A session on which an opening failed answers CKR_OPERATION_ACTIVE for ever. */
+  poisons = false
+  readonly #poisoned = new Set<string>()
   readonly #faults = new Map<string, { name: string; times: number }>()
   #lastHandle = 0
   #mechanism: GcmMechanism | undefined
@@ -98,14 +101,16 @@ export class ScriptedLibrary {
     C_WrapKey: (_: Buffer, __: object, ___: Buffer, ____: Buffer, output: Buffer) => output.subarray(0, 40),
     C_UnwrapKey: (_: Buffer, __: object, ___: Buffer, ____: Buffer, template: Template) =>
       this.#make(template),
-    C_EncryptInit: (_: Buffer, mechanism: GcmMechanism, key: Buffer) => this.#begin(mechanism, key),
-    C_DecryptInit: (_: Buffer, mechanism: GcmMechanism, key: Buffer) => this.#begin(mechanism, key),
+    C_EncryptInit: (session: Buffer, mechanism: GcmMechanism, key: Buffer) =>
+      this.#begin(session, mechanism, key),
+    C_DecryptInit: (session: Buffer, mechanism: GcmMechanism, key: Buffer) =>
+      this.#begin(session, mechanism, key),
     C_Encrypt: (_: Buffer, plaintext: Buffer) => {
       const { iv, aad } = this.#parameter()
       const cipher = createCipheriv('aes-256-gcm', this.#key, iv).setAAD(aad)
       return Buffer.concat([cipher.update(plaintext), cipher.final(), cipher.getAuthTag()])
     },
-    C_Decrypt: (_: Buffer, bytes: Buffer) => {
+    C_Decrypt: (session: Buffer, bytes: Buffer) => {
       const { iv, aad } = this.#parameter()
       const decipher = createDecipheriv('aes-256-gcm', this.#key, iv).setAAD(aad)
       decipher.setAuthTag(bytes.subarray(bytes.length - TAG_BYTES))
@@ -113,12 +118,14 @@ export class ScriptedLibrary {
         const opened = decipher.update(bytes.subarray(0, bytes.length - TAG_BYTES))
         return Buffer.concat([opened, decipher.final()])
       } catch {
+        if (this.poisons) this.#poisoned.add(session.toString('hex'))
         throw ckr('CKR_GENERAL_ERROR', 'C_Decrypt')
       }
     },
   }
 
-  #begin(mechanism: GcmMechanism, key: Buffer): void {
+  #begin(session: Buffer, mechanism: GcmMechanism, key: Buffer): void {
+    if (this.#poisoned.has(session.toString('hex'))) throw ckr('CKR_OPERATION_ACTIVE', 'C_?')
     this.#mechanism = mechanism
     this.#key = createHash('sha256').update(key).digest()
   }

@@ -1,8 +1,9 @@
 import { checkCanary, checkWrapCanary } from '../canary.ts'
-import { faultOf, TokenRefusal } from '../errors.ts'
+import { TokenRefusal } from '../errors.ts'
 import { gcmOpen } from '../gcm.ts'
 import type { LaneToken } from '../lane-token.ts'
 import type { Handle } from '../module.ts'
+import { openProven } from '../prove-open.ts'
 import { CKA, READABLE_SECRET } from '../templates.ts'
 import { type Procedure, part } from './procedure.ts'
 
@@ -27,21 +28,14 @@ export const open: Procedure = (token, mode, parts) => {
   }
 }
 
-/**
- * SoftHSM answers a wrong tag with CKR_GENERAL_ERROR and nShield with CKR_FUNCTION_FAILED, which elsewhere mean a
- * broken device: a canary under the same key, on a new session, tells which it was.
- */
 function openOuter(token: LaneToken, parts: readonly Buffer[]): Buffer {
   const sealed = { iv: part(parts, 3), bytes: part(parts, 4) }
   const key = part(parts, 0)
-  try {
-    return gcmOpen(token, key, sealed, part(parts, 2))
-  } catch (error) {
-    if (!isAmbiguousOpenFailure(error)) throw error
-  }
-  token.discardSession()
-  checkCanary(token, key)
-  throw invalid('The ciphertext does not authenticate; a canary under the same key does.')
+  return openProven(
+    token,
+    () => gcmOpen(token, key, sealed, part(parts, 2)),
+    () => checkCanary(token, key),
+  )
 }
 
 /** The data key inside u16be(length) and the wrapped bytes; SoftHSM pads it with zeros to a multiple of 8 bytes. */
@@ -72,25 +66,14 @@ function unwrapInside(token: LaneToken, outer: Buffer, parts: readonly Buffer[])
   }
 }
 
-/** SoftHSM answers bytes that are no wrapped key with CKR_GENERAL_ERROR too, so a canary tells here as well. */
 function unwrap(token: LaneToken, mechanism: { mechanism: number }, key: Handle, wrapped: Buffer): Handle {
-  try {
-    return token.p11.C_UnwrapKey(token.session, mechanism, key, wrapped, [...READABLE_SECRET])
-  } catch (error) {
-    if (!isAmbiguousOpenFailure(error)) throw error
-  }
-  token.discardSession()
-  checkWrapCanary(token, mechanism, key)
-  throw invalid('The payload is no wrapped key; a canary under the same key unwraps.')
+  return openProven(
+    token,
+    () => token.p11.C_UnwrapKey(token.session, mechanism, key, wrapped, [...READABLE_SECRET]),
+    () => checkWrapCanary(token, mechanism, key),
+  )
 }
 
 function invalid(reason: string): TokenRefusal {
   return new TokenRefusal({ code: 'CIPHERTEXT_INVALID', reason })
-}
-
-/** Whether an opening failed with a return value that some tokens give to a wrong tag and others to a broken device. */
-function isAmbiguousOpenFailure(error: unknown): boolean {
-  if (!(error instanceof Error) || error instanceof TokenRefusal) return false
-  const { name } = faultOf(error)
-  return name === 'CKR_GENERAL_ERROR' || name === 'CKR_FUNCTION_FAILED'
 }

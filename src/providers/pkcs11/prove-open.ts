@@ -1,0 +1,62 @@
+import { describeFault, ruleOf, type TokenFault, TokenRefusal, toFault } from './errors.ts'
+import type { LaneToken } from './lane-token.ts'
+
+/**
+ * Opens something of a caller's and says whose fault a failure is. SoftHSM answers a wrong tag with CKR_GENERAL_ERROR and
+ * nShield with CKR_FUNCTION_FAILED, which elsewhere mean a broken device. Such an answer costs one more try, for a device
+ * that stumbled; after the second, `prove` opens something known to be good under the same key on the same session: that
+ * works only where the ciphertext is to blame and the session is clean. So a caller who sends forged ciphertexts in a
+ * loop causes neither reconnects nor new sessions.
+ *
+ * @param open - Throws what the token answered.
+ * @param prove - Throws when the token does not work with that key.
+ * @throws {@link TokenRefusal} `CIPHERTEXT_INVALID`, or what `open` or `prove` threw where it is not the ciphertext.
+ */
+export function openProven<T>(token: LaneToken, open: () => T, prove: () => void): T {
+  const first = attempt(open)
+  if ('value' in first) return first.value
+  const last = isAmbiguous(first.fault) ? attempt(() => onCleanSession(token, open)) : first
+  if ('value' in last) return last.value
+  if (!mayBlameCiphertext(last.fault)) throw last.error
+  try {
+    prove()
+  } catch {
+    // What failed may be the session, which the failed opening poisoned.
+    token.discardSession()
+    prove()
+  }
+  throw new TokenRefusal({
+    code: 'CIPHERTEXT_INVALID',
+    reason: `${describeFault(last.fault)}, and a canary under the same key opens: it is the ciphertext.`,
+  })
+}
+
+type Attempt<T> = { readonly value: T } | { readonly error: unknown; readonly fault: TokenFault }
+
+function attempt<T>(open: () => T): Attempt<T> {
+  try {
+    return { value: open() }
+  } catch (error) {
+    return { error, fault: toFault(error) }
+  }
+}
+
+/** Once more on a new session where the one at hand still has the failed operation open. */
+function onCleanSession<T>(token: LaneToken, open: () => T): T {
+  try {
+    return open()
+  } catch (error) {
+    const fault = toFault(error)
+    if (fault.kind !== 'cryptoki' || ruleOf(fault.name).retry !== 'session') throw error
+  }
+  token.discardSession()
+  return open()
+}
+
+function isAmbiguous(fault: TokenFault): boolean {
+  return fault.kind === 'cryptoki' && ruleOf(fault.name).ambiguous === true
+}
+
+function mayBlameCiphertext(fault: TokenFault): boolean {
+  return isAmbiguous(fault) || (fault.kind === 'cryptoki' && ruleOf(fault.name).code === 'CIPHERTEXT_INVALID')
+}
