@@ -147,7 +147,7 @@ function startProvider(
   // The module reads these with getenv, so they must be set before a worker loads it.
   Object.assign(process.env, token.environment)
   const { name, module, label, serial, uri, lanes, queueMax, laneTimeoutMs, lostLanesMax } = token
-  const { reconnectDelayMs, moduleRestartIntervalMs } = token
+  const { reconnectDelayMs, moduleRestartIntervalMs, allowHostMemory, libraryParameters, userType } = token
   const select = { ...(label && { label }), ...(serial && { serial }), ...(uri && { uri }) }
   return Pkcs11Provider.start(
     {
@@ -161,6 +161,9 @@ function startProvider(
       moduleRestartIntervalMs,
       readPin: pinReader(token.pin),
       lanes: { crypto: lanes },
+      allowHostMemory,
+      ...(libraryParameters !== undefined && { libraryParameters }),
+      ...(userType !== 'user' && { userType }),
     },
     { log: logger, onFatal },
   )

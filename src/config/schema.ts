@@ -127,6 +127,24 @@ const token = z
       .optional()
       .describe('RFC 7512 URI of the token, without a PIN.'),
     pin: secretSource.describe('User PIN. A wrong one is tried once and never again until a restart.'),
+    userType: z
+      .union([z.literal('user'), z.int().min(0x8000_0000).max(0xffff_ffff)])
+      .default('user')
+      .describe(
+        'Role that logs in: user, or the number of a vendor role, such as 2147483649 for the Crypto User of a Luna partition.',
+      ),
+    libraryParameters: z
+      .string()
+      .min(1)
+      .max(4096)
+      .optional()
+      .describe('Initialization string that the module wants (NSS); others take none.'),
+    allowHostMemory: z
+      .boolean()
+      .default(false)
+      .describe(
+        'Whether a data key that a caller wants without its plaintext may be made in host memory where the token cannot make it inside.',
+      ),
     environment: z
       .record(z.string().regex(/^[A-Z][A-Z0-9_]*$/), z.string())
       .default({})

@@ -5,6 +5,7 @@ import type {
   MasterKeyRef,
   MaterialPresence,
   Sealed,
+  SealedInside,
   SealMode,
 } from './ports/crypto-provider.ts'
 
@@ -25,6 +26,7 @@ export class CountedProvider implements CryptoProvider {
     this.#budget = budget
   }
 
+  /** May seal a canary with the new version, which comes out of the reserve below the bound. */
   createMasterKey(ref: MasterKeyRef, options: CallOptions): Promise<void> {
     return this.#provider.createMasterKey(ref, options)
   }
@@ -55,7 +57,7 @@ export class CountedProvider implements CryptoProvider {
     lengthBytes: number,
     aadFor: (mode: SealMode) => Buffer,
     options: CallOptions,
-  ): Promise<Sealed & { readonly mode: SealMode }> {
+  ): Promise<SealedInside> {
     return this.#counted(ref, () => this.#provider.sealRandomInside(ref, lengthBytes, aadFor, options))
   }
 

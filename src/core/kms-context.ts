@@ -19,6 +19,8 @@ export interface CallTrail {
   /** The key that the operation resolved to. */
   keyId?: string
   readonly timings: ProviderTimings
+  /** Set when a key that ought to stay in the token was made in host memory, as the operator allows. */
+  hostMemory?: true
 }
 
 /** A trail with nothing on it yet. */

@@ -6,6 +6,7 @@ import type {
   MasterKeyRef,
   MaterialPresence,
   Sealed,
+  SealedInside,
   SealMode,
 } from '../../src/core/ports/crypto-provider.ts'
 import { u16 } from '../../src/lib/bytes.ts'
@@ -65,7 +66,7 @@ export class SoftwareProvider implements CryptoProvider {
     lengthBytes: number,
     aadFor: (mode: SealMode) => Buffer,
     options: CallOptions,
-  ): Promise<Sealed & { readonly mode: SealMode }> {
+  ): Promise<SealedInside> {
     this.#enter('sealRandomInside', ref.token, options)
     const { enc, wrap } = this.#require(ref)
     const cipher = createCipheriv('id-aes256-wrap-pad', wrap, KEY_WRAP_PAD_IV)

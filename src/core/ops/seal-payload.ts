@@ -67,7 +67,7 @@ export async function sealRandomBytes(
   return { blob, key, version, plaintext: sealed.plaintext }
 }
 
-/** Makes and seals a data key inside the token: no plaintext byte of it reaches this process. */
+/** Makes and seals a data key inside the token; the trail says so where it passed through host memory instead. */
 export async function sealRandomInside(
   deps: KmsDeps,
   context: CallContext,
@@ -83,6 +83,7 @@ export async function sealRandomInside(
     (mode) => nativeAad(rawForm(mode), version.versionId, callerAad),
     callOptions(context),
   )
+  if (sealed.hostMemory) context.trail.hostMemory = true
   const blob = encodeNativeEnvelope({ form: rawForm(sealed.mode), keyVersionId: version.versionId, sealed })
   return { blob, key, version }
 }

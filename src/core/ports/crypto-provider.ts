@@ -10,9 +10,9 @@ export interface MasterKeyRef {
 
 /**
  * How a payload was sealed under a master key version.
- * `W0`: host bytes, C_Encrypt(CKM_AES_GCM). `W1`: C_WrapKey(CKM_AES_GCM) of a token key.
- * `W2`: C_WrapKey with key wrap, then C_Encrypt(CKM_AES_GCM) over a two-byte big-endian length of the key and the
- * wrapped bytes.
+ * `W0`: host bytes, C_Encrypt(CKM_AES_GCM) under the object that encrypts. `W1`: C_WrapKey(CKM_AES_GCM) of a token key
+ * under the object that wraps. `W2`: C_WrapKey with key wrap, then C_Encrypt(CKM_AES_GCM) over two bytes that hold the
+ * format of the wrap and the length of the key, and the wrapped bytes (docs/spec/envelope.md, ENV-11).
  */
 export type SealMode = 'W0' | 'W1' | 'W2'
 
@@ -23,6 +23,14 @@ export interface Sealed {
   readonly ciphertext: Buffer
   /** 16 bytes. */
   readonly tag: Buffer
+}
+
+/** What {@link CryptoProvider.sealRandomInside} produced. */
+export interface SealedInside extends Sealed {
+  /** W1 or W2; W0 together with {@link SealedInside.hostMemory}. */
+  readonly mode: SealMode
+  /** Present when the data key was in the memory of this process, because the token can do no better and the operator allows it. */
+  readonly hostMemory?: true
 }
 
 /**
@@ -95,18 +103,20 @@ export interface CryptoProvider {
   ): Promise<Sealed & { readonly plaintext: Buffer }>
 
   /**
-   * Makes a data key inside the token and seals it there (mode W1 or W2): no plaintext byte of it reaches this process.
+   * Makes a data key inside the token and seals it there (mode W1 or W2): no plaintext byte of it reaches this process. Where
+   * the operator allows it, a token that can do neither for this length has the key made in host memory (mode W0), which is
+   * zeroed; the result says so.
    *
    * @param lengthBytes - 1 to 1024.
    * @param aadFor - Called once with the mode that will be used, before the token is.
-   * @throws {@link KmsError} `UNSUPPORTED` when the token can do neither for this length.
+   * @throws {@link KmsError} `UNSUPPORTED` when the token can do neither and the operator does not allow host memory.
    */
   sealRandomInside(
     ref: MasterKeyRef,
     lengthBytes: number,
     aadFor: (mode: SealMode) => Buffer,
     options: CallOptions,
-  ): Promise<Sealed & { readonly mode: SealMode }>
+  ): Promise<SealedInside>
 
   /**
    * Opens what one of the seal methods made.

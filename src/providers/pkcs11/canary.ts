@@ -1,9 +1,11 @@
+import { makeDataKey, useSecret } from './data-key.ts'
 import { faultOf, ruleOf, TokenRefusal } from './errors.ts'
-import { gcmOpen, gcmSeal, randomIv } from './gcm.ts'
+import { freshIv, gcmOpen, gcmSeal, gcmUnwrapKey, gcmWrapKey } from './gcm.ts'
+import { unwrapKey, wrapKey } from './key-wrap.ts'
 import type { LaneToken } from './lane-token.ts'
-import { CKM_GENERIC_SECRET_KEY_GEN, KEY_WRAP_OVERHEAD_BYTES_MAX, type Sealed } from './mechanisms.ts'
+import type { Sealed } from './mechanisms.ts'
 import type { Handle } from './module.ts'
-import { dataKeyTemplate, READABLE_SECRET } from './templates.ts'
+import type { KeyWrap } from './settings.ts'
 
 const CANARY_TEXT = Buffer.from('p11kms canary', 'utf8')
 const CANARY_AAD = Buffer.from('p11kms/canary/v1', 'utf8')
@@ -13,13 +15,29 @@ const CANARY_AAD = Buffer.from('p11kms/canary/v1', 'utf8')
  * this lane has none yet (one GCM invocation per key, lane and connection).
  *
  * @param fresh - Seals a new one, so that sealing is proved too.
- * @throws What the token answered, or {@link TokenRefusal} when it does not open to what was sealed.
+ * @throws What the token answered, or {@link TokenRefusal} when it opens to something else.
  */
 export function checkCanary(token: LaneToken, key: Handle, fresh = false): void {
   const known = fresh ? undefined : token.canaries.get(key.toString('hex'))
-  const canary = known ?? gcmSeal(token, key, randomIv(token), CANARY_TEXT, CANARY_AAD)
+  if (known && stillOpens(token, key, known)) return
+  token.rememberCanary(key, proveSealing(token, key))
+}
+
+/** A canary that does not open may be of a destroyed key whose handle another got: a new one decides. */
+function stillOpens(token: LaneToken, key: Handle, canary: Sealed): boolean {
+  try {
+    return gcmOpen(token, key, canary, CANARY_AAD).equals(CANARY_TEXT)
+  } catch {
+    token.discardSession()
+    return false
+  }
+}
+
+/** Seals and opens a known text. @returns What was sealed. @throws As {@link checkCanary} does. */
+export function proveSealing(token: LaneToken, key: Handle): Sealed {
+  const canary = gcmSeal(token, key, freshIv(token), CANARY_TEXT, CANARY_AAD)
   if (!openCanary(token, key, canary).equals(CANARY_TEXT)) throw unlike('opened a canary to other bytes')
-  if (!known) token.rememberCanary(key, canary)
+  return canary
 }
 
 /** Nobody changed it since this process sealed it, so it is never the ciphertext that is to blame. */
@@ -42,17 +60,22 @@ const CANARY_KEY_BYTES = 32
 /**
  * Proves that the token still wraps and unwraps under one key, with a secret that it makes and destroys for it.
  *
+ * @param mechanism - CKM_AES_GCM (one GCM invocation of the key) or a key wrap.
  * @throws What the token answered.
  */
-export function checkWrapCanary(token: LaneToken, mechanism: { mechanism: number }, key: Handle): void {
-  const { p11, session } = token
-  const generator = { mechanism: CKM_GENERIC_SECRET_KEY_GEN }
-  const secret = p11.C_GenerateKey(session, generator, dataKeyTemplate(CANARY_KEY_BYTES))
-  try {
-    const output = Buffer.allocUnsafe(CANARY_KEY_BYTES + KEY_WRAP_OVERHEAD_BYTES_MAX)
-    const wrapped = p11.C_WrapKey(session, mechanism, key, secret, output)
-    p11.C_DestroyObject(session, p11.C_UnwrapKey(session, mechanism, key, wrapped, [...READABLE_SECRET]))
-  } finally {
-    p11.C_DestroyObject(session, secret)
-  }
+export function checkWrapCanary(token: LaneToken, mechanism: 'gcm' | KeyWrap, key: Handle): void {
+  const unwrapped = useSecret(token, makeDataKey(token, CANARY_KEY_BYTES), (secret) =>
+    mechanism === 'gcm' ? thereAndBackGcm(token, key, secret) : thereAndBack(token, mechanism, key, secret),
+  )
+  token.p11.C_DestroyObject(token.session, unwrapped)
+}
+
+function thereAndBackGcm(token: LaneToken, key: Handle, secret: Handle): Handle {
+  const sealed = gcmWrapKey(token, key, secret, CANARY_KEY_BYTES, CANARY_AAD)
+  return gcmUnwrapKey(token, key, sealed, CANARY_AAD)
+}
+
+function thereAndBack(token: LaneToken, keyWrap: KeyWrap, key: Handle, secret: Handle): Handle {
+  const wrapped = wrapKey(token, keyWrap.mechanism, key, secret, CANARY_KEY_BYTES)
+  return unwrapKey(token, keyWrap, key, wrapped, CANARY_KEY_BYTES)
 }

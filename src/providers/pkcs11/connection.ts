@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { describeFault, fateOf, hintFields, needsOperator, Pkcs11Error, type TokenFault } from './errors.ts'
+import { keysInHostMemory } from './inside-mode.ts'
 import { LaneFleet } from './lane-fleet.ts'
 import type { Lane } from './lanes/lane.ts'
 import type { LanePool } from './lanes/pool.ts'
@@ -76,16 +77,19 @@ export class TokenConnection {
   }
 
   status(): Pkcs11Status {
-    const mode = this.#connected?.capabilities.insideSealMode
     return {
       ...this.#state,
-      ...(this.#connected ? { tokenInfo: this.#connected.token } : {}),
-      ...(mode ? { insideSealMode: mode } : {}),
+      ...(this.#connected ? this.#statusOf(this.#connected) : {}),
       generation: this.#generation,
       queueDepth: this.lanes.depth,
       lanesLost: this.lanes.lost.count,
       lanesHung: this.lanes.lost.hung,
     }
+  }
+
+  #statusOf({ token, capabilities }: Connected): Partial<Pkcs11Status> {
+    const mode = capabilities.insideSealMode ?? (this.#settings.allowHostMemory ? 'hostMemory' : undefined)
+    return { tokenInfo: token, capabilities, ...(mode ? { insideSealMode: mode } : {}) }
   }
 
   /** Why calls are refused right now. */
@@ -209,10 +213,13 @@ export class TokenConnection {
     this.#loggedReason = ''
     this.lanes.release()
     const { token, capabilities } = connected
-    this.#events.log.info(
-      { token: this.#settings.name, tokenInfo: token, ...capabilities },
-      'token connected',
-    )
+    const { name, allowHostMemory } = this.#settings
+    this.#events.log.info({ token: name, tokenInfo: token, capabilities }, 'token connected')
+    const passing = allowHostMemory ? keysInHostMemory(capabilities) : undefined
+    if (passing !== undefined) {
+      const { refused } = capabilities
+      this.#events.log.warn({ token: name, allowHostMemory, refused }, `${passing} pass through host memory`)
+    }
   }
 
   #onAttemptFailed(error: unknown): boolean {

@@ -81,6 +81,12 @@ export function faultOf(error: Error): CryptokiFault {
   return { kind: 'cryptoki', function: called ?? 'C_?', name, number }
 }
 
+/** How a return value is kept and compared: by name, or by number where it has none of its own. */
+export function ckrOf(fault: TokenFault): string {
+  if (fault.kind === 'refusal') return fault.code
+  return CKR_NAMES[fault.number] ?? `0x${fault.number.toString(16)}`
+}
+
 /** The plain data that crosses to the main thread for anything thrown on the token side. */
 export function toFault(error: unknown): TokenFault {
   if (error instanceof TokenRefusal) return error.fault

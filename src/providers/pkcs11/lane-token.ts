@@ -1,7 +1,9 @@
 import type pkcs11js from 'pkcs11js'
+import { invariant } from '../../lib/invariant.ts'
 import { ruleOf, TokenRefusal, toFault } from './errors.ts'
 import type { Sealed } from './mechanisms.ts'
 import { type Handle, initialize, loadModule, openSession } from './module.ts'
+import type { TokenCapabilities } from './settings.ts'
 
 /** Canaries that one lane remembers: one per master key version in use. */
 const CANARIES_MAX = 65_536
@@ -14,6 +16,8 @@ export interface Attachment {
   readonly slotHex: string
   /** A read-write session is needed to make and destroy token objects. */
   readonly write: boolean
+  /** What the control lane found the token able to do; absent while it is still finding out. */
+  readonly capabilities?: TokenCapabilities
 }
 
 interface Attached {
@@ -21,6 +25,7 @@ interface Attached {
   readonly slot: Handle
   readonly write: boolean
   session: Handle | undefined
+  capabilities: TokenCapabilities | undefined
 }
 
 /**
@@ -45,7 +50,20 @@ export class LaneToken {
     const p11 = this.#load(attachment.module)
     initialize(p11, attachment.libraryParameters)
     const slot = Buffer.from(attachment.slotHex, 'hex')
-    this.#attached = { p11, slot, write: attachment.write, session: openSession(p11, slot, attachment.write) }
+    const { write, capabilities } = attachment
+    this.#attached = { p11, slot, write, session: openSession(p11, slot, write), capabilities }
+  }
+
+  /** Takes note of what was found out about the token since it was attached. */
+  learn(capabilities: TokenCapabilities): void {
+    this.#require().capabilities = capabilities
+  }
+
+  /** What the token can do. */
+  get capabilities(): TokenCapabilities {
+    const { capabilities } = this.#require()
+    invariant(capabilities, 'a lane is attached with the capabilities of its token')
+    return capabilities
   }
 
   /** Closes the session and forgets what belonged to this connection. Never fails: the token may be gone. */

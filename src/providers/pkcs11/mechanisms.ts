@@ -1,8 +1,9 @@
 /** Numbers of PKCS#11 v3.1 that we use, our own: pkcs11js stops at v2.40. */
 export const CKM_AES_KEY_GEN = 0x1080
-const CKM_AES_GCM = 0x1087
+export const CKM_AES_GCM = 0x1087
 export const CKM_GENERIC_SECRET_KEY_GEN = 0x350
-/** Three different algorithms in the field; used only where its output proved to be RFC 5649. */
+export const CKM_AES_CBC_PAD = 0x1085
+/** Three different algorithms in the field; what it is here is told by its output. */
 export const CKM_AES_KEY_WRAP_PAD = 0x210a
 /** RFC 5649 wherever it exists. */
 export const CKM_AES_KEY_WRAP_KWP = 0x210b
@@ -10,10 +11,6 @@ export const CKM_AES_KEY_WRAP_KWP = 0x210b
 export const GCM_IV_BYTES = 12
 export const GCM_IV_BYTES_MAX = 16
 export const GCM_TAG_BYTES = 16
-/** Room that some tokens want beyond the ciphertext and the tag: they append the IV they chose. */
-export const GCM_OUTPUT_SLACK_BYTES = 16
-/** RFC 5649: padding to a multiple of 8 bytes and an 8-byte integrity block. */
-export const KEY_WRAP_OVERHEAD_BYTES_MAX = 16
 
 /** `CK_PARAMS_AES_GCM_v240` of pkcs11js: the one that sets ulIvBits. */
 const CK_PARAMS_AES_GCM_v240 = 7
@@ -30,7 +27,7 @@ export function gcm(iv: Buffer, aad: Buffer) {
   return { mechanism: CKM_AES_GCM, parameter }
 }
 
-/** What one C_Encrypt(CKM_AES_GCM) gave. */
+/** What one C_Encrypt or C_WrapKey with CKM_AES_GCM gave. */
 export interface Sealed {
   readonly iv: Buffer
   /** Ciphertext, then the 16-byte tag. */

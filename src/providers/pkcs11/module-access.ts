@@ -38,7 +38,9 @@ export class ModuleAccess {
   async connect(up: (connected: Connected) => void): Promise<void> {
     const { shared } = await this.#open()
     await shared.connect(this.#member, async (taken) => {
-      const request = { ...this.#module(), criteria: this.#criteria, taken }
+      const { userType } = this.#settings
+      const role = userType === undefined ? {} : { userType }
+      const request = { ...this.#module(), ...role, criteria: this.#criteria, taken }
       const connected = await this.#lanes.connect(request, await this.#settings.readPin())
       this.#slotHex = connected.slotHex
       await this.#attachLanes(connected)
@@ -47,8 +49,8 @@ export class ModuleAccess {
     })
   }
 
-  attachmentOf({ slotHex }: Connected): LaneAttachment {
-    return { ...this.#module(), slotHex }
+  attachmentOf({ slotHex, capabilities }: Connected): LaneAttachment {
+    return { ...this.#module(), slotHex, capabilities }
   }
 
   /** Closes every lane's session, then all that this process has with the token. */

@@ -160,15 +160,22 @@ export function openSession(p11: pkcs11js.PKCS11, slot: Handle, write: boolean):
 }
 
 /**
- * C_Login as CKU_USER; success where the application is logged in already.
+ * C_Login; success where the application is logged in already.
  *
  * @param pin - Bytes of UTF-8. pkcs11js takes text only, so one string of it lives until it is collected.
+ * @param userType - CKU number; vendors have roles of their own, such as Luna's Crypto User.
  * @throws {@link TokenRefusal} without trying, when the PIN is locked or has one try left.
  */
-export function login(p11: pkcs11js.PKCS11, session: Handle, info: pkcs11js.TokenInfo, pin: Buffer): void {
+export function login(
+  p11: pkcs11js.PKCS11,
+  session: Handle,
+  info: pkcs11js.TokenInfo,
+  pin: Buffer,
+  userType = CKU_USER,
+): void {
   refuseRiskyLogin(info.flags)
   try {
-    p11.C_Login(session, CKU_USER, pin.toString('utf8'))
+    p11.C_Login(session, userType, pin.toString('utf8'))
   } catch (error) {
     if (!isCkr(error, 'CKR_USER_ALREADY_LOGGED_IN')) throw error
   }

@@ -1,109 +1,157 @@
-import { faultOf, TokenRefusal } from './errors.ts'
-import { gcmOpen, gcmSeal, randomIv } from './gcm.ts'
+import { checkWrapCanary, proveSealing } from './canary.ts'
+import { makeDataKey, useSecret } from './data-key.ts'
+import { describeFault, type TokenFault, TokenRefusal } from './errors.ts'
+import { KEY_WRAP_FORMATS } from './key-wrap.ts'
 import type { LaneToken } from './lane-token.ts'
-import {
-  CKM_AES_KEY_GEN,
-  CKM_AES_KEY_WRAP_KWP,
-  CKM_AES_KEY_WRAP_PAD,
-  KEY_WRAP_OVERHEAD_BYTES_MAX,
-} from './mechanisms.ts'
+import { CKM_AES_CBC_PAD, CKM_AES_KEY_GEN, CKM_AES_KEY_WRAP_KWP, CKM_AES_KEY_WRAP_PAD } from './mechanisms.ts'
 import type { Handle } from './module.ts'
-import type { TokenCapabilities } from './settings.ts'
-import { CKA, knownSecretTemplate, READABLE_SECRET, sessionKeyTemplate } from './templates.ts'
+import { probeGcm } from './probe-gcm.ts'
+import { attempt, type Trial } from './probe-trial.ts'
+import { probeGcmWrap, probeKeyWrap, probeLengths } from './probe-wrap.ts'
+import { departures } from './read-back.ts'
+import type { KeyWrap, TokenCapabilities } from './settings.ts'
+import { MASTER_KEY_ROLES, type MasterKeyRole, sessionKeyTemplate } from './templates.ts'
+import type { TokenQuirks } from './vendor-quirks.ts'
 
 /**
  * What a token can really do, found by trying on session keys: lists of mechanisms lie in both directions. No key
- * pairs are made here, so it takes milliseconds.
+ * pairs are made here, so it takes milliseconds. What is learned is put on the lane as it goes, since later trials
+ * build on it.
  */
 
-const PROBE_AAD = Buffer.from('p11kms/probe/v1', 'utf8')
-const PROBE_TEXT = Buffer.from('0123456789abcdef0123456789abcdef', 'utf8')
-/** RFC 5649 makes 40 bytes of 32; other algorithms behind the same number make 48 or 56. */
-const RFC_5649_BYTES = PROBE_TEXT.length + 8
-const WRAP_CANDIDATES = [CKM_AES_KEY_WRAP_KWP, CKM_AES_KEY_WRAP_PAD] as const
+/** Key wraps by name in the report; CBC proves nothing about what it unwraps, which the outer GCM has to do alone. */
+const KEY_WRAPS: Readonly<Record<string, number>> = {
+  CKM_AES_KEY_WRAP_KWP,
+  CKM_AES_KEY_WRAP_PAD,
+  CKM_AES_CBC_PAD,
+}
+
+const UNABLE: Omit<TokenCapabilities, 'gcm'> = {
+  gcmWrap: false,
+  gcmReadOut: 'explicit',
+  keyWraps: [],
+  insideBytes: { min: 0, max: 0 },
+  dataKeysSensitive: true,
+  allowedMechanisms: false,
+  waived: [],
+  refused: {},
+}
+
+/** Session keys that the probe works with, made in a session that outlives it. */
+export interface ProbeKeys {
+  readonly enc: Handle
+  readonly wrap: Handle
+}
 
 /** An AES key that lives as long as `session` and has one role. */
-export function makeSessionKey(token: LaneToken, session: Handle, role: 'enc' | 'wrap'): Handle {
-  return token.p11.C_GenerateKey(session, { mechanism: CKM_AES_KEY_GEN }, sessionKeyTemplate(role))
+export function makeSessionKey(
+  token: LaneToken,
+  session: Handle,
+  role: MasterKeyRole,
+  bound = false,
+): Handle {
+  return token.p11.C_GenerateKey(session, { mechanism: CKM_AES_KEY_GEN }, sessionKeyTemplate(role, bound))
 }
 
 /**
- * @param enc - Session key of role `enc`.
- * @param wrap - Session key of role `wrap`.
- * @throws {@link TokenRefusal} when the token has no AES-GCM that authenticates.
+ * Leaves the lane with the token's capabilities.
+ *
+ * @throws {@link TokenRefusal} when the token has no AES-GCM that authenticates; what the token answered when it broke.
  */
-export function probeCapabilities(token: LaneToken, enc: Handle, wrap: Handle): TokenCapabilities {
-  probeGcm(token, enc)
-  for (const mechanism of WRAP_CANDIDATES) {
-    if (wrapsAsRfc5649(token, wrap, mechanism)) return { insideSealMode: 'W2', wrapMechanism: mechanism }
-  }
-  return {}
+export function probeCapabilities(token: LaneToken, keys: ProbeKeys, quirks: TokenQuirks): void {
+  token.learn({ ...UNABLE, gcm: probeGcm(token, keys.enc) })
+  learn(token, { waived: departures(token, keys.enc, quirks.waives) })
+  if (learnDataKeys(token)) learnWraps(token, keys.wrap)
+  learn(token, { allowedMechanisms: honoursAllowedMechanisms(token) })
+  // Some tokens answer the same to what they cannot do and when they are broken: one that still seals is not.
+  proveSealing(token, keys.enc)
 }
 
-function probeGcm(token: LaneToken, key: Handle): void {
-  try {
-    const sealed = gcmSeal(token, key, randomIv(token), PROBE_TEXT, PROBE_AAD)
-    if (!gcmOpen(token, key, sealed, PROBE_AAD).equals(PROBE_TEXT)) throw noGcm('it opens to other bytes')
-    const forged = Buffer.from(sealed.bytes)
-    forged[forged.length - 1] = (forged.at(-1) ?? 0) ^ 1
-    if (authenticates(token, key, { ...sealed, bytes: forged }, PROBE_AAD))
-      throw noGcm('it takes a wrong tag')
-    if (authenticates(token, key, sealed, PROBE_TEXT)) throw noGcm('it takes wrong additional data')
-  } catch (error) {
-    if (error instanceof TokenRefusal || !(error instanceof Error)) throw error
-    const { name } = faultOf(error)
-    if (!NO_MECHANISM.has(name)) throw error
-    throw noGcm(`it answers ${name}`)
-  }
+function learn(token: LaneToken, facts: Partial<TokenCapabilities>): void {
+  token.learn({ ...token.capabilities, ...facts })
 }
 
-const NO_MECHANISM = new Set([
-  'CKR_MECHANISM_INVALID',
-  'CKR_MECHANISM_PARAM_INVALID',
-  'CKR_FUNCTION_NOT_SUPPORTED',
-  'CKR_KEY_FUNCTION_NOT_PERMITTED',
-])
+function refuse(token: LaneToken, what: string, fault: TokenFault): void {
+  learn(token, { refused: { ...token.capabilities.refused, [what]: describeFault(fault) } })
+}
 
-function noGcm(how: string): TokenRefusal {
-  return new TokenRefusal({
-    code: 'TOKEN_UNAVAILABLE',
-    reason: `The token cannot seal with CKM_AES_GCM: ${how}.`,
-    hint: 'p11kms needs a token with AES-GCM.',
-    operator: true,
+/** The value of a trial that worked; a refusal goes into the report. */
+function valueOf<T>(token: LaneToken, what: string, trial: Trial<T>): T | undefined {
+  if (trial.ok) return trial.value
+  refuse(token, what, trial.fault)
+  return undefined
+}
+
+/** @returns Whether keys can be made that may be wrapped. */
+function learnDataKeys(token: LaneToken): boolean {
+  return [true, false].some((dataKeysSensitive) => {
+    learn(token, { dataKeysSensitive })
+    const trial = attempt(token, () => useSecret(token, makeDataKey(token, 32), () => true))
+    return valueOf(token, `data keys with CKA_SENSITIVE ${dataKeysSensitive}`, trial) ?? false
   })
 }
 
-function authenticates(
-  token: LaneToken,
-  key: Handle,
-  sealed: Parameters<typeof gcmOpen>[2],
-  aad: Buffer,
-): boolean {
-  try {
-    gcmOpen(token, key, sealed, aad)
-    return true
-  } catch {
-    token.discardSession()
-    return false
+function learnWraps(token: LaneToken, wrap: Handle): void {
+  const gcmWrap = valueOf(
+    token,
+    'C_WrapKey with CKM_AES_GCM',
+    attempt(token, () => probeGcmWrap(token, wrap)),
+  )
+  const { gcm } = token.capabilities
+  if (gcmWrap) {
+    const refusalCkrs = [...new Set([...gcm.refusalCkrs, ...gcmWrap.refusalCkrs])]
+    learn(token, { gcmWrap: true, gcmReadOut: gcmWrap.readOut, gcm: { ...gcm, refusalCkrs } })
   }
+  const keyWraps = keyWrapsOf(token, wrap)
+  const [keyWrap] = keyWraps
+  learn(token, { keyWraps, ...(keyWrap && { keyWrap }) })
+  const road = gcmWrap ? 'gcm' : keyWrap
+  if (!road) return
+  const insideBytes = probeLengths(token, wrap, road, token.capabilities.gcmReadOut)
+  learn(token, { insideSealMode: gcmWrap ? 'W1' : 'W2', insideBytes })
 }
 
-function wrapsAsRfc5649(token: LaneToken, wrap: Handle, mechanism: number): boolean {
+/** One mechanism per format that works, preferred formats first. */
+function keyWrapsOf(token: LaneToken, wrap: Handle): readonly KeyWrap[] {
+  const found = Object.entries(KEY_WRAPS).flatMap(([name, mechanism]) => {
+    const trial = attempt(token, () => probeKeyWrap(token, wrap, mechanism))
+    return valueOf(token, `C_WrapKey with ${name}`, trial) ?? []
+  })
+  return (Object.keys(KEY_WRAP_FORMATS) as KeyWrap['format'][]).flatMap(
+    (format) => found.find((keyWrap) => keyWrap.format === format) ?? [],
+  )
+}
+
+/** Whether keys of both roles can be bound to their mechanisms, still work, and refuse another. */
+function honoursAllowedMechanisms(token: LaneToken): boolean {
+  const trial = attempt(token, () => {
+    const [enc, wrap] = MASTER_KEY_ROLES.map((role) => makeSessionKey(token, token.session, role, true)) as [
+      Handle,
+      Handle,
+    ]
+    return useSecret(token, wrap, () => {
+      const { gcmWrap, keyWrap } = token.capabilities
+      const mechanism = gcmWrap ? 'gcm' : keyWrap
+      if (mechanism) checkWrapCanary(token, mechanism, wrap)
+      return useSecret(token, enc, () => refusesOthers(token, enc))
+    })
+  })
+  return valueOf(token, 'CKA_ALLOWED_MECHANISMS', trial) ?? false
+}
+
+const CBC_IV = Buffer.alloc(16)
+
+function refusesOthers(token: LaneToken, enc: Handle): boolean {
+  proveSealing(token, enc)
   const { p11, session } = token
-  const made: Handle[] = []
   try {
-    const secret = p11.C_CreateObject(session, knownSecretTemplate(PROBE_TEXT))
-    made.push(secret)
-    const output = Buffer.alloc(PROBE_TEXT.length + 2 * KEY_WRAP_OVERHEAD_BYTES_MAX)
-    const wrapped = p11.C_WrapKey(session, { mechanism }, wrap, secret, output)
-    if (wrapped.length !== RFC_5649_BYTES) return false
-    const unwrapped = p11.C_UnwrapKey(session, { mechanism }, wrap, wrapped, [...READABLE_SECRET])
-    made.push(unwrapped)
-    const [value] = p11.C_GetAttributeValue(session, unwrapped, [{ type: CKA.VALUE }])
-    return PROBE_TEXT.equals(value?.value as Buffer)
+    p11.C_EncryptInit(session, { mechanism: CKM_AES_CBC_PAD, parameter: CBC_IV }, enc)
   } catch {
-    return false
-  } finally {
-    for (const handle of made) p11.C_DestroyObject(session, handle)
+    return true
   }
+  token.beginOperation()
+  throw new TokenRefusal({
+    code: 'UNSUPPORTED',
+    reason: 'A key works with other mechanisms than it was bound to.',
+  })
 }

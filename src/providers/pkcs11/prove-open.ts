@@ -1,4 +1,4 @@
-import { describeFault, ruleOf, type TokenFault, TokenRefusal, toFault } from './errors.ts'
+import { ckrOf, describeFault, ruleOf, type TokenFault, TokenRefusal, toFault } from './errors.ts'
 import type { LaneToken } from './lane-token.ts'
 
 /**
@@ -15,9 +15,9 @@ import type { LaneToken } from './lane-token.ts'
 export function openProven<T>(token: LaneToken, open: () => T, prove: () => void): T {
   const first = attempt(open)
   if ('value' in first) return first.value
-  const last = isAmbiguous(first.fault) ? attempt(() => onCleanSession(token, open)) : first
+  const last = isAmbiguous(token, first.fault) ? attempt(() => onCleanSession(token, open)) : first
   if ('value' in last) return last.value
-  if (!mayBlameCiphertext(last.fault)) throw last.error
+  if (!mayBlameCiphertext(token, last.fault)) throw last.error
   try {
     prove()
   } catch {
@@ -53,10 +53,17 @@ function onCleanSession<T>(token: LaneToken, open: () => T): T {
   return open()
 }
 
-function isAmbiguous(fault: TokenFault): boolean {
-  return fault.kind === 'cryptoki' && ruleOf(fault.name).ambiguous === true
+/** By the rule of the return value, or because this token answered it to a wrong tag when it was connected. */
+function isAmbiguous(token: LaneToken, fault: TokenFault): boolean {
+  if (fault.kind === 'refusal') return false
+  const { code, ambiguous } = ruleOf(fault.name)
+  if (ambiguous || code === 'CIPHERTEXT_INVALID') return ambiguous === true
+  return token.capabilities.gcm.refusalCkrs.includes(ckrOf(fault))
 }
 
-function mayBlameCiphertext(fault: TokenFault): boolean {
-  return isAmbiguous(fault) || (fault.kind === 'cryptoki' && ruleOf(fault.name).code === 'CIPHERTEXT_INVALID')
+function mayBlameCiphertext(token: LaneToken, fault: TokenFault): boolean {
+  return (
+    isAmbiguous(token, fault) ||
+    (fault.kind === 'cryptoki' && ruleOf(fault.name).code === 'CIPHERTEXT_INVALID')
+  )
 }

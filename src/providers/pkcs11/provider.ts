@@ -1,17 +1,25 @@
-import { ciphertextInvalid, KmsError } from '../../core/errors.ts'
+import { ciphertextInvalid } from '../../core/errors.ts'
 import type {
   CallOptions,
   CryptoProvider,
   MasterKeyRef,
   MaterialPresence,
   Sealed,
+  SealedInside,
   SealMode,
 } from '../../core/ports/crypto-provider.ts'
-import { u32 } from '../../lib/bytes.ts'
 import { invariant } from '../../lib/invariant.ts'
 import { TokenConnection } from './connection.ts'
-import { faultToKmsError, ruleOf, type TokenFault, tokenTimeout, tokenUnavailable } from './errors.ts'
+import {
+  faultToKmsError,
+  ruleOf,
+  type TokenFault,
+  toFault,
+  tokenTimeout,
+  tokenUnavailable,
+} from './errors.ts'
 import { isWellFormed } from './gcm.ts'
+import { insideSealModeFor, SEAL_MODE_NUMBERS } from './inside-mode.ts'
 import type { LaneFleet } from './lane-fleet.ts'
 import type { CallOutcome } from './lanes/lane.ts'
 import { jsonPart, type Operation, parseJsonPart, REPLY } from './lanes/messages.ts'
@@ -31,7 +39,6 @@ import {
 const PLAINTEXT_BYTES_MAX = 4096
 const RANDOM_BYTES_MAX = 1024
 const AAD_BYTES_MAX = 16_384
-const NO_PART = Buffer.alloc(0)
 
 type Parts = readonly Uint8Array[]
 
@@ -127,16 +134,23 @@ export class Pkcs11Provider implements CryptoProvider {
     lengthBytes: number,
     aadFor: (mode: SealMode) => Buffer,
     options: CallOptions,
-  ): Promise<Sealed & { readonly mode: SealMode }> {
+  ): Promise<SealedInside> {
     requireLength(lengthBytes, RANDOM_BYTES_MAX, 'lengthBytes')
-    const { insideSealMode: mode, wrapMechanism } = this.#requireUp().capabilities
-    if (mode === undefined || wrapMechanism === undefined) {
-      throw new KmsError('UNSUPPORTED', 'The token cannot make a data key that stays inside it.', {})
-    }
+    const mode = this.#insideModeFor(lengthBytes)
     const aad = aadFor(mode)
     requireAad(aad)
-    const args = ({ enc, wrap }: MaterialHandles) => [enc, wrap, aad, u32(wrapMechanism)]
-    return { ...sealedOf(await this.#onKey(ref, 'sealRandomInside', lengthBytes, args, options)), mode }
+    const args = ({ enc, wrap }: MaterialHandles) => [enc, wrap, aad, Buffer.of(SEAL_MODE_NUMBERS[mode])]
+    const sealed = sealedOf(await this.#onKey(ref, 'sealRandomInside', lengthBytes, args, options))
+    return { ...sealed, mode, ...(mode === 'W0' && { hostMemory: true as const }) }
+  }
+
+  #insideModeFor(lengthBytes: number): SealMode {
+    const { capabilities } = this.#requireUp()
+    try {
+      return insideSealModeFor(capabilities, lengthBytes, this.#settings.allowHostMemory === true)
+    } catch (error) {
+      throw faultToKmsError(this.#settings.name, toFault(error))
+    }
   }
 
   async open(
@@ -150,10 +164,8 @@ export class Pkcs11Provider implements CryptoProvider {
     if (!isWellFormed(sealed))
       throw ciphertextInvalid(new Error('The IV, the ciphertext or the tag has a wrong length.'))
     const bytes = Buffer.concat([sealed.ciphertext, sealed.tag])
-    const { wrapMechanism } = this.#requireUp().capabilities
-    const mechanism = wrapMechanism === undefined ? NO_PART : u32(wrapMechanism)
-    const args = ({ enc, wrap }: MaterialHandles) => [enc, wrap, aad, sealed.iv, bytes, mechanism]
-    const parts = await this.#onKey(ref, 'open', mode === 'W2' ? 2 : 0, args, options)
+    const args = ({ enc, wrap }: MaterialHandles) => [enc, wrap, aad, sealed.iv, bytes]
+    const parts = await this.#onKey(ref, 'open', SEAL_MODE_NUMBERS[mode], args, options)
     return bufferOf(parts[0])
   }
 

@@ -3,19 +3,39 @@ import type { Handle } from './module.ts'
 import { CKA, MASTER_KEY_READ_BACK, type MasterKeyRole, type ReadBack, usageReadBack } from './templates.ts'
 
 /**
- * Compares what an object of a master key version says of itself with what its template asked.
+ * Compares what an object of a master key version says of itself with what its template asked, but for what this token
+ * is known not to say (`vendor-quirks.ts`).
  *
  * @returns The first attribute that differs.
  * @throws What the token answered: CKR_ATTRIBUTE_TYPE_INVALID where it does not know one of them.
  */
 export function firstMismatch(token: LaneToken, handle: Handle, role: MasterKeyRole): ReadBack | undefined {
+  const { waived } = token.capabilities
   for (const group of [...MASTER_KEY_READ_BACK, usageReadBack(role)]) {
-    const types = group.map(({ name }) => ({ type: CKA[name] }))
-    const values = token.p11.C_GetAttributeValue(token.session, handle, types)
-    const wrong = group.find(({ expected }, index) => numberOf(values[index]?.value) !== Number(expected))
+    const wrong = mismatchIn(
+      token,
+      handle,
+      group.filter(({ name }) => !waived.includes(name)),
+    )
     if (wrong) return wrong
   }
   return undefined
+}
+
+/** Those of `names` that a key made in the token does not read back as a master key must. */
+export function departures(
+  token: LaneToken,
+  handle: Handle,
+  names: readonly ReadBack['name'][],
+): readonly ReadBack['name'][] {
+  const expected = MASTER_KEY_READ_BACK.flat().filter(({ name }) => names.includes(name))
+  return expected.filter((one) => mismatchIn(token, handle, [one])).map(({ name }) => name)
+}
+
+function mismatchIn(token: LaneToken, handle: Handle, group: readonly ReadBack[]): ReadBack | undefined {
+  const types = group.map(({ name }) => ({ type: CKA[name] }))
+  const values = token.p11.C_GetAttributeValue(token.session, handle, types)
+  return group.find(({ expected }, index) => numberOf(values[index]?.value) !== Number(expected))
 }
 
 /** A CK_BBOOL or CK_ULONG, little-endian as on every platform we run on. */

@@ -27,6 +27,10 @@ export interface Pkcs11TokenSettings {
   readonly moduleRestartIntervalMs: number
   /** Initialization string that some libraries want (NSS). */
   readonly libraryParameters?: string
+  /** CKU number to log in as; CKU_USER when absent. */
+  readonly userType?: number
+  /** Where the token cannot make a data key inside, make it in the memory of the lane and zero it (mode W0). */
+  readonly allowHostMemory?: boolean
 }
 
 /** Upper bound of `lanes.crypto`: the sessions that the larger network HSMs give one client. */
@@ -55,12 +59,61 @@ export interface TokenDescription {
   readonly firmware: string
 }
 
-/** What a token proved able to do when it was connected. */
+/**
+ * Who chooses the IV of an AES-GCM seal. `caller`: 12 bytes given in are used. `writtenBack`: the token writes its own
+ * over a zeroed buffer of 12 bytes. `appended`: none is given in, and the token's own 16 bytes follow the tag.
+ */
+export type GcmIvSource = 'caller' | 'writtenBack' | 'appended'
+
+/**
+ * What a key wrap mechanism makes of a key, told by its output rather than by its number: `rfc5649`; PKCS#7 padding to 8
+ * or to 16 bytes, then RFC 3394; an IV of 16 bytes and AES-CBC with PKCS#7 padding.
+ */
+export type KeyWrapFormat = 'rfc5649' | 'pkcs7-8' | 'pkcs7-16' | 'cbc-pad'
+
+/**
+ * Which template C_UnwrapKey takes for a secret that is read out next: one that says SENSITIVE false and EXTRACTABLE true,
+ * or one that says neither; each with CKA_VALUE_LEN where the token wants it.
+ */
+export type ReadOut = 'explicit' | 'bare' | 'explicitWithLength' | 'bareWithLength'
+
+/** A key wrap mechanism whose round trip worked. */
+export interface KeyWrap {
+  /** CKM number. */
+  readonly mechanism: number
+  readonly format: KeyWrapFormat
+  readonly readOut: ReadOut
+}
+
+/** What a token proved able to do when it was connected: plain data, found by trying. */
 export interface TokenCapabilities {
+  readonly gcm: {
+    readonly ivSource: GcmIvSource
+    /** What an opening with a wrong tag answers: a name of CKR_NAMES, or a number in hex. */
+    readonly wrongTagCkr: string
+    /** Every answer to a wrong tag or wrong additional data, of C_Decrypt and C_UnwrapKey. */
+    readonly refusalCkrs: readonly string[]
+  }
+  /** C_WrapKey and C_UnwrapKey with CKM_AES_GCM work, and refuse wrong additional data. */
+  readonly gcmWrap: boolean
+  /** Template for reading out what was unwrapped with CKM_AES_GCM. */
+  readonly gcmReadOut: ReadOut
+  /** What data keys are wrapped with in mode W2; absent where no key wrap works. */
+  readonly keyWrap?: KeyWrap
+  /** Every key wrap that works, one per format, {@link TokenCapabilities.keyWrap} first. */
+  readonly keyWraps: readonly KeyWrap[]
   /** How data keys are sealed without leaving the token; absent where it can do neither. */
   readonly insideSealMode?: 'W1' | 'W2'
-  /** CKM number that wraps as RFC 5649 does. */
-  readonly wrapMechanism?: number
+  /** Lengths of data keys that `insideSealMode` carried there and back. */
+  readonly insideBytes: { readonly min: number; readonly max: number }
+  /** Whether a key that may be wrapped can be SENSITIVE; otherwise such keys are readable for the length of one call. */
+  readonly dataKeysSensitive: boolean
+  /** Whether keys bound to their mechanisms by CKA_ALLOWED_MECHANISMS can be made and work. */
+  readonly allowedMechanisms: boolean
+  /** Names of attributes that a master key need not read back as asked, by `vendor-quirks.ts`. */
+  readonly waived: readonly string[]
+  /** What was tried and did not work, with what the token answered. */
+  readonly refused: Readonly<Record<string, string>>
 }
 
 export interface Pkcs11Status {
@@ -70,7 +123,10 @@ export interface Pkcs11Status {
   /** What the operator can do about it. */
   readonly hint?: string
   readonly tokenInfo?: TokenDescription
-  readonly insideSealMode?: 'W1' | 'W2'
+  /** What the connected token can do. */
+  readonly capabilities?: TokenCapabilities
+  /** How data keys without plaintext are sealed: inside the token, or in host memory where the operator allows it. */
+  readonly insideSealMode?: 'W1' | 'W2' | 'hostMemory'
   /** Counts successful connects; cached handles belong to one of them. */
   readonly generation: number
   /** Calls waiting or running, over all lanes. */

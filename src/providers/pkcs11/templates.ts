@@ -1,5 +1,7 @@
 import { createHash } from 'node:crypto'
 import { u16, u32 } from '../../lib/bytes.ts'
+import { CKM_AES_CBC_PAD, CKM_AES_GCM, CKM_AES_KEY_WRAP_KWP, CKM_AES_KEY_WRAP_PAD } from './mechanisms.ts'
+import type { ReadOut } from './settings.ts'
 
 export interface Attribute {
   readonly type: number
@@ -31,6 +33,7 @@ export const CKA = {
   MODIFIABLE: 0x170,
   COPYABLE: 0x171,
   DESTROYABLE: 0x172,
+  ALLOWED_MECHANISMS: 0x40000600,
 } as const
 export const CKO_SECRET_KEY = 4
 const CKK_AES = 0x1f
@@ -88,6 +91,22 @@ function usage(granted: Readonly<Record<string, boolean>>): Attribute[] {
   return attributes({ ...none, ...granted })
 }
 
+/** The mechanisms of each role. A wrap object may be asked to do what its token learns with its next firmware. */
+const MECHANISMS: Readonly<Record<MasterKeyRole, readonly number[]>> = {
+  enc: [CKM_AES_GCM],
+  wrap: [CKM_AES_GCM, CKM_AES_KEY_WRAP_KWP, CKM_AES_KEY_WRAP_PAD, CKM_AES_CBC_PAD],
+}
+
+/** CKA_ALLOWED_MECHANISMS: an array of CK_MECHANISM_TYPE, which pkcs11js takes as bytes. */
+function allowedMechanisms(role: MasterKeyRole): Attribute {
+  const numbers = MECHANISMS[role].map((mechanism) => {
+    const bytes = Buffer.alloc(8)
+    bytes.writeUInt32LE(mechanism)
+    return bytes
+  })
+  return { type: CKA.ALLOWED_MECHANISMS, value: Buffer.concat(numbers) }
+}
+
 const SECRET_KEY = { CLASS: CKO_SECRET_KEY }
 const LOCKED = { PRIVATE: true, SENSITIVE: true, EXTRACTABLE: false }
 /** Attributes of v2.40 and v3 that some tokens do not know. */
@@ -96,9 +115,14 @@ const LIFECYCLE = attributes({ COPYABLE: false, DESTROYABLE: true })
 /**
  * One object of a master key version, at its strictest first; a token that refuses the template is offered the next.
  *
+ * @param bound - Whether to bind the key to the mechanisms of its role: only on a token that proved to honour that.
  * @see PKCS#11 v3.1, "Common storage object attributes", "Secret key objects"
  */
-export function masterKeyTemplates(name: MaterialName, role: MasterKeyRole): readonly Attribute[][] {
+export function masterKeyTemplates(
+  name: MaterialName,
+  role: MasterKeyRole,
+  bound: boolean,
+): readonly Attribute[][] {
   const base = [
     ...attributes({
       ...SECRET_KEY,
@@ -110,6 +134,7 @@ export function masterKeyTemplates(name: MaterialName, role: MasterKeyRole): rea
     }),
     ...attributes({ ID: objectId(name, role), LABEL: objectLabel(name, role) }),
     ...USAGES[role],
+    ...(bound ? [allowedMechanisms(role)] : []),
   ]
   return [[...base, ...LIFECYCLE], base]
 }
@@ -149,34 +174,36 @@ export function usageReadBack(role: MasterKeyRole): readonly ReadBack[] {
   }))
 }
 
-/** AES key of a session, for probes and health. */
-export function sessionKeyTemplate(role: MasterKeyRole): Attribute[] {
+/** AES key of a session, for probes and health; `bound` as in {@link masterKeyTemplates}. */
+export function sessionKeyTemplate(role: MasterKeyRole, bound: boolean): Attribute[] {
   return [
     ...attributes({ ...SECRET_KEY, KEY_TYPE: CKK_AES, VALUE_LEN: 32, TOKEN: false, ...LOCKED }),
     ...USAGES[role],
+    ...(bound ? [allowedMechanisms(role)] : []),
   ]
 }
 
-/** A data key that lives in the token for the length of one call. `lengthBytes` 1 to 1024. */
-export function dataKeyTemplate(lengthBytes: number): Attribute[] {
+/**
+ * A data key that lives in the token for the length of one call. `lengthBytes` 1 to 1024.
+ *
+ * @param sensitive - False on tokens that keep no extractable key sensitive (nShield, Proteccio).
+ */
+export function dataKeyTemplate(lengthBytes: number, sensitive: boolean): Attribute[] {
   return [
     ...attributes({ ...SECRET_KEY, KEY_TYPE: CKK_GENERIC_SECRET, VALUE_LEN: lengthBytes, TOKEN: false }),
-    ...attributes({ PRIVATE: true, SENSITIVE: true, EXTRACTABLE: true }),
+    ...attributes({ PRIVATE: true, SENSITIVE: sensitive, EXTRACTABLE: true }),
     ...USAGES.none,
   ]
 }
 
-/** A data key whose value is read out next. */
-export const READABLE_SECRET: readonly Attribute[] = attributes({
-  ...SECRET_KEY,
-  KEY_TYPE: CKK_GENERIC_SECRET,
-  TOKEN: false,
-  PRIVATE: true,
-  SENSITIVE: false,
-  EXTRACTABLE: true,
-})
+const UNWRAPPED = attributes({ ...SECRET_KEY, KEY_TYPE: CKK_GENERIC_SECRET, TOKEN: false, PRIVATE: true })
+const READABLE = attributes({ SENSITIVE: false, EXTRACTABLE: true })
 
-/** A known secret, for the probe of wrap mechanisms. */
-export function knownSecretTemplate(value: Buffer): Attribute[] {
-  return [...READABLE_SECRET, ...attributes({ VALUE: value })]
+/** A data key that is unwrapped to be read out next. */
+export function readOutTemplate(readOut: ReadOut, lengthBytes: number): Attribute[] {
+  return [
+    ...UNWRAPPED,
+    ...(readOut.startsWith('explicit') ? READABLE : []),
+    ...(readOut.endsWith('WithLength') ? attributes({ VALUE_LEN: lengthBytes }) : []),
+  ]
 }

@@ -1,12 +1,14 @@
 import type pkcs11js from 'pkcs11js'
 import { describe, expect, it } from 'vitest'
-import { u32 } from '../../../src/lib/bytes.ts'
 import { toFault } from '../../../src/providers/pkcs11/errors.ts'
+import { SEAL_MODE_NUMBERS } from '../../../src/providers/pkcs11/inside-mode.ts'
+import { encodeWrappedPayload } from '../../../src/providers/pkcs11/key-wrap.ts'
 import type { LaneToken } from '../../../src/providers/pkcs11/lane-token.ts'
 import { jsonPart, type Operation, parseJsonPart } from '../../../src/providers/pkcs11/lanes/messages.ts'
-import { CKM_AES_KEY_WRAP_KWP } from '../../../src/providers/pkcs11/mechanisms.ts'
+import { CKM_AES_CBC_PAD, CKM_AES_KEY_WRAP_PAD } from '../../../src/providers/pkcs11/mechanisms.ts'
 import { login } from '../../../src/providers/pkcs11/module.ts'
 import { PROCEDURES } from '../../../src/providers/pkcs11/procedures/table.ts'
+import type { KeyWrap, TokenCapabilities } from '../../../src/providers/pkcs11/settings.ts'
 import { type Attribute, CKA } from '../../../src/providers/pkcs11/templates.ts'
 import { ScriptedLibrary } from './scripted-token.ts'
 
@@ -14,7 +16,7 @@ const NAME = jsonPart({ keyId: 'k', versionId: 'v', versionNumber: 1 })
 const ENC = Buffer.from('0e00000000000000', 'hex')
 const WRAP = Buffer.from('0f00000000000000', 'hex')
 const AAD = Buffer.from('aad')
-const MECHANISM = u32(CKM_AES_KEY_WRAP_KWP)
+const W2 = Buffer.of(SEAL_MODE_NUMBERS.W2)
 
 /** Runs a procedure the way a lane does. */
 function perform(token: LaneToken, operation: Operation, number: number, parts: readonly Buffer[]) {
@@ -206,9 +208,20 @@ describe('opening', () => {
     const library = new ScriptedLibrary()
     const token = library.attach()
     const [iv, bytes] = sealedBy(token)
-    token.rememberCanary(ENC, { iv: iv!, bytes: bytes! })
+    library.openToOtherBytes = true
+    library.fail('C_Decrypt', 'CKR_GENERAL_ERROR', 2)
     const fault = faultOf(() => perform(token, 'open', 0, [ENC, WRAP, AAD, iv!, flipped(bytes)]))
-    expect(fault).not.toMatchObject({ code: 'CIPHERTEXT_INVALID' })
+    expect(fault).toMatchObject({ kind: 'refusal', code: 'TOKEN_UNAVAILABLE' })
+  })
+
+  it('does not blame the token for the canary of a key that had the handle before', () => {
+    const library = new ScriptedLibrary()
+    const token = library.attach()
+    const [iv, bytes] = sealedBy(token)
+    const [otherIv, otherBytes] = perform(token, 'sealRandom', 32, [WRAP, AAD])
+    token.rememberCanary(ENC, { iv: otherIv!, bytes: otherBytes! })
+    const fault = faultOf(() => perform(token, 'open', 0, [ENC, WRAP, AAD, iv!, flipped(bytes)]))
+    expect(fault).toMatchObject({ kind: 'refusal', code: 'CIPHERTEXT_INVALID' })
   })
 
   it('tells a payload that is no wrapped key from a broken token in the same way', () => {
@@ -218,27 +231,66 @@ describe('opening', () => {
     ] as const) {
       const library = new ScriptedLibrary()
       const token = library.attach()
-      const [iv, bytes] = sealedBy(token)
+      const payload = encodeWrappedPayload('rfc5649', 32, Buffer.alloc(40))
+      const [iv, bytes] = perform(token, 'seal', 0, [ENC, AAD, payload])
       library.fail('C_UnwrapKey', 'CKR_GENERAL_ERROR', times)
-      expect(
-        faultOf(() => perform(token, 'open', 2, [ENC, WRAP, AAD, iv!, bytes!, MECHANISM])),
-      ).toMatchObject(expected)
+      expect(faultOf(() => perform(token, 'open', 2, [ENC, WRAP, AAD, iv!, bytes!]))).toMatchObject(expected)
       expect(library.objects.size).toBe(0)
     }
   })
 })
 
-describe('opening a data key that was wrapped, on a token without key wrap', () => {
-  const openWithout = (change: (bytes: Buffer) => Buffer) => {
-    const token = new ScriptedLibrary().attach()
-    const [iv, bytes] = perform(token, 'sealRandomInside', 32, [ENC, WRAP, AAD, MECHANISM])
-    return faultOf(() => perform(token, 'open', 2, [ENC, WRAP, AAD, iv!, change(bytes!), Buffer.alloc(0)]))
+describe('opening what another token or firmware sealed', () => {
+  const flipFirst = (bytes: Buffer) => Buffer.from(bytes).fill((bytes[0] ?? 0) ^ 1, 0, 1)
+  const openWith = (capabilities: Partial<TokenCapabilities>, change: (bytes: Buffer) => Buffer) => {
+    const library = new ScriptedLibrary()
+    const [iv, bytes] = perform(library.attach(), 'sealRandomInside', 32, [ENC, WRAP, AAD, W2])
+    const token = library.attach(capabilities)
+    return faultOf(() => perform(token, 'open', 2, [ENC, WRAP, AAD, iv!, change(bytes!)]))
   }
+  const cbc: KeyWrap = { mechanism: CKM_AES_CBC_PAD, format: 'cbc-pad', readOut: 'explicit' }
 
-  it('is unsupported when the payload authenticates, and invalid otherwise', () => {
-    expect(openWithout((bytes) => bytes)).toMatchObject({ code: 'UNSUPPORTED' })
-    const forge = (bytes: Buffer) => Buffer.from(bytes).fill((bytes[0] ?? 0) ^ 1, 0, 1)
-    expect(openWithout(forge)).toMatchObject({ code: 'CIPHERTEXT_INVALID' })
+  it.each([
+    ['no key wrap', []],
+    ['a key wrap of another format', [cbc]],
+  ])(
+    'is unsupported on a token with %s when the payload authenticates, and invalid otherwise',
+    (_, keyWraps) => {
+      expect(openWith({ keyWraps }, (bytes) => bytes)).toMatchObject({
+        code: 'UNSUPPORTED',
+        reason: expect.stringContaining('rfc5649'),
+      })
+      expect(openWith({ keyWraps }, flipFirst)).toMatchObject({ code: 'CIPHERTEXT_INVALID' })
+    },
+  )
+
+  it.each([
+    ['a format that nothing has', Buffer.concat([Buffer.of(0x80, 32), Buffer.alloc(40)])],
+    ['a length that its format does not make', encodeWrappedPayload('rfc5649', 32, Buffer.alloc(48))],
+    ['no wrapped key', Buffer.of(0, 32)],
+  ])('is invalid with %s', (_, payload) => {
+    const token = new ScriptedLibrary().attach()
+    const [iv, bytes] = perform(token, 'seal', 0, [ENC, AAD, payload])
+    const fault = faultOf(() => perform(token, 'open', 2, [ENC, WRAP, AAD, iv!, bytes!]))
+    expect(fault).toMatchObject({ code: 'CIPHERTEXT_INVALID' })
+  })
+
+  it('uses the mechanism of the format that the payload names, whichever is first today', () => {
+    const library = new ScriptedLibrary()
+    const [iv, bytes] = perform(library.attach(), 'sealRandomInside', 32, [ENC, WRAP, AAD, W2])
+    const kwp: KeyWrap = { mechanism: CKM_AES_KEY_WRAP_PAD, format: 'rfc5649', readOut: 'bare' }
+    const token = library.attach({ keyWrap: cbc, keyWraps: [cbc, kwp] })
+    faultOf(() => perform(token, 'open', 2, [ENC, WRAP, AAD, iv!, bytes!]))
+    expect(library.calls.find(({ name }) => name === 'C_UnwrapKey')?.args[1]).toEqual({
+      mechanism: CKM_AES_KEY_WRAP_PAD,
+    })
+  })
+
+  it('is invalid in mode W1 where nothing can tell whether it authenticates', () => {
+    const token = new ScriptedLibrary().attach()
+    const [iv, bytes] = perform(token, 'sealRandom', 32, [ENC, AAD])
+    const fault = faultOf(() => perform(token, 'open', 1, [ENC, WRAP, AAD, iv!, bytes!]))
+    expect(fault).toMatchObject({ code: 'CIPHERTEXT_INVALID' })
   })
 })
 
@@ -267,7 +319,7 @@ describe('a session', () => {
     const library = new ScriptedLibrary()
     const token = library.attach()
     library.fail('C_GenerateKey', 'CKR_MECHANISM_INVALID')
-    expect(faultOf(() => perform(token, 'sealRandomInside', 32, [ENC, WRAP, AAD, MECHANISM]))).toMatchObject({
+    expect(faultOf(() => perform(token, 'sealRandomInside', 32, [ENC, WRAP, AAD, W2]))).toMatchObject({
       name: 'CKR_MECHANISM_INVALID',
     })
     expect(library.count('C_CloseSession')).toBe(0)
@@ -301,7 +353,7 @@ describe('a data key made inside', () => {
   it('is a sensitive session object that can be wrapped and nothing else, and is destroyed', () => {
     const library = new ScriptedLibrary()
     const token = library.attach()
-    perform(token, 'sealRandomInside', 32, [ENC, WRAP, AAD, MECHANISM])
+    perform(token, 'sealRandomInside', 32, [ENC, WRAP, AAD, W2])
     const made = library.calls.find(({ name }) => name === 'C_GenerateKey')
     const asked = (made?.args[2] ?? []) as Attribute[]
     const template = new Map(asked.map(({ type, value }) => [type, value]))
@@ -324,7 +376,7 @@ describe('a data key made inside', () => {
     const library = new ScriptedLibrary()
     const token = library.attach()
     library.fail('C_WrapKey', 'CKR_KEY_NOT_WRAPPABLE')
-    expect(faultOf(() => perform(token, 'sealRandomInside', 32, [ENC, WRAP, AAD, MECHANISM]))).toMatchObject({
+    expect(faultOf(() => perform(token, 'sealRandomInside', 32, [ENC, WRAP, AAD, W2]))).toMatchObject({
       name: 'CKR_KEY_NOT_WRAPPABLE',
     })
     expect(library.objects.size).toBe(0)

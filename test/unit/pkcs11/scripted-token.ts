@@ -2,9 +2,27 @@ import { createCipheriv, createDecipheriv, createHash, randomBytes } from 'node:
 import type pkcs11js from 'pkcs11js'
 import { CKR_NAMES } from '../../../src/providers/pkcs11/ckr.ts'
 import { LaneToken } from '../../../src/providers/pkcs11/lane-token.ts'
+import { CKM_AES_KEY_WRAP_KWP } from '../../../src/providers/pkcs11/mechanisms.ts'
+import type { KeyWrap, TokenCapabilities } from '../../../src/providers/pkcs11/settings.ts'
 import { type Attribute, CKA } from '../../../src/providers/pkcs11/templates.ts'
 
 const TAG_BYTES = 16
+
+const KWP: KeyWrap = { mechanism: CKM_AES_KEY_WRAP_KWP, format: 'rfc5649', readOut: 'explicit' }
+/** What a probe finds on a token that takes IVs and has RFC 5649. */
+const CAPABILITIES: TokenCapabilities = {
+  gcm: { ivSource: 'caller', wrongTagCkr: 'CKR_GENERAL_ERROR', refusalCkrs: ['CKR_GENERAL_ERROR'] },
+  gcmWrap: false,
+  gcmReadOut: 'explicit',
+  keyWrap: KWP,
+  keyWraps: [KWP],
+  insideSealMode: 'W2',
+  insideBytes: { min: 1, max: 1024 },
+  dataKeysSensitive: true,
+  allowedMechanisms: false,
+  waived: [],
+  refused: {},
+}
 
 type Template = readonly Attribute[]
 interface GcmMechanism {
@@ -33,6 +51,8 @@ export class ScriptedLibrary {
   /** A session on which an opening failed answers CKR_OPERATION_ACTIVE for ever. */
   poisons = false
   readonly #poisoned = new Set<string>()
+  /** C_Decrypt gives other bytes than were sealed, and takes any tag. */
+  openToOtherBytes = false
   readonly #faults = new Map<string, { name: string; times: number }>()
   #lastHandle = 0
   #mechanism: GcmMechanism | undefined
@@ -51,10 +71,15 @@ export class ScriptedLibrary {
     return this.names().filter((name) => name === method).length
   }
 
-  /** A lane that is attached to this library. */
-  attach(): LaneToken {
+  /** A lane that is attached to this library, told that it can do what `capabilities` say. */
+  attach(capabilities: Partial<TokenCapabilities> = {}): LaneToken {
     const token = new LaneToken(() => this.p11)
-    token.attach({ module: '/scripted', slotHex: '0100000000000000', write: true })
+    token.attach({
+      module: '/scripted',
+      slotHex: '0100000000000000',
+      write: true,
+      capabilities: { ...CAPABILITIES, ...capabilities },
+    })
     this.calls.length = 0
     return token
   }
@@ -112,6 +137,7 @@ export class ScriptedLibrary {
     },
     C_Decrypt: (session: Buffer, bytes: Buffer) => {
       const { iv, aad } = this.#parameter()
+      if (this.openToOtherBytes) return Buffer.alloc(bytes.length - TAG_BYTES)
       const decipher = createDecipheriv('aes-256-gcm', this.#key, iv).setAAD(aad)
       decipher.setAuthTag(bytes.subarray(bytes.length - TAG_BYTES))
       try {

@@ -15,6 +15,7 @@ import {
 import { makeSessionKey, probeCapabilities } from '../probe.ts'
 import type { TokenCapabilities, TokenDescription } from '../settings.ts'
 import type { TokenCriteria } from '../token-selector.ts'
+import { quirksOf } from '../vendor-quirks.ts'
 import { type Procedure, part } from './procedure.ts'
 
 /** What the control lane needs to reach the token. */
@@ -24,6 +25,8 @@ export interface ConnectRequest {
   readonly criteria: TokenCriteria
   /** Slots in hex that are connected to as other tokens of the configuration, with the names of those. */
   readonly taken: Readonly<Record<string, string>>
+  /** CKU number to log in as; CKU_USER when absent. */
+  readonly userType?: number
 }
 
 export interface Connected {
@@ -50,18 +53,14 @@ export const connect: Procedure = (token, _, parts) => {
   refuseTaken(slotHex, request.taken)
   try {
     const anchor = openSession(p11, slot, true)
-    login(p11, anchor, info, part(parts, 1))
+    login(p11, anchor, info, part(parts, 1), request.userType)
     token.attach({ ...attachmentOf(request), slotHex, write: false })
+    const description = describeToken(info)
     const healthKey = makeSessionKey(token, anchor, 'enc')
-    const capabilities = probeOn(token, anchor, healthKey)
-    return [
-      jsonPart({
-        slotHex,
-        token: describeToken(info),
-        capabilities,
-        healthKeyHex: healthKey.toString('hex'),
-      }),
-    ]
+    probeOn(token, anchor, healthKey, description)
+    const { capabilities } = token
+    const healthKeyHex = healthKey.toString('hex')
+    return [jsonPart({ slotHex, token: description, capabilities, healthKeyHex } satisfies Connected)]
   } catch (error) {
     token.detach()
     logout(p11, slot)
@@ -73,13 +72,10 @@ function attachmentOf({ module, libraryParameters }: ConnectRequest) {
   return { module, ...(libraryParameters === undefined ? {} : { libraryParameters }) }
 }
 
-function probeOn(token: LaneToken, anchor: Handle, healthKey: Handle): TokenCapabilities {
+function probeOn(token: LaneToken, anchor: Handle, enc: Handle, description: TokenDescription): void {
   const wrap = makeSessionKey(token, anchor, 'wrap')
-  try {
-    return probeCapabilities(token, healthKey, wrap)
-  } finally {
-    token.p11.C_DestroyObject(anchor, wrap)
-  }
+  probeCapabilities(token, { enc, wrap }, quirksOf(description))
+  token.p11.C_DestroyObject(anchor, wrap)
 }
 
 /**

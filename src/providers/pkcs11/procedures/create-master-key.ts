@@ -1,3 +1,4 @@
+import { checkCanary, checkWrapCanary } from '../canary.ts'
 import { faultOf, TokenRefusal } from '../errors.ts'
 import { findObjects } from '../find-objects.ts'
 import type { LaneToken } from '../lane-token.ts'
@@ -21,10 +22,13 @@ const TEMPLATE_REFUSALS = new Set([
   'CKR_ATTRIBUTE_TYPE_INVALID',
   'CKR_ATTRIBUTE_VALUE_INVALID',
   'CKR_TEMPLATE_INCONSISTENT',
+  'CKR_ATTRIBUTE_READ_ONLY',
 ])
+/** What NSS answers to an attribute that it does not know, and a broken device to everything. */
+const AMBIGUOUS_REFUSAL = 'CKR_GENERAL_ERROR'
 
 /**
- * Makes both objects of a version and reads their attributes back; destroys what it made when anything is wrong.
+ * Makes both objects of a version, reads their attributes back and uses each once; destroys what it made when anything is wrong.
  *
  * Part 0: {@link MaterialName}. Result: `FoundMaterial` as JSON.
  */
@@ -37,6 +41,7 @@ export const createMasterKey: Procedure = (token, _, parts) => {
       const handle = generate(token, name, role)
       made.push(handle)
       readBack(token, handle, role)
+      proveWorking(token, handle, role)
     }
   } catch (error) {
     destroyAll(token, made)
@@ -66,16 +71,29 @@ function refuseExisting(token: LaneToken, name: MaterialName, role: MasterKeyRol
 }
 
 function generate(token: LaneToken, name: MaterialName, role: MasterKeyRole): Handle {
-  const templates = masterKeyTemplates(name, role)
+  const templates = masterKeyTemplates(name, role, token.capabilities.allowedMechanisms)
   for (const [index, template] of templates.entries()) {
     try {
       return token.p11.C_GenerateKey(token.session, { mechanism: CKM_AES_KEY_GEN }, template)
     } catch (error) {
-      const last = index === templates.length - 1
-      if (last || !(error instanceof Error) || !TEMPLATE_REFUSALS.has(faultOf(error).name)) throw error
+      if (index === templates.length - 1 || !isTemplateRefusal(token, name, role, error)) throw error
     }
   }
   throw new TokenRefusal({ code: 'UNSUPPORTED', reason: 'No template for a master key.' })
+}
+
+/** @throws {@link TokenRefusal} when what was refused is in the token all the same. */
+function isTemplateRefusal(
+  token: LaneToken,
+  name: MaterialName,
+  role: MasterKeyRole,
+  error: unknown,
+): boolean {
+  if (!(error instanceof Error)) return false
+  const ckr = faultOf(error).name
+  if (ckr !== AMBIGUOUS_REFUSAL) return TEMPLATE_REFUSALS.has(ckr)
+  refuseExisting(token, name, role)
+  return true
 }
 
 /** Refuses a key that is not what the template asked: most of all one that could be extracted. */
@@ -87,6 +105,14 @@ function readBack(token: LaneToken, handle: Handle, role: MasterKeyRole): void {
     reason: `The token made a master key whose CKA_${wrong.name} is not ${String(wrong.expected)}; it was destroyed.`,
     hint: 'Check the policy of the token or the partition.',
   })
+}
+
+/** A key that a policy keeps from doing its work is found now, not when something has to be opened. */
+function proveWorking(token: LaneToken, handle: Handle, role: MasterKeyRole): void {
+  const { gcmWrap, keyWrap } = token.capabilities
+  if (role === 'enc') checkCanary(token, handle, true)
+  else if (gcmWrap) checkWrapCanary(token, 'gcm', handle)
+  else if (keyWrap) checkWrapCanary(token, keyWrap, handle)
 }
 
 function destroyAll(token: LaneToken, handles: readonly Handle[]): void {

@@ -1,28 +1,30 @@
 import { checkCanary, checkWrapCanary } from '../canary.ts'
+import { readSecret, useSecret } from '../data-key.ts'
 import { TokenRefusal } from '../errors.ts'
-import { gcmOpen } from '../gcm.ts'
+import { gcmOpen, gcmUnwrapKey } from '../gcm.ts'
+import { SEAL_MODE_NUMBERS } from '../inside-mode.ts'
+import { KEY_WRAP_FORMATS, parseWrappedPayload, unwrapKey } from '../key-wrap.ts'
 import type { LaneToken } from '../lane-token.ts'
+import { GCM_TAG_BYTES } from '../mechanisms.ts'
 import type { Handle } from '../module.ts'
 import { openProven } from '../prove-open.ts'
-import { CKA, READABLE_SECRET } from '../templates.ts'
+import type { KeyWrap } from '../settings.ts'
 import { type Procedure, part } from './procedure.ts'
-
-const LENGTH_BYTES = 2
 
 /**
  * Opens a sealed payload.
  *
- * Number: 0 for mode W0 and W1, where the plaintext is what was sealed; 2 for W2. Parts: handle of the `enc` object,
- * handle of the `wrap` object, AAD, IV, ciphertext and tag, CKM number of the wrap mechanism (u32be,
- * empty where the token has none). Result: the plaintext.
+ * Number: one of {@link SEAL_MODE_NUMBERS}. Parts: handle of the `enc` object, handle of the `wrap` object, AAD, IV,
+ * ciphertext and tag. Result: the plaintext.
  *
  * Only a payload that authenticates is told apart by what the token can do: the mode is a byte of the caller's.
  */
 export const open: Procedure = (token, mode, parts) => {
+  if (mode === SEAL_MODE_NUMBERS.W1) return [openByUnwrapping(token, parts)]
   const outer = openOuter(token, parts)
-  if (mode !== 2) return [outer]
+  if (mode !== SEAL_MODE_NUMBERS.W2) return [outer]
   try {
-    return [unwrapInside(token, outer, parts)]
+    return [openWrapped(token, outer, parts)]
   } finally {
     outer.fill(0)
   }
@@ -38,40 +40,58 @@ function openOuter(token: LaneToken, parts: readonly Buffer[]): Buffer {
   )
 }
 
-/** The data key inside u16be(length) and the wrapped bytes; SoftHSM pads it with zeros to a multiple of 8 bytes. */
-function unwrapInside(token: LaneToken, outer: Buffer, parts: readonly Buffer[]): Buffer {
-  if (outer.length <= LENGTH_BYTES) throw invalid('The payload is shorter than its length field.')
-  const lengthBytes = outer.readUInt16BE()
-  if (part(parts, 5).length === 0) {
-    throw new TokenRefusal({
-      code: 'UNSUPPORTED',
-      reason: 'The token has no key wrap to open a data key with.',
-    })
+/** Mode W1. The value of what was unwrapped is the payload. */
+function openByUnwrapping(token: LaneToken, parts: readonly Buffer[]): Buffer {
+  const sealed = { iv: part(parts, 3), bytes: part(parts, 4) }
+  const key = part(parts, 1)
+  if (!token.capabilities.gcmWrap) {
+    throw invalid(
+      'The ciphertext says W1, and the token does not unwrap with CKM_AES_GCM: forged, or of another token.',
+    )
   }
-  const mechanism = { mechanism: part(parts, 5).readUInt32BE() }
-  const secret = unwrap(token, mechanism, part(parts, 1), outer.subarray(LENGTH_BYTES))
-  const { p11, session } = token
-  let value: Buffer | undefined
-  try {
-    const [attribute] = p11.C_GetAttributeValue(session, secret, [{ type: CKA.VALUE }])
-    value = attribute?.value as Buffer
-    const padded = value.length >= lengthBytes && value.length < lengthBytes + 8
-    if (!padded || value.subarray(lengthBytes).some((byte) => byte !== 0)) {
-      throw invalid('The unwrapped key does not have the length that was sealed with it.')
-    }
-    return Buffer.from(value.subarray(0, lengthBytes))
-  } finally {
-    value?.fill(0)
-    p11.C_DestroyObject(session, secret)
-  }
+  const secret = openProven(
+    token,
+    () => gcmUnwrapKey(token, key, sealed, part(parts, 2)),
+    () => checkWrapCanary(token, 'gcm', key),
+  )
+  return valueOf(token, secret, sealed.bytes.length - GCM_TAG_BYTES)
 }
 
-function unwrap(token: LaneToken, mechanism: { mechanism: number }, key: Handle, wrapped: Buffer): Handle {
+/** The data key inside an authentic W2 payload, by the format that it was wrapped in rather than by today's choice. */
+function openWrapped(token: LaneToken, outer: Buffer, parts: readonly Buffer[]): Buffer {
+  const { format, lengthBytes, wrapped } = parseWrappedPayload(outer)
+  if (!format || wrapped.length !== KEY_WRAP_FORMATS[format].wrappedBytes(lengthBytes)) {
+    throw invalid('The payload is not what any key wrap makes of a key.')
+  }
+  const keyWrap = token.capabilities.keyWraps.find((candidate) => candidate.format === format)
+  if (!keyWrap) {
+    throw new TokenRefusal({
+      code: 'UNSUPPORTED',
+      reason: `The token has no key wrap that opens the format ${format}.`,
+      hint: 'Go back to the firmware or policy under which the data key was made; see docs/operating/tokens.md.',
+    })
+  }
+  return valueOf(token, unwrap(token, keyWrap, part(parts, 1), wrapped, lengthBytes), lengthBytes)
+}
+
+function unwrap(
+  token: LaneToken,
+  keyWrap: KeyWrap,
+  key: Handle,
+  wrapped: Buffer,
+  lengthBytes: number,
+): Handle {
   return openProven(
     token,
-    () => token.p11.C_UnwrapKey(token.session, mechanism, key, wrapped, [...READABLE_SECRET]),
-    () => checkWrapCanary(token, mechanism, key),
+    () => unwrapKey(token, keyWrap, key, wrapped, lengthBytes),
+    () => checkWrapCanary(token, keyWrap, key),
   )
+}
+
+function valueOf(token: LaneToken, secret: Handle, lengthBytes: number): Buffer {
+  const value = useSecret(token, secret, () => readSecret(token, secret, lengthBytes))
+  if (value) return value
+  throw invalid('The unwrapped key does not have the length that was sealed with it.')
 }
 
 function invalid(reason: string): TokenRefusal {

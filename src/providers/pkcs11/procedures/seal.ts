@@ -1,4 +1,4 @@
-import { gcmSeal, randomIv } from '../gcm.ts'
+import { freshIv, gcmSeal } from '../gcm.ts'
 import { type Procedure, part } from './procedure.ts'
 
 /**
@@ -7,6 +7,6 @@ import { type Procedure, part } from './procedure.ts'
  * Parts: handle of the `enc` object, AAD, plaintext. Results: IV, ciphertext and tag.
  */
 export const seal: Procedure = (token, _, parts) => {
-  const sealed = gcmSeal(token, part(parts, 0), randomIv(token), part(parts, 2), part(parts, 1))
+  const sealed = gcmSeal(token, part(parts, 0), freshIv(token), part(parts, 2), part(parts, 1))
   return [sealed.iv, sealed.bytes]
 }
