@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import type { Logger } from 'pino'
 import { Registry } from 'prom-client'
-import type { Config, SecretSource, TokenConfig } from './config/schema.ts'
+import type { Config } from './config/schema.ts'
 import { readSecret } from './config/secrets.ts'
 import { CountedProvider } from './core/counted-provider.ts'
 import { GcmBudget, type GcmBudgetSettings } from './core/gcm-budget.ts'
@@ -14,12 +14,12 @@ import { DEFAULT_SERVER_LIMITS } from './http/limits.ts'
 import { buildServer } from './http/server.ts'
 import { SYSTEM_CLOCK } from './lib/clock.ts'
 import { invariant } from './lib/invariant.ts'
-import { Pkcs11Provider } from './providers/pkcs11/provider.ts'
 import { readinessOf } from './readiness.ts'
 import { acquireInstanceLock } from './store/instance-lock.ts'
 import { openSqliteStore } from './store/sqlite.ts'
 import { Teardown } from './teardown.ts'
 import { addTokenMetrics } from './token-metrics.ts'
+import { findStrayTokens, startTokens } from './tokens.ts'
 
 /** A gateway that serves. */
 export interface App {
@@ -39,7 +39,7 @@ export interface App {
 const CREATIONS = { max: 16, perAccountMax: 8 } as const
 
 /**
- * Opens the store, reaches for the token, serves, and tends to what a crash left. A token that is absent is no reason
+ * Opens the store, reaches for the tokens, serves, and tends to what a crash left. A token that is absent is no reason
  * to fail: calls are answered as retryable until it appears.
  *
  * @throws StoreOpenError, or the system's error when the address cannot be listened on. Nothing stays open then.
@@ -62,10 +62,11 @@ async function assemble(config: Config, logger: Logger, teardown: Teardown): Pro
   teardown.add(() => store.close())
 
   const { promise: failed, resolve: fail } = Promise.withResolvers<Error>()
-  const [token] = config.tokens
-  invariant(token, 'the schema asks for a token')
-  const provider = await startProvider(token, logger, fail)
+  const [first] = config.tokens
+  invariant(first, 'the schema asks for a token')
+  const provider = await startTokens(config.tokens, logger, fail)
   teardown.add(() => provider.close())
+  const strays = await findStrayTokens(store, config.tokens, logger)
 
   const clock = SYSTEM_CLOCK
   const { cacheMaxAgeMs, cacheEntriesMax } = config.keys
@@ -79,12 +80,12 @@ async function assemble(config: Config, logger: Logger, teardown: Teardown): Pro
     clock,
     newId: randomUUID,
     creations: new InFlightLimit(CREATIONS),
-    tokenForNewKeys: token.name,
+    tokenForNewKeys: config.keys.tokenForNewKeys ?? first.name,
   })
 
   const { host, port, bodyBytesMax, connectionsMax, requestTimeoutMs, drainTimeoutMs } = config.server
   const metricsRegistry = new Registry()
-  addTokenMetrics(metricsRegistry, token.name, () => provider.status())
+  addTokenMetrics(metricsRegistry, () => provider.members())
   const aws = awsSettings(config)
   const facade = createAwsFacade({ kms, clock, requestTimeoutMs, ...aws })
   // The façade holds key objects now.
@@ -97,23 +98,17 @@ async function assemble(config: Config, logger: Logger, teardown: Teardown): Pro
     limits: { ...DEFAULT_SERVER_LIMITS, bodyBytesMax, connectionsMax, requestTimeoutMs },
     health: {
       ready: () =>
-        readinessOf({
-          store,
-          provider: counted,
-          token: token.name,
-          statusOf: () => provider.status(),
-          log: logger,
-        }),
+        readinessOf({ store, provider: counted, members: () => provider.members(), strays, log: logger }),
     },
     metricsRegistry,
   })
   const endpoint = await server.listen({ host, port })
   teardown.add(() => drain(server, drainTimeoutMs, logger))
-  logger.info({ endpoint, token: provider.status() }, 'serving')
+  logger.info({ endpoint, tokens: provider.members() }, 'serving')
   const { destructionGraceMs } = config.keys
   const maintenance = new Maintenance({ store, provider, directory, clock, log: logger, destructionGraceMs })
   teardown.add(tendKeys(config, maintenance, startedAt, logger))
-  const hangs = () => provider.status().lanesHung > 0
+  const hangs = () => provider.members().some(({ status }) => status.lanesHung > 0)
   return { endpoint, kms, failed, hangs, close: () => teardown.run() }
 }
 
@@ -137,43 +132,6 @@ async function drain(
   }, timeoutMs)
   await server.close()
   clearTimeout(timer)
-}
-
-function startProvider(
-  token: TokenConfig,
-  logger: Logger,
-  onFatal: (error: Error) => void,
-): Promise<Pkcs11Provider> {
-  // The module reads these with getenv, so they must be set before a worker loads it.
-  Object.assign(process.env, token.environment)
-  const { name, module, label, serial, uri, lanes, queueMax, laneTimeoutMs, lostLanesMax } = token
-  const { reconnectDelayMs, moduleRestartIntervalMs, allowHostMemory, libraryParameters, userType } = token
-  const select = { ...(label && { label }), ...(serial && { serial }), ...(uri && { uri }) }
-  return Pkcs11Provider.start(
-    {
-      name,
-      module,
-      select,
-      queueMax,
-      laneTimeoutMs,
-      lostLanesMax,
-      reconnectDelayMs,
-      moduleRestartIntervalMs,
-      readPin: pinReader(token.pin),
-      lanes: { crypto: lanes },
-      allowHostMemory,
-      ...(libraryParameters !== undefined && { libraryParameters }),
-      ...(userType !== 'user' && { userType }),
-    },
-    { log: logger, onFatal },
-  )
-}
-
-/** Reads the PIN anew for each connect; one from a descriptor, which can be read once, is kept. */
-function pinReader(source: SecretSource): () => Promise<Buffer> {
-  if (source.fd === undefined) return async () => readSecret(source)
-  const kept = readSecret(source)
-  return async () => Buffer.from(kept)
 }
 
 /**

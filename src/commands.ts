@@ -12,39 +12,21 @@ import {
   type ServeOptions,
 } from './cli/program.ts'
 import { ConfigError } from './config/config-error.ts'
-import { type ConfigCheck, loadConfig } from './config/load.ts'
+import { loadConfig } from './config/load.ts'
 import type { Config } from './config/schema.ts'
+import { CONFIG_CHECKS } from './config-checks.ts'
 import { errnoOf } from './lib/errno.ts'
 import { LogSink } from './log-sink.ts'
-import { parseTokenSelector } from './providers/pkcs11/token-selector.ts'
 import { startQuickstart } from './quickstart.ts'
 import { endOnUncaught, nextSignal, type ProcessLog, runUntilStopped } from './run.ts'
-import { inspectStoreFile } from './store/sqlite-file.ts'
 import { StoreOpenError } from './store/store-open-error.ts'
 
 const STDOUT_FD = 1
 const STDERR_FD = 2
-const checkStore: ConfigCheck = (config) =>
-  inspectStoreFile(config.store.path).map(({ problem, hint }) => ({
-    path: 'store.path',
-    message: `${problem} ${hint}`,
-  }))
-
-const checkTokens: ConfigCheck = (config) =>
-  config.tokens.flatMap(({ label, serial, uri }, i) => {
-    try {
-      parseTokenSelector({ ...(label && { label }), ...(serial && { serial }), ...(uri && { uri }) })
-      return []
-    } catch (error) {
-      return [{ path: `tokens.${i}`, message: error instanceof Error ? error.message : String(error) }]
-    }
-  })
-
-const CHECKS = [checkStore, checkTokens]
 
 async function serve(options: ServeOptions): Promise<number> {
   const signalled = nextSignal()
-  const loaded = loadConfig(options.config, process.env, CHECKS)
+  const loaded = loadConfig(options.config, process.env, CONFIG_CHECKS)
   const { host = loaded.server.host, port = loaded.server.port } = options
   const config: Config = { ...loaded, server: { ...loaded.server, host, port } }
   const log = openLog(config.log.level, STDOUT_FD)
@@ -61,7 +43,13 @@ async function quickstart(options: QuickstartOptions): Promise<number> {
   const log = openLog('info', STDERR_FD)
   try {
     const { host, port } = options
-    const settings = { folder: resolve(options.home), environment: process.env, checks: CHECKS, host, port }
+    const settings = {
+      folder: resolve(options.home),
+      environment: process.env,
+      checks: CONFIG_CHECKS,
+      host,
+      port,
+    }
     const { app, home, keyId, drainTimeoutMs } = await startQuickstart(settings, log.logger)
     printLine(bannerOf({ endpoint: app.endpoint, envFile: home.envFile, keyId, node: process.execPath }))
     return await runUntilStopped(app, signalled, log, drainTimeoutMs)
@@ -72,7 +60,7 @@ async function quickstart(options: QuickstartOptions): Promise<number> {
 
 async function checkConfig(options: ConfigCheckOptions): Promise<number> {
   try {
-    const config = loadConfig(options.config, process.env, CHECKS)
+    const config = loadConfig(options.config, process.env, CONFIG_CHECKS)
     const summary = { accounts: config.accounts.length, tokens: config.tokens.map(({ name }) => name) }
     printLine(options.json ? JSON.stringify({ ok: true, ...summary }) : `${options.config}: no problems`)
     return EXIT_CODES.ok

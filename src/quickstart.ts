@@ -40,7 +40,7 @@ export async function startQuickstart(settings: QuickstartSettings, logger: Logg
   logger.level = loaded.log.level
   const [token] = loaded.tokens
   invariant(token, 'the schema asks for a token')
-  Object.assign(process.env, token.environment)
+  for (const { environment: own } of loaded.tokens) Object.assign(process.env, own)
   const soPin = readSecret({ file: home.soPinFile })
   const userPin = readSecret({ file: home.userPinFile })
   try {

@@ -3,32 +3,52 @@ import { isKmsError, KmsError } from './core/errors.ts'
 import { tokenRef } from './core/find-key.ts'
 import type { MaintenanceLog } from './core/maintenance.ts'
 import type { MasterKeyRef } from './core/ports/crypto-provider.ts'
-import type { KeyStore } from './core/ports/key-store.ts'
+import type { KeyStore, TokenUse } from './core/ports/key-store.ts'
 import type { ComponentHealth, ReadyReport } from './http/health.ts'
 
-/** How long readiness may wait for the token. Milliseconds. */
+/** How long readiness may wait for the tokens. Milliseconds. */
 const CHECK_TIMEOUT_MS = 2_000
-/** How many enabled keys are read to find some that the token in question holds. */
-const CANDIDATES_READ_MAX = 20
-/** How many of them are tried: one key without its objects says nothing of the token. */
-const CANDIDATES_TRIED_MAX = 3
+/** How many keys of a token are tried: one key without its objects says nothing of the token. */
+const KEYS_TRIED_MAX = 3
+
+/** What the connections of the tokens say of themselves. */
+export interface MemberHealth {
+  readonly token: string
+  readonly member: 'primary' | 'replica'
+  readonly status: { readonly state: string; readonly reason?: string; readonly hint?: string }
+}
 
 export interface ReadinessDeps {
   readonly store: KeyStore
   readonly provider: CountedProvider
-  readonly token: string
-  /** What the token's connection says of itself, for the operator. */
-  readonly statusOf: () => { readonly reason?: string; readonly hint?: string }
+  readonly members: () => readonly MemberHealth[]
+  /** Tokens that keys name and that are not configured. */
+  readonly strays: readonly TokenUse[]
   readonly log: MaintenanceLog
 }
 
-/** Tries the store by a write and the token by a seal and an open, with a key that it holds where there is one. */
+/**
+ * Tries the store by a write and each token by a seal and an open, with a key that it holds where there is one. Ready is
+ * who can serve some keys: were one dead token of several to say "not ready", every gateway that shares it would be
+ * taken out of service, and the keys of the other tokens with them. `degraded` tells that something is wrong.
+ */
 export async function readinessOf(deps: ReadinessDeps): Promise<ReadyReport> {
-  const storeHealth = await storeHealthOf(deps)
-  const tokenHealth = await tokenHealthOf(deps, storeHealth.ok)
+  const store = await storeHealthOf(deps)
+  const members = deps.members()
+  const names = [...new Set(members.map(({ token }) => token))]
+  const tokens = await Promise.all(
+    names.map(async (name) => [`token:${name}`, await tokenHealthOf(deps, members, name, store.ok)] as const),
+  )
+  const components: Record<string, ComponentHealth> = Object.fromEntries([
+    ['store', store] as const,
+    ...tokens,
+    ...members.filter(({ member }) => member === 'replica').map(replicaHealthOf),
+    ...deps.strays.map(strayHealthOf),
+  ])
   return {
-    ready: storeHealth.ok && tokenHealth.ok,
-    components: { store: storeHealth, [`token:${deps.token}`]: tokenHealth },
+    ready: store.ok && tokens.some(([, { ok }]) => ok),
+    degraded: Object.values(components).some(({ ok }) => !ok),
+    components,
   }
 }
 
@@ -44,33 +64,47 @@ async function storeHealthOf({ store, log }: ReadinessDeps): Promise<ComponentHe
   }
 }
 
-async function tokenHealthOf(deps: ReadinessDeps, storeWorks: boolean): Promise<ComponentHealth> {
-  const refs = storeWorks ? await keysOf(deps.store, deps.token) : []
+async function tokenHealthOf(
+  deps: ReadinessDeps,
+  members: readonly MemberHealth[],
+  token: string,
+  storeWorks: boolean,
+): Promise<ComponentHealth> {
+  const refs = storeWorks ? await keysOf(deps.store, token) : []
   const deadlineAt = Date.now() + CHECK_TIMEOUT_MS
   let failure: KmsError | undefined
   // Last without a key: where there is none, or where no key may be sealed with, which says nothing of the token.
   for (const ref of [...refs, undefined]) {
     if (!ref && failure) break
-    const error = await failureOf(() => deps.provider.checkHealth(deps.token, ref, { deadlineAt }))
+    const error = await failureOf(() => deps.provider.checkHealth(token, ref, { deadlineAt }))
     if (!error) return { ok: true }
     if (isKmsError(error, 'KEY_EXHAUSTED') || isKmsError(error, 'STORE_UNAVAILABLE')) continue
     failure = error
-    deps.log.warn({ keyId: ref?.keyId, err: error }, 'the token is not ready')
+    deps.log.warn({ token, keyId: ref?.keyId, err: error }, 'the token is not ready')
   }
-  const { reason = failure?.message ?? 'unknown', hint } = deps.statusOf()
+  const primary = members.find((one) => one.token === token && one.member === 'primary')
+  const { reason = failure?.message ?? 'unknown', hint } = primary?.status ?? {}
   return { ok: false, reason, ...(hint && { hint }) }
 }
 
+function replicaHealthOf({ token, status }: MemberHealth): readonly [string, ComponentHealth] {
+  const { state, reason, hint } = status
+  const ok = state === 'up'
+  return [`token:${token}/replica`, { ok, ...(!ok && reason && { reason }), ...(!ok && hint && { hint }) }]
+}
+
+function strayHealthOf({ token, keys }: TokenUse): readonly [string, ComponentHealth] {
+  const reason = `${keys} ${keys === 1 ? 'key names' : 'keys name'} this token, which is not configured.`
+  return [`token:${token}`, { ok: false, reason, hint: 'Configure the token under that name again.' }]
+}
+
 async function keysOf(store: KeyStore, token: string): Promise<readonly MasterKeyRef[]> {
-  const keys = await store.listKeysInState('Enabled', { limit: CANDIDATES_READ_MAX })
-  return keys
-    .filter((key) => key.token === token)
-    .slice(0, CANDIDATES_TRIED_MAX)
-    .flatMap((key) =>
-      key.versions
-        .filter(({ versionId }) => versionId === key.primaryVersionId)
-        .map((version) => tokenRef(key, version)),
-    )
+  const keys = await store.listKeysOfToken(token, 'Enabled', { limit: KEYS_TRIED_MAX })
+  return keys.flatMap((key) =>
+    key.versions
+      .filter(({ versionId }) => versionId === key.primaryVersionId)
+      .map((version) => tokenRef(key, version)),
+  )
 }
 
 async function failureOf(check: () => Promise<void>): Promise<KmsError | undefined> {

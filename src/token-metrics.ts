@@ -21,16 +21,23 @@ const GAUGES: readonly (readonly [name: string, help: string, read: (status: Tok
   ],
 ]
 
-/** Shows the state of a token's connection on `/metrics`, read when it is asked for. */
-export function addTokenMetrics(registry: Registry, token: string, statusOf: () => TokenGauges): void {
+/** One connection, as far as metrics go. */
+export interface MeasuredMember {
+  readonly token: string
+  readonly member: 'primary' | 'replica'
+  readonly status: TokenGauges
+}
+
+/** Shows the state of every token's connections on `/metrics`, read when it is asked for. */
+export function addTokenMetrics(registry: Registry, members: () => readonly MeasuredMember[]): void {
   for (const [name, help, read] of GAUGES) {
     const gauge = new Gauge({
       name,
       help,
-      labelNames: ['token'] as const,
+      labelNames: ['token', 'member'] as const,
       registers: [],
       collect() {
-        this.set({ token }, read(statusOf()))
+        for (const { token, member, status } of members()) this.set({ token, member }, read(status))
       },
     })
     registry.registerMetric(gauge)

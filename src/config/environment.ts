@@ -4,6 +4,7 @@ const SECTIONS = {
   log: ['level'],
   store: ['path'],
   keys: [
+    'tokenForNewKeys',
     'cacheMaxAgeMs',
     'cacheEntriesMax',
     'maintenanceIntervalMs',

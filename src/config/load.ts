@@ -7,6 +7,7 @@ import { applyEnvironment } from './environment.ts'
 import { FileProblem, readOperatorFile } from './operator-file.ts'
 import { CONFIG_SCHEMA, type Config, type SecretSource } from './schema.ts'
 import { readSecret, SecretError } from './secrets.ts'
+import { findTokenConflicts } from './token-conflicts.ts'
 
 const CONFIG_BYTES_MAX = 4 * 1024 * 1024
 /** Most nodes that the aliases of a configuration may come to. */
@@ -33,7 +34,7 @@ export function loadConfig(
   const config = resolvePaths(parsed.success ? parsed.data : salvage(document), dirname(resolve(file)))
   const problems = [
     ...issues.map((issue) => ({ path: issue.path.join('.'), message: issue.message })),
-    ...[findDuplicates, findUnreadable, ...checks].flatMap((check) => check(config)),
+    ...[findDuplicates, findUnreadable, findTokenConflicts, ...checks].flatMap((check) => check(config)),
   ]
   if (problems.length > 0) throw new ConfigError(file, problems)
   return config
@@ -121,7 +122,8 @@ function findDuplicates(config: Config): ConfigProblem[] {
     (account, i) => [`accounts.${i}.awsAccountId`, account.awsAccountId] as const,
   )
   const regions = config.regions.map((region, i) => [`regions.${i}.name`, region.name] as const)
-  return [credentials, accounts, regions].flatMap((entries) =>
+  const tokens = config.tokens.map((token, i) => [`tokens.${i}.name`, token.name] as const)
+  return [credentials, accounts, regions, tokens].flatMap((entries) =>
     entries
       .filter(([, value], i) => entries.findIndex(([, other]) => other === value) !== i)
       .map(([path, value]) => ({ path, message: `${value} is there twice.` })),

@@ -187,7 +187,7 @@ const token = z
       .max(86_400_000)
       .default(30_000)
       .describe(
-        'While other tokens of the same module work: how long an absent token is tried without initializing the module anew, and the pause between two such initializations, which interrupt the others for a moment. Milliseconds.',
+        'While other tokens of the same module work: how long an absent token is tried without initializing the module anew, and the pause between two such initializations, which interrupt the others for a moment; it doubles up to 16 times that. Milliseconds.',
       ),
   })
   .refine((value) => value.label !== undefined || value.serial !== undefined || value.uri !== undefined, {
@@ -196,6 +196,9 @@ const token = z
 
 const keys = z
   .strictObject({
+    tokenForNewKeys: name('A token')
+      .optional()
+      .describe('Name of the token that new keys are made in; the first of `tokens` when absent.'),
     cacheMaxAgeMs: z
       .int()
       .min(0)
@@ -273,11 +276,7 @@ export const CONFIG_SCHEMA = z.strictObject({
     .default([{ name: 'us-east-1' }])
     .describe('Regions served. A key is visible in the region that it was made in.'),
   accounts: z.array(account).min(1).max(1000).describe('Who may call, and what they own.'),
-  tokens: z
-    .array(token)
-    .min(1)
-    .max(1, 'One token can be served today.')
-    .describe('Tokens that hold master keys.'),
+  tokens: z.array(token).min(1).max(16).describe('Tokens that hold master keys.'),
 })
 
 export type Config = z.infer<typeof CONFIG_SCHEMA>

@@ -29,6 +29,7 @@ export async function requireKey(
   const key = await deps.directory.getKey(region, keyId)
   if (!key || key.accountId !== accountId || !isVisible(key.state)) throw keyNotFound(keyId)
   context.trail.keyId = key.keyId
+  context.trail.token = key.token
   authorize(context.principal, action, key)
   return key
 }

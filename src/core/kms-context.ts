@@ -18,6 +18,8 @@ export interface CallContext {
 export interface CallTrail {
   /** The key that the operation resolved to. */
   keyId?: string
+  /** Name of the token that holds it. */
+  token?: string
   readonly timings: ProviderTimings
   /** Set when a key that ought to stay in the token was made in host memory, as the operator allows. */
   hostMemory?: true

@@ -9,6 +9,8 @@ export interface ComponentHealth {
 
 export interface ReadyReport {
   readonly ready: boolean
+  /** Whether something is wrong, ready or not. */
+  readonly degraded: boolean
   readonly components: Readonly<Record<string, ComponentHealth>>
 }
 
@@ -20,6 +22,7 @@ export interface HealthChecks {
 
 const CHECK_FAILED: ReadyReport = {
   ready: false,
+  degraded: true,
   components: {
     check: { ok: false, reason: 'The check itself failed.', hint: 'See the log of this process.' },
   },

@@ -22,6 +22,7 @@ export function logRequest(
     accountId: record.principal?.accountId,
     region: record.principal?.region,
     keyId: record.trail.keyId,
+    token: record.trail.token,
     hostMemory: record.trail.hostMemory,
     outcome: record.outcome,
     status: answer.status,

@@ -1,6 +1,6 @@
 import type { Selectable, SelectQueryBuilder } from 'kysely'
 import type { KeyState, MasterKey } from '../core/key.ts'
-import type { PageRequest } from '../core/ports/key-store.ts'
+import type { PageRequest, TokenUse } from '../core/ports/key-store.ts'
 import { checkReplacement } from './check.ts'
 import { keysOfRows, rowOfKey, rowsOfVersions } from './rows.ts'
 import type { MasterKeyTable, StoreDb, StoreSchema } from './schema.ts'
@@ -63,6 +63,7 @@ export async function selectKeysInState(
   db: StoreDb,
   state: KeyState,
   page: PageRequest<{ readonly region: string; readonly keyId: string }>,
+  token?: string,
 ): Promise<MasterKey[]> {
   const { after } = page
   let keys = db
@@ -74,7 +75,23 @@ export async function selectKeysInState(
     .limit(page.limit)
   if (after)
     keys = keys.where((eb) => eb(eb.refTuple('region', 'key_id'), '>', eb.tuple(after.region, after.keyId)))
+  if (token !== undefined) keys = keys.where('token', '=', token)
   return withVersions(db, keys)
+}
+
+export async function selectTokens(db: StoreDb): Promise<TokenUse[]> {
+  const rows = await db
+    .selectFrom('master_key')
+    .select(({ fn }) => [
+      'token',
+      fn.countAll<number | string>().as('keys'),
+      fn.min<string>('key_id').as('keyId'),
+    ])
+    .where('state', '!=', 'Deleted')
+    .groupBy('token')
+    .orderBy('token')
+    .execute()
+  return rows.map(({ token, keys, keyId }) => ({ token, keys: Number(keys), keyId }))
 }
 
 /** Versions first: the key points at its primary one. Needs a transaction. */

@@ -1,7 +1,7 @@
 import { KmsError } from '../core/errors.ts'
 import type { Alias, KeyState, MasterKey } from '../core/key.ts'
 import type { InvocationBlock, LeasedVersion } from '../core/ports/invocation-ledger.ts'
-import type { KeyStore, PageRequest } from '../core/ports/key-store.ts'
+import type { KeyStore, PageRequest, TokenUse } from '../core/ports/key-store.ts'
 import type { Lease, LeaseStore } from '../core/ports/lease-store.ts'
 import * as aliases from './alias-queries.ts'
 import { checkAlias, checkHolding, checkKey, checkLease, checkPage, isStorableText } from './check.ts'
@@ -70,6 +70,20 @@ export class SqlKeyStore implements KeyStore, LeaseStore {
   ): Promise<readonly MasterKey[]> {
     checkPage(page.limit, page.after?.region ?? '', page.after?.keyId ?? '')
     return this.#run((db) => keys.selectKeysInState(db, state, page))
+  }
+
+  async listKeysOfToken(
+    token: string,
+    state: KeyState,
+    page: PageRequest<{ readonly region: string; readonly keyId: string }>,
+  ): Promise<readonly MasterKey[]> {
+    checkPage(page.limit, page.after?.region ?? '', page.after?.keyId ?? '')
+    if (!isStorableText(token)) return []
+    return this.#run((db) => keys.selectKeysInState(db, state, page, token))
+  }
+
+  async listTokens(): Promise<readonly TokenUse[]> {
+    return this.#run(keys.selectTokens)
   }
 
   async createAlias(alias: Alias): Promise<void> {

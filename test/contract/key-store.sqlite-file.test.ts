@@ -121,6 +121,7 @@ describe('migrations', () => {
     '534001f32649aca2d9164eeb8bd7933238603e24283d7707bf93cb57daa8fd92',
     'fa4c3bb210bb38f39df218750e722a9ac7f5e13f3f45dcdadea7576fb18b67a4',
     '5c123ae5a7dde771695087479bd0cabec225fac54548971b9512a5b6549873a6',
+    '6a00d0764fe30b98cdd794613c6be4965e648f902f37438ea174e1912d235669',
   ]
 
   it('STO-33 released migrations are what they were', () => {

@@ -216,7 +216,7 @@ describe('a token that is absent', () => {
     const use = () => kms.send(new GenerateDataKeyCommand({ KeyId: 'alias/demo', KeySpec: 'AES_256' }))
     const isUp = async () => {
       const text = await (await fetch(`${gateway.endpoint}/metrics`)).text()
-      return /^p11kms_token_up\{token="softhsm"\} (\d)$/m.exec(text)?.[1]
+      return /^p11kms_token_up\{token="softhsm",member="primary"\} (\d)$/m.exec(text)?.[1]
     }
     expect((await readyz(gateway)).status).toBe(200)
     expect(await isUp()).toBe('1')

@@ -69,7 +69,9 @@ export function awsFixture(parts: FixtureParts = {}) {
     logger: pino({ level: 'trace' }, sink),
     clock: core.clock,
     limits: { ...DEFAULT_SERVER_LIMITS, ...parts.limits },
-    health: parts.health ?? { ready: async () => ({ ready: true, components: { store: { ok: true } } }) },
+    health: parts.health ?? {
+      ready: async () => ({ ready: true, degraded: false, components: { store: { ok: true } } }),
+    },
     metricsRegistry: registry,
   })
   const newKey = (): Promise<MasterKey> => core.kms.createKey(call(), { description: 'of a test' })

@@ -30,7 +30,7 @@ async function serve(answer: () => Promise<Buffer>): Promise<{
     logger: pino({ level: 'silent' }),
     clock: SYSTEM_CLOCK,
     limits: LIMITS,
-    health: { ready: async () => ({ ready: true, components: {} }) },
+    health: { ready: async () => ({ ready: true, degraded: false, components: {} }) },
     metricsRegistry: new Registry(),
   })
   toEnd.push(() => server.close())

@@ -15,7 +15,7 @@ async function send(payload: string, handle: Facade['handle']) {
     logger: pino({ level: 'silent' }),
     clock: SYSTEM_CLOCK,
     limits: DEFAULT_SERVER_LIMITS,
-    health: { ready: async () => ({ ready: true, components: {} }) },
+    health: { ready: async () => ({ ready: true, degraded: false, components: {} }) },
     metricsRegistry: new Registry(),
   })
   return server.inject({ method: 'POST', url: '/', payload })

@@ -1,6 +1,7 @@
 import { expect, it } from 'vitest'
 import { ciphertextInvalid, KmsError } from '../../src/core/errors.ts'
 import { faultToKmsError } from '../../src/providers/pkcs11/errors.ts'
+import { TEST_TOKEN } from '../support/kms-fixture.ts'
 import { awsFixture } from './aws-fixture.ts'
 
 const REFUSED = {
@@ -89,4 +90,16 @@ it('a refusal without a cause has its code alone', async () => {
   expect(line).toMatchObject({ code: 'LIMIT_EXCEEDED' })
   expect(line).not.toHaveProperty('cause')
   expect(line).not.toHaveProperty('error')
+})
+
+it('a request shows the token that it went to', async () => {
+  const fixture = awsFixture()
+  const { keyId } = await fixture.newKey()
+  for (const [operation, body] of [
+    ['GenerateDataKey', { KeyId: keyId, KeySpec: 'AES_256' }],
+    ['GenerateRandom', { NumberOfBytes: 8 }],
+  ] as const) {
+    await fixture.request(operation, body)
+    expect(JSON.parse(fixture.lines.at(-1) ?? '{}')).toMatchObject({ operation, token: TEST_TOKEN })
+  }
 })

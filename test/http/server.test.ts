@@ -65,6 +65,7 @@ describe('paths and methods', () => {
 describe('health', () => {
   const down: ReadyReport = {
     ready: false,
+    degraded: true,
     components: { store: { ok: true }, 'token:main': { ok: false, reason: 'absent', hint: 'Start it.' } },
   }
 
@@ -75,7 +76,10 @@ describe('health', () => {
 
   it('says what is ready and what is not', async () => {
     const up = await newFixture().server.inject('/readyz')
-    expect([up.statusCode, up.json()]).toEqual([200, { ready: true, components: { store: { ok: true } } }])
+    expect([up.statusCode, up.json()]).toEqual([
+      200,
+      { ready: true, degraded: false, components: { store: { ok: true } } },
+    ])
     const answer = await newFixture({ health: { ready: async () => down } }).server.inject('/readyz')
     expect([answer.statusCode, answer.json()]).toEqual([503, down])
   })

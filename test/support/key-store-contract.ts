@@ -70,6 +70,33 @@ function listingClauses(store: () => KeyStore): void {
     expect(seen).toEqual(expect.arrayContaining(lasting.map(({ keyId }) => keyId)))
   })
 
+  it('STO-40 the keys of one token in a state are walked by region, then key id', async () => {
+    const keys = ['b', 'a', 'b', 'a'].map((region) => sampleKey({ region, token: 'one' }))
+    const others = [sampleKey({ token: 'two' }), sampleKey({ token: 'one', state: 'Disabled' })]
+    for (const key of [...keys, ...others]) await store().createKey(key)
+    const expected = ['a', 'b'].flatMap((name) => byId(keys.filter(({ region }) => region === name)))
+    const first = await store().listKeysOfToken('one', 'Enabled', { limit: 3 })
+    const { region = '', keyId = '' } = first.at(-1) ?? {}
+    const rest = await store().listKeysOfToken('one', 'Enabled', { limit: 3, after: { region, keyId } })
+    expect([...first, ...rest]).toStrictEqual(expected)
+    expect(await store().listKeysOfToken('three', 'Enabled', { limit: 3 })).toStrictEqual([])
+  })
+
+  it('STO-41 the tokens that keys name are told with how many do, tombstones left out', async () => {
+    expect(await store().listTokens()).toStrictEqual([])
+    const keys = [
+      ...ALL_STATES.map((state) => sampleKey({ state, token: 'two' })),
+      sampleKey({ token: 'one' }),
+      sampleKey({ token: 'gone', state: 'Deleted' }),
+    ]
+    for (const key of keys) await store().createKey(key)
+    const living = byId(keys.filter(({ token, state }) => token === 'two' && state !== 'Deleted'))
+    expect(await store().listTokens()).toStrictEqual([
+      { token: 'one', keys: 1, keyId: keys.at(-2)?.keyId },
+      { token: 'two', keys: ALL_STATES.length - 1, keyId: living[0]?.keyId },
+    ])
+  })
+
   it.each([0, -1, 1.5, 1001, Number.NaN])(
     'STO-11 a page of %d rows is a bug of the caller',
     async (limit) => {

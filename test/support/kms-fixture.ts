@@ -12,7 +12,7 @@ import type { KeyStore } from '../../src/core/ports/key-store.ts'
 import { MemoryKeyStore } from './memory-key-store.ts'
 import { SoftwareProvider } from './software-provider.ts'
 
-const TEST_TOKEN = 'main'
+export const TEST_TOKEN = 'main'
 /** How long a key is seen due before it is destroyed. */
 export const GRACE_MS = 3_600_000
 export const ALICE: Principal = {

@@ -2,7 +2,7 @@ import { isDeepStrictEqual } from 'node:util'
 import { KmsError } from '../../src/core/errors.ts'
 import type { Alias, KeyState, MasterKey } from '../../src/core/key.ts'
 import type { InvocationBlock, LeasedVersion } from '../../src/core/ports/invocation-ledger.ts'
-import type { KeyStore, PageRequest } from '../../src/core/ports/key-store.ts'
+import type { KeyStore, PageRequest, TokenUse } from '../../src/core/ports/key-store.ts'
 import { invariant } from '../../src/lib/invariant.ts'
 import { checkAlias, checkKey, checkLease, checkPage, checkReplacement } from '../../src/store/check.ts'
 
@@ -67,6 +67,29 @@ export class MemoryKeyStore implements KeyStore {
     checkPage(page.limit, ...(after ?? []))
     const keys = this.#keys.filter((key) => key.state === state)
     return cut(keys, (key) => [key.region, key.keyId], after, page.limit)
+  }
+
+  async listKeysOfToken(
+    token: string,
+    state: KeyState,
+    page: PageRequest<{ readonly region: string; readonly keyId: string }>,
+  ): Promise<MasterKey[]> {
+    this.#requireOpen()
+    const after = page.after && [page.after.region, page.after.keyId]
+    checkPage(page.limit, ...(after ?? []))
+    const keys = this.#keys.filter((key) => key.state === state && key.token === token)
+    return cut(keys, (key) => [key.region, key.keyId], after, page.limit)
+  }
+
+  async listTokens(): Promise<TokenUse[]> {
+    this.#requireOpen()
+    const living = this.#keys.filter(({ state }) => state !== 'Deleted')
+    const names = [...new Set(living.map(({ token }) => token))].toSorted((a, b) => compare([a], [b]))
+    return names.map((token) => {
+      const ids = living.filter((key) => key.token === token).map(({ keyId }) => keyId)
+      const [keyId = ''] = ids.toSorted((a, b) => compare([a], [b]))
+      return { token, keys: ids.length, keyId }
+    })
   }
 
   async createAlias(alias: Alias): Promise<void> {

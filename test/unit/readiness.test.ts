@@ -1,32 +1,119 @@
-import { expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
+import { CountedProvider } from '../../src/core/counted-provider.ts'
 import { KmsError } from '../../src/core/errors.ts'
-import { readinessOf } from '../../src/readiness.ts'
-import { call, kmsFixture } from '../support/kms-fixture.ts'
+import { GcmBudget } from '../../src/core/gcm-budget.ts'
+import { SYSTEM_CLOCK } from '../../src/lib/clock.ts'
+import { TokenSet } from '../../src/providers/pkcs11/token-set.ts'
+import { type MemberHealth, readinessOf } from '../../src/readiness.ts'
+import { sampleKey } from '../support/key-store-samples.ts'
+import { MemoryKeyStore } from '../support/memory-key-store.ts'
+import { SoftwareProvider } from '../support/software-provider.ts'
 
-async function fixtureWithKey() {
-  const fixture = kmsFixture({ invocationsMax: 2, leaseInvocations: 2, rotateAt: 1 })
-  await fixture.kms.createKey(call(), {})
-  const { store, counted: provider } = fixture
-  const log = { info: () => undefined, warn: () => undefined }
-  const ready = () =>
-    readinessOf({ store, provider, token: 'main', statusOf: () => ({ reason: 'It is gone.' }), log })
-  return { ...fixture, ready }
+const UP = { state: 'up' }
+const LOG = { info: () => undefined, warn: () => undefined, error: () => undefined }
+
+/** Two tokens behind one router, each of which can be made to fail. */
+function fixture() {
+  const [one, two] = [new SoftwareProvider(), new SoftwareProvider()]
+  const served = (crypto: SoftwareProvider) => ({ crypto, members: () => [], close: async () => undefined })
+  const provider = new TokenSet(
+    new Map([
+      ['one', served(one)],
+      ['two', served(two)],
+    ]),
+  )
+  const store = new MemoryKeyStore()
+  const members: MemberHealth[] = ['one', 'two'].map((token) => ({ token, member: 'primary', status: UP }))
+  const settings = { invocationsMax: 2, leaseInvocations: 2, rotateAt: 1 }
+  const budget = new GcmBudget({ ledger: store, clock: SYSTEM_CLOCK, log: LOG, settings })
+  const counted = new CountedProvider(provider, budget)
+  const report = (strays: readonly { token: string; keys: number; keyId: string }[] = []) =>
+    readinessOf({ store, provider: counted, members: () => members, strays, log: LOG })
+  return { one, two, store, members, report }
 }
 
-it('a token is as ready when its keys may not be sealed with any more', async () => {
-  const { ready, provider } = await fixtureWithKey()
-  for (let check = 0; check < 4; check++) expect((await ready()).ready).toBe(true)
-  expect(provider.calls.filter((name) => name === 'checkHealth').length).toBe(5)
-})
+const GONE = new KmsError('TOKEN_UNAVAILABLE', 'The token is away.', { token: 'one' })
 
-it('a token is as ready when no invocation can be leased for the check', async () => {
-  const { ready, store } = await fixtureWithKey()
-  store.leaseInvocations = () => Promise.reject(new KmsError('STORE_UNAVAILABLE', 'Away.', {}))
-  expect((await ready()).components['token:main']).toEqual({ ok: true })
-})
+describe('readiness', () => {
+  it('is whole when the store and every token work', async () => {
+    const { report } = fixture()
+    expect(await report()).toEqual({
+      ready: true,
+      degraded: false,
+      components: { store: { ok: true }, 'token:one': { ok: true }, 'token:two': { ok: true } },
+    })
+  })
 
-it('a token that fails with a stored key is not ready', async () => {
-  const { ready, provider } = await fixtureWithKey()
-  provider.failWith = new KmsError('TOKEN_UNAVAILABLE', 'The token is gone.', { token: 'main' })
-  expect((await ready()).components['token:main']).toEqual({ ok: false, reason: 'It is gone.' })
+  it('goes on, and tells, while one token of several works', async () => {
+    const { one, members, report } = fixture()
+    one.failWith = GONE
+    members[0] = {
+      token: 'one',
+      member: 'primary',
+      status: { state: 'down', reason: 'pulled', hint: 'plug' },
+    }
+    expect(await report()).toEqual({
+      ready: true,
+      degraded: true,
+      components: {
+        store: { ok: true },
+        'token:one': { ok: false, reason: 'pulled', hint: 'plug' },
+        'token:two': { ok: true },
+      },
+    })
+  })
+
+  it('ends when no token works, or the store does not', async () => {
+    const { one, two, store, report } = fixture()
+    one.failWith = GONE
+    two.failWith = GONE
+    expect(await report()).toMatchObject({ ready: false, degraded: true })
+    one.failWith = undefined
+    await store.close()
+    expect(await report()).toMatchObject({ ready: false, components: { 'token:one': { ok: true } } })
+  })
+
+  it('tries each token with keys of its own, and takes one that works', async () => {
+    const { one, two, store, report } = fixture()
+    const keys = ['one', 'one', 'two'].map((token) => sampleKey({ token }))
+    for (const key of keys) await store.createKey(key)
+    const tried: (string | undefined)[] = []
+    one.checkHealth = async (_, ref) => {
+      tried.push(ref?.keyId)
+      if (tried.length === 1) throw GONE
+    }
+    two.checkHealth = async (_, ref) => {
+      expect(ref).toMatchObject({ token: 'two', keyId: keys[2]?.keyId })
+    }
+    expect(await report()).toMatchObject({ ready: true, degraded: false })
+    expect(new Set(tried)).toEqual(new Set([keys[0]?.keyId, keys[1]?.keyId]))
+  })
+
+  it('is whole when the keys of a token may not be sealed with any more, or not be counted', async () => {
+    const { one, store, report } = fixture()
+    const key = sampleKey({ token: 'one' })
+    await store.createKey(key)
+    const version = { token: 'one', keyId: key.keyId, versionId: key.primaryVersionId, versionNumber: 1 }
+    await one.createMasterKey(version, { deadlineAt: Date.now() + 1000 })
+    one.calls.length = 0
+    for (let check = 0; check < 4; check++) expect(await report()).toMatchObject({ degraded: false })
+    // With the key while it may be, without it from then on: each time the token itself was tried.
+    expect(one.calls).toEqual(Array.from({ length: 4 }, () => 'checkHealth'))
+    store.leaseInvocations = () => Promise.reject(new KmsError('STORE_UNAVAILABLE', 'Away.', {}))
+    expect(await report()).toMatchObject({ components: { 'token:one': { ok: true } } })
+  })
+
+  it('tells of a replica that is away, and of keys whose token is not configured', async () => {
+    const { members, report } = fixture()
+    members.push({ token: 'one', member: 'replica', status: { state: 'connecting', reason: 'absent' } })
+    expect(await report([{ token: 'old', keys: 2, keyId: 'k' }])).toMatchObject({
+      ready: true,
+      degraded: true,
+      components: {
+        'token:one': { ok: true },
+        'token:one/replica': { ok: false, reason: 'absent' },
+        'token:old': { ok: false, reason: '2 keys name this token, which is not configured.' },
+      },
+    })
+  })
 })

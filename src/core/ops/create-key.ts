@@ -32,6 +32,7 @@ async function createWithin(deps: KmsDeps, context: CallContext, input: CreateKe
   const creating = newMasterKey(deps, context, input)
   const [version] = creating.versions
   context.trail.keyId = creating.keyId
+  context.trail.token = creating.token
   await deps.store.createKey(creating)
   await deps.provider.createMasterKey(tokenRef(creating, version), callOptions(context))
   const enabled: MasterKey = { ...creating, state: 'Enabled', revision: creating.revision + 1 }

@@ -50,6 +50,7 @@ export async function generateRandom(
 ): Promise<Buffer> {
   requireLength(lengthBytes)
   authorize(context.principal, 'GenerateRandom')
+  context.trail.token = deps.tokenForNewKeys
   return deps.provider.generateRandom(deps.tokenForNewKeys, lengthBytes, callOptions(context))
 }
 

@@ -114,6 +114,7 @@ export async function resolveBlob(
   if (!known) throw ciphertextInvalid()
   if (!key || key.accountId !== context.principal.accountId || !isVisible(key.state)) throw inaccessible()
   context.trail.keyId = key.keyId
+  context.trail.token = key.token
   const open = async (): Promise<OpenedPayload> => {
     requireState(key, 'Enabled')
     const version = requireVersion(key, keyVersionId)

@@ -9,6 +9,15 @@ export interface PageRequest<After> {
   readonly limit: number
 }
 
+/** That keys name a token. */
+export interface TokenUse {
+  readonly token: string
+  /** How many keys name it, in whatever state but `Deleted`. */
+  readonly keys: number
+  /** The first of them by id. */
+  readonly keyId: string
+}
+
 /**
  * Where keys and aliases are kept; docs/spec/store.md has each promise as a numbered clause. A change is durable when its
  * promise resolves (STO-1), and all of it or none of it is seen (STO-2). Safe at any concurrency, several processes
@@ -60,6 +69,16 @@ export interface KeyStore extends InvocationLedger {
     state: KeyState,
     page: PageRequest<{ readonly region: string; readonly keyId: string }>,
   ): Promise<readonly MasterKey[]>
+
+  /** As {@link KeyStore.listKeysInState}, of the keys that name one token. */
+  listKeysOfToken(
+    token: string,
+    state: KeyState,
+    page: PageRequest<{ readonly region: string; readonly keyId: string }>,
+  ): Promise<readonly MasterKey[]>
+
+  /** The tokens that keys name, tombstones left out, by the UTF-8 bytes of their names. */
+  listTokens(): Promise<readonly TokenUse[]>
 
   /**
    * The key need not be of the alias's account: whoever names it for a caller sees to that.

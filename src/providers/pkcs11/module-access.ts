@@ -5,6 +5,9 @@ import type { Pkcs11TokenSettings } from './settings.ts'
 import { type ModuleMember, type SharedModule, sharedModuleAt } from './shared-module.ts'
 import type { TokenCriteria } from './token-selector.ts'
 
+/** The pause between interruptions of other tokens doubles with each one that did not help, so many times. */
+const DOUBLINGS_MAX = 4
+
 /** How one connection uses its library, with regard to the others of this process that use it. */
 export class ModuleAccess {
   readonly #settings: Pkcs11TokenSettings
@@ -13,8 +16,10 @@ export class ModuleAccess {
   readonly #member: ModuleMember
   /** What was found at the configured path, and who else uses it. */
   #opened: { readonly path: string; readonly shared: SharedModule } | undefined
-  /** CK_SLOT_ID of the last connection in hex. */
+  /** CK_SLOT_ID of the current connection in hex. */
   #slotHex: string | undefined
+  /** Interruptions of other tokens since this one was connected. */
+  #interruptions = 0
 
   /** @param leave - As in {@link ModuleMember}. */
   constructor(
@@ -43,6 +48,7 @@ export class ModuleAccess {
       const request = { ...this.#module(), ...role, criteria: this.#criteria, taken }
       const connected = await this.#lanes.connect(request, await this.#settings.readPin())
       this.#slotHex = connected.slotHex
+      this.#interruptions = 0
       await this.#attachLanes(connected)
       up(connected)
       return connected.slotHex
@@ -58,8 +64,11 @@ export class ModuleAccess {
     await this.#lanes.detachAll()
     if (!this.#opened) return
     const { path, shared } = this.#opened
+    const slotHex = this.#slotHex
+    // Once the library is initialized anew, the slot of that number may be another token's.
+    this.#slotHex = undefined
     // A lane that hangs may hold the locks of the library.
-    await this.#lanes.disconnect(path, this.#lanes.lost.hung > 0 ? undefined : this.#slotHex)
+    await this.#lanes.disconnect(path, this.#lanes.lost.hung > 0 ? undefined : slotHex)
     shared.left(this.#member)
   }
 
@@ -71,8 +80,10 @@ export class ModuleAccess {
   async finalize(waitedMs: number): Promise<void> {
     if (!this.#opened) return
     const { path, shared } = this.#opened
-    if (!shared.mayFinalize(this.#member, this.#settings.moduleRestartIntervalMs, waitedMs)) return
-    await shared.finalize(this.#member, () => this.#lanes.finalize(path))
+    const doublings = Math.min(this.#interruptions, DOUBLINGS_MAX)
+    const pauseMs = this.#settings.moduleRestartIntervalMs * 2 ** doublings
+    if (!shared.mayFinalize(this.#member, pauseMs, waitedMs)) return
+    if (await shared.finalize(this.#member, () => this.#lanes.finalize(path))) this.#interruptions += 1
   }
 
   /** The last to end finalizes the library. */

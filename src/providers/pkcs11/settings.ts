@@ -22,7 +22,7 @@ export interface Pkcs11TokenSettings {
   readonly reconnectDelayMs: number
   /**
    * While other tokens of the module work: how long this one is tried without initializing the module anew, which
-   * interrupts them, and the pause between two such interruptions.
+   * interrupts them, and the pause between two such interruptions, which doubles up to 16 times that.
    */
   readonly moduleRestartIntervalMs: number
   /** Initialization string that some libraries want (NSS). */

@@ -64,14 +64,21 @@ export class SharedModule {
     return waitedMs >= pauseMs && performance.now() - this.#finalizedAt >= pauseMs
   }
 
-  /** Asks everybody else to leave, then runs `finalize`, unless something hangs by then. */
-  finalize(member: ModuleMember, finalize: () => Promise<void>): Promise<void> {
+  /**
+   * Asks everybody else to leave, then runs `finalize`, unless something hangs by then.
+   *
+   * @returns Whether anybody was interrupted.
+   */
+  finalize(member: ModuleMember, finalize: () => Promise<void>): Promise<boolean> {
     return this.#inTurn(async () => {
       const reason = `The module is initialized anew to find the token "${member.name}".`
-      await Promise.all(this.#others(member).map((other) => other.leave(reason)))
-      if ([...this.#members].some((one) => one.hangs())) return
-      await finalize()
-      this.#finalizedAt = performance.now()
+      const others = this.#others(member)
+      await Promise.all(others.map((other) => other.leave(reason)))
+      if (![...this.#members].some((one) => one.hangs())) {
+        await finalize()
+        this.#finalizedAt = performance.now()
+      }
+      return others.length > 0
     })
   }
 
@@ -79,10 +86,13 @@ export class SharedModule {
     return [...this.#inside.keys()].filter((other) => other !== member)
   }
 
-  async #inTurn(work: () => Promise<void>): Promise<void> {
+  async #inTurn<Result>(work: () => Promise<Result>): Promise<Result> {
     const done = this.#turn.then(work)
-    this.#turn = done.catch(() => undefined)
-    await done
+    this.#turn = done.then(
+      () => undefined,
+      () => undefined,
+    )
+    return await done
   }
 }
 

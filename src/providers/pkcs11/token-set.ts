@@ -1,0 +1,108 @@
+import type {
+  CallOptions,
+  CryptoProvider,
+  MasterKeyRef,
+  MaterialPresence,
+  Sealed,
+  SealMode,
+} from '../../core/ports/crypto-provider.ts'
+import { tokenUnavailable } from './errors.ts'
+import type { Pkcs11Provider } from './provider.ts'
+import type { Pkcs11Status } from './settings.ts'
+
+/** One connection behind a name of the configuration. */
+export interface TokenMember {
+  /** Name of the token. */
+  readonly token: string
+  readonly member: 'primary' | 'replica'
+  readonly status: Pkcs11Status
+}
+
+/** What serves one name of the configuration. */
+export interface ServedToken {
+  readonly crypto: CryptoProvider
+  members(): readonly TokenMember[]
+  close(): Promise<void>
+}
+
+/** A name that one connection serves. */
+export function singleToken(token: string, provider: Pkcs11Provider): ServedToken {
+  return {
+    crypto: provider,
+    members: () => [{ token, member: 'primary', status: provider.status() }],
+    close: () => provider.close(),
+  }
+}
+
+/**
+ * {@link CryptoProvider} over several tokens, by the name that a key remembers. A name that is not configured (any more) is
+ * answered like a token that is away: the key may come back with the configuration.
+ */
+export class TokenSet implements CryptoProvider {
+  readonly #tokens: ReadonlyMap<string, ServedToken>
+
+  constructor(tokens: ReadonlyMap<string, ServedToken>) {
+    this.#tokens = tokens
+  }
+
+  members(): readonly TokenMember[] {
+    return [...this.#tokens.values()].flatMap((token) => token.members())
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([...this.#tokens.values()].map((token) => token.close()))
+  }
+
+  async createMasterKey(ref: MasterKeyRef, options: CallOptions): Promise<void> {
+    return this.#require(ref.token).createMasterKey(ref, options)
+  }
+
+  async destroyMasterKey(ref: MasterKeyRef, options: CallOptions): Promise<void> {
+    return this.#require(ref.token).destroyMasterKey(ref, options)
+  }
+
+  async findMasterKey(ref: MasterKeyRef, options: CallOptions): Promise<MaterialPresence> {
+    return this.#require(ref.token).findMasterKey(ref, options)
+  }
+
+  async seal(ref: MasterKeyRef, plaintext: Buffer, aad: Buffer, options: CallOptions): Promise<Sealed> {
+    return this.#require(ref.token).seal(ref, plaintext, aad, options)
+  }
+
+  async sealRandom(ref: MasterKeyRef, lengthBytes: number, aad: Buffer, options: CallOptions) {
+    return this.#require(ref.token).sealRandom(ref, lengthBytes, aad, options)
+  }
+
+  async sealRandomInside(
+    ref: MasterKeyRef,
+    lengthBytes: number,
+    aadFor: (mode: SealMode) => Buffer,
+    options: CallOptions,
+  ) {
+    return this.#require(ref.token).sealRandomInside(ref, lengthBytes, aadFor, options)
+  }
+
+  async open(
+    ref: MasterKeyRef,
+    mode: SealMode,
+    sealed: Sealed,
+    aad: Buffer,
+    options: CallOptions,
+  ): Promise<Buffer> {
+    return this.#require(ref.token).open(ref, mode, sealed, aad, options)
+  }
+
+  async generateRandom(token: string, lengthBytes: number, options: CallOptions): Promise<Buffer> {
+    return this.#require(token).generateRandom(token, lengthBytes, options)
+  }
+
+  async checkHealth(token: string, ref: MasterKeyRef | undefined, options: CallOptions): Promise<void> {
+    return this.#require(token).checkHealth(token, ref, options)
+  }
+
+  #require(name: string): CryptoProvider {
+    const token = this.#tokens.get(name)
+    if (token) return token.crypto
+    throw tokenUnavailable(name, new Error(`No token named "${name}" is configured.`))
+  }
+}
