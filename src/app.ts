@@ -3,12 +3,11 @@ import type { Logger } from 'pino'
 import { Registry } from 'prom-client'
 import type { Config } from './config/schema.ts'
 import { readSecret } from './config/secrets.ts'
-import { CountedProvider } from './core/counted-provider.ts'
-import { GcmBudget, type GcmBudgetSettings } from './core/gcm-budget.ts'
 import { InFlightLimit } from './core/in-flight-limit.ts'
 import { KeyDirectory } from './core/key-directory.ts'
 import { Kms } from './core/kms.ts'
 import { Maintenance } from './core/maintenance.ts'
+import { countSeals } from './counted-seals.ts'
 import { createAwsFacade } from './http/aws/facade.ts'
 import { DEFAULT_SERVER_LIMITS } from './http/limits.ts'
 import { buildServer } from './http/server.ts'
@@ -71,11 +70,10 @@ async function assemble(config: Config, logger: Logger, teardown: Teardown): Pro
   const clock = SYSTEM_CLOCK
   const { cacheMaxAgeMs, cacheEntriesMax } = config.keys
   const directory = new KeyDirectory(store, clock, { maxAgeMs: cacheMaxAgeMs, entriesMax: cacheEntriesMax })
-  const budget = new GcmBudget({ ledger: store, clock, log: logger, settings: budgetSettings(config) })
-  const counted = new CountedProvider(provider, budget)
+  const counted = countSeals(provider, store, directory, config.keys, logger)
   const kms = new Kms({
     store,
-    provider: counted,
+    provider: counted.provider,
     directory,
     clock,
     newId: randomUUID,
@@ -86,6 +84,7 @@ async function assemble(config: Config, logger: Logger, teardown: Teardown): Pro
   const { host, port, bodyBytesMax, connectionsMax, requestTimeoutMs, drainTimeoutMs } = config.server
   const metricsRegistry = new Registry()
   addTokenMetrics(metricsRegistry, () => provider.members())
+  counted.addMetrics(metricsRegistry)
   const aws = awsSettings(config)
   const facade = createAwsFacade({ kms, clock, requestTimeoutMs, ...aws })
   // The façade holds key objects now.
@@ -98,7 +97,13 @@ async function assemble(config: Config, logger: Logger, teardown: Teardown): Pro
     limits: { ...DEFAULT_SERVER_LIMITS, bodyBytesMax, connectionsMax, requestTimeoutMs },
     health: {
       ready: () =>
-        readinessOf({ store, provider: counted, members: () => provider.members(), strays, log: logger }),
+        readinessOf({
+          store,
+          provider: counted.provider,
+          members: () => provider.members(),
+          strays,
+          log: logger,
+        }),
     },
     metricsRegistry,
   })
@@ -108,16 +113,10 @@ async function assemble(config: Config, logger: Logger, teardown: Teardown): Pro
   const { destructionGraceMs } = config.keys
   const maintenance = new Maintenance({ store, provider, directory, clock, log: logger, destructionGraceMs })
   teardown.add(tendKeys(config, maintenance, startedAt, logger))
+  counted.rotations.start()
+  teardown.add(() => counted.rotations.stop())
   const hangs = () => provider.members().some(({ status }) => status.lanesHung > 0)
   return { endpoint, kms, failed, hangs, close: () => teardown.run() }
-}
-
-function budgetSettings({ keys }: Config): GcmBudgetSettings {
-  return {
-    invocationsMax: keys.gcmInvocationsMax,
-    leaseInvocations: keys.gcmLeaseInvocations,
-    rotateAt: keys.gcmRotateAt,
-  }
 }
 
 /** Lets requests in flight finish; what is left after `timeoutMs` is cut off. */

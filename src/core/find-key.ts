@@ -77,6 +77,13 @@ export function requireVersion(key: MasterKey, versionId: string): KeyVersion {
   throw new KmsError('KEY_VERSION_NOT_FOUND', `Key '${key.keyId}' has no such version.`, { keyId: key.keyId })
 }
 
+/** The version in the making, as it will be when it is one; `undefined` when the key is not being rotated. */
+export function pendingVersionOf({ versions, pendingVersion }: MasterKey): KeyVersion | undefined {
+  if (!pendingVersion) return undefined
+  const { versionId, createdAt } = pendingVersion
+  return { versionId, number: versions.length + 1, createdAt }
+}
+
 /** Where the material of a version is. */
 export function tokenRef(key: MasterKey, version: KeyVersion): MasterKeyRef {
   return { token: key.token, keyId: key.keyId, versionId: version.versionId, versionNumber: version.number }

@@ -52,16 +52,20 @@ export class KeyDirectory {
     return this.#keys.get(cacheKey(region, keyId), () => this.#store.getKey(region, keyId))
   }
 
-  /** The key that a version belongs to, if `region` has it. `known` tells whether any region does. */
+  /**
+   * The key that a version belongs to, if `region` has it. `known` tells whether any region does. A version is in the row that
+   * is returned: one that another process made since the row was read has its row read anew.
+   */
   async getKeyByVersion(
     region: string,
     versionId: string,
   ): Promise<{ readonly known: boolean; readonly key: MasterKey | undefined }> {
     const keyId = await this.#keyIdsByVersion.get(versionId, () => this.#store.findKeyIdByVersion(versionId))
-    return {
-      known: keyId !== undefined,
-      key: keyId === undefined ? undefined : await this.getKey(region, keyId),
-    }
+    if (keyId === undefined) return { known: false, key: undefined }
+    const key = await this.getKey(region, keyId)
+    if (!key || key.versions.some((version) => version.versionId === versionId)) return { known: true, key }
+    this.forgetKey(region, keyId)
+    return { known: true, key: await this.getKey(region, keyId) }
   }
 
   getAlias(accountId: string, region: string, name: string): Promise<Alias | undefined> {

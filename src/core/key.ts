@@ -21,6 +21,18 @@ export interface KeyVersion {
   readonly createdAt: number
 }
 
+/**
+ * A version in the making: its objects may or may not be in the token, and nothing was ever sealed under it. Its number is
+ * the one after the last version's. `Making`: it becomes a version once its objects are there. `Abandoned`: its objects
+ * are being destroyed, nothing brings it back.
+ */
+export interface PendingVersion {
+  readonly versionId: string
+  readonly state: 'Making' | 'Abandoned'
+  /** Milliseconds since the epoch. */
+  readonly createdAt: number
+}
+
 /** A named series of key versions. Immutable: a change is a new value with the next revision. */
 export interface MasterKey {
   /** UUID, lower case; `mrk-` and 32 hex digits for a multi-region key. */
@@ -43,6 +55,8 @@ export interface MasterKey {
   readonly versions: readonly KeyVersion[]
   /** Version that new encryptions use; one of `versions`. */
   readonly primaryVersionId: string
+  /** Set while the key is being rotated; in `Enabled`, `Disabled`, `PendingDeletion` and `Deleting` alone. */
+  readonly pendingVersion?: PendingVersion
   /** Grows by one with each stored change; a change made on an old revision is refused. */
   readonly revision: number
 }

@@ -1,6 +1,6 @@
 import type { Clock } from '../lib/clock.ts'
 import { isKmsError } from './errors.ts'
-import { tokenRef } from './find-key.ts'
+import { pendingVersionOf, tokenRef } from './find-key.ts'
 import type { KeyState, MasterKey } from './key.ts'
 import type { KeyDirectory } from './key-directory.ts'
 import type { CryptoProvider, MaterialPresence } from './ports/crypto-provider.ts'
@@ -135,11 +135,13 @@ export class Maintenance {
   }
 
   async #destroy(key: MasterKey): Promise<'destroyed'> {
-    for (const version of key.versions) {
+    const pending = pendingVersionOf(key)
+    for (const version of pending ? [...key.versions, pending] : key.versions) {
       const options = { deadlineAt: Date.now() + TOKEN_CALL_TIMEOUT_MS }
       await this.#deps.provider.destroyMasterKey(tokenRef(key, version), options)
     }
-    await this.#replace({ ...key, state: 'Deleted', revision: key.revision + 1 })
+    const { pendingVersion: _, ...kept } = key
+    await this.#replace({ ...kept, state: 'Deleted', revision: key.revision + 1 })
     this.#deps.log.info({ keyId: key.keyId, token: key.token }, 'destroyed the objects of a key')
     return 'destroyed'
   }

@@ -1,10 +1,12 @@
 import { KmsError } from '../core/errors.ts'
-import type { Alias, MasterKey } from '../core/key.ts'
+import type { Alias, KeyState, MasterKey } from '../core/key.ts'
 import { LEASE_MS_MAX, type Lease } from '../core/ports/lease-store.ts'
 import { invariant } from '../lib/invariant.ts'
 
 /** The most rows that one page may ask for. */
 const PAGE_LIMIT_MAX = 1000
+/** Where a key may have a version in the making. */
+const ROTATING: readonly KeyState[] = ['Enabled', 'Disabled', 'PendingDeletion', 'Deleting']
 
 /**
  * Whether every backend keeps `text` as it is. SQLite turns a lone surrogate into U+FFFD and PostgreSQL cannot hold
@@ -28,7 +30,8 @@ export function checkKey(key: MasterKey): void {
   const { keyId, accountId, region, token, spec, usage, state, description, versions } = key
   const texts = { keyId, accountId, region, token, spec, usage, state, description }
   for (const [field, text] of Object.entries(texts)) requireStorableText(field, text)
-  for (const { versionId } of versions) requireStorableText('versionId', versionId)
+  const pending = key.pendingVersion ? [key.pendingVersion] : []
+  for (const { versionId } of [...versions, ...pending]) requireStorableText('versionId', versionId)
   invariant(versions.length >= 1, 'a key has a version')
   invariant(
     versions.every(({ number }, index) => number === index + 1),
@@ -42,8 +45,17 @@ export function checkKey(key: MasterKey): void {
     key.deletionAt === undefined || state === 'PendingDeletion',
     'only a key in PendingDeletion has a deletion time',
   )
+  invariant(pending.length === 0 || ROTATING.includes(state), 'a key in this state is not being rotated')
+  invariant(
+    versions.every(({ versionId }) => versionId !== key.pendingVersion?.versionId),
+    'a version in the making is none of the versions',
+  )
   invariant(Number.isSafeInteger(key.revision) && key.revision >= 1, 'revisions count from 1')
-  const times = [key.createdAt, key.deletionAt ?? 0, ...versions.map(({ createdAt }) => createdAt)]
+  const times = [
+    key.createdAt,
+    key.deletionAt ?? 0,
+    ...[...versions, ...pending].map(({ createdAt }) => createdAt),
+  ]
   invariant(times.every(Number.isSafeInteger), 'a time is a whole number of milliseconds')
 }
 
@@ -83,8 +95,12 @@ export function checkAlias(alias: Alias): void {
 /** @throws {@link InvariantError} when a lease could not be of any version, or is not of whole numbers of 1 or more. */
 export function checkLease(versionId: string, count: number, max: number): void {
   invariant(isStorableText(versionId), 'invocations are of a version')
-  for (const number of [count, max])
-    invariant(Number.isSafeInteger(number) && number >= 1, 'invocations are leased in whole numbers from 1')
+  for (const number of [count, max]) checkCount(number)
+}
+
+/** @throws {@link InvariantError} when a number of invocations is not a whole one of 1 or more. */
+export function checkCount(number: number): void {
+  invariant(Number.isSafeInteger(number) && number >= 1, 'invocations are counted in whole numbers from 1')
 }
 
 /**

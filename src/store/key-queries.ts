@@ -1,8 +1,8 @@
 import type { Selectable, SelectQueryBuilder } from 'kysely'
 import type { KeyState, MasterKey } from '../core/key.ts'
-import type { PageRequest, TokenUse } from '../core/ports/key-store.ts'
+import type { KeyPlace, PageRequest, TokenUse } from '../core/ports/key-store.ts'
 import { checkReplacement } from './check.ts'
-import { keysOfRows, rowOfKey, rowsOfVersions } from './rows.ts'
+import { keysOfRows, pendingColumns, rowOfKey, rowsOfVersions } from './rows.ts'
 import type { MasterKeyTable, StoreDb, StoreSchema } from './schema.ts'
 
 /** States of keys that callers are not to learn of: no listing shows them, no alias comes to point at them. */
@@ -62,21 +62,40 @@ export async function selectKeysOfAccount(
 export async function selectKeysInState(
   db: StoreDb,
   state: KeyState,
-  page: PageRequest<{ readonly region: string; readonly keyId: string }>,
+  page: PageRequest<KeyPlace>,
   token?: string,
 ): Promise<MasterKey[]> {
-  const { after } = page
-  let keys = db
+  const keys = db.selectFrom('master_key').selectAll().where('state', '=', state)
+  return withVersions(db, pageOf(token === undefined ? keys : keys.where('token', '=', token), page))
+}
+
+/** One page of keys of all accounts and regions, by (region, key id). */
+function pageOf(keys: KeysQuery, { after, limit }: PageRequest<KeyPlace>): KeysQuery {
+  const page = keys.orderBy('region').orderBy('key_id').limit(limit)
+  if (!after) return page
+  return page.where((eb) => eb(eb.refTuple('region', 'key_id'), '>', eb.tuple(after.region, after.keyId)))
+}
+
+export async function selectKeysInRotation(db: StoreDb, page: PageRequest<KeyPlace>): Promise<MasterKey[]> {
+  const keys = db.selectFrom('master_key').selectAll().where('pending_version_id', 'is not', null)
+  return withVersions(db, pageOf(keys, page))
+}
+
+/** Enabled keys, not being rotated, whose primary version had at least `leasedMin` GCM invocations handed out. */
+export async function selectKeysToRotate(
+  db: StoreDb,
+  leasedMin: number,
+  page: PageRequest<KeyPlace>,
+): Promise<MasterKey[]> {
+  const keys = db
     .selectFrom('master_key')
     .selectAll()
-    .where('state', '=', state)
-    .orderBy('region')
-    .orderBy('key_id')
-    .limit(page.limit)
-  if (after)
-    keys = keys.where((eb) => eb(eb.refTuple('region', 'key_id'), '>', eb.tuple(after.region, after.keyId)))
-  if (token !== undefined) keys = keys.where('token', '=', token)
-  return withVersions(db, keys)
+    .where('state', '=', 'Enabled')
+    .where('pending_version_id', 'is', null)
+    .where('primary_version_id', 'in', (eb) =>
+      eb.selectFrom('gcm_invocation').select('version_id').where('leased', '>=', leasedMin),
+    )
+  return withVersions(db, pageOf(keys, page))
 }
 
 export async function selectTokens(db: StoreDb): Promise<TokenUse[]> {
@@ -113,6 +132,7 @@ export async function updateKey(db: StoreDb, key: MasterKey): Promise<boolean> {
       state: key.state,
       description: key.description,
       deletion_at: key.deletionAt ?? null,
+      ...pendingColumns(key),
     })
     .where('region', '=', key.region)
     .where('key_id', '=', key.keyId)

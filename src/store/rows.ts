@@ -1,5 +1,13 @@
 import type { Insertable, Selectable } from 'kysely'
-import type { Alias, KeySpec, KeyState, KeyUsage, KeyVersion, MasterKey } from '../core/key.ts'
+import type {
+  Alias,
+  KeySpec,
+  KeyState,
+  KeyUsage,
+  KeyVersion,
+  MasterKey,
+  PendingVersion,
+} from '../core/key.ts'
 import { storeAltered } from './faults.ts'
 import type { AliasTable, KeyVersionTable, MasterKeyTable } from './schema.ts'
 
@@ -19,6 +27,8 @@ const STATES: Readonly<Record<KeyState, true>> = {
   Deleting: true,
   Deleted: true,
 }
+
+const PENDING_STATES: Readonly<Record<PendingVersion['state'], true>> = { Making: true, Abandoned: true }
 
 /** A key joined with one of its versions. */
 export interface KeyRow extends Selectable<MasterKeyTable> {
@@ -62,7 +72,20 @@ function keyOfRow<Versions>(row: KeyRow, versions: Versions): MasterKey & { read
     primaryVersionId: row.primary_version_id,
     revision: row.revision,
   }
-  return row.deletion_at === null ? key : { ...key, deletionAt: row.deletion_at }
+  const pendingVersion = pendingOfRow(row)
+  return {
+    ...key,
+    ...(row.deletion_at !== null && { deletionAt: row.deletion_at }),
+    ...(pendingVersion && { pendingVersion }),
+  }
+}
+
+function pendingOfRow(row: KeyRow): PendingVersion | undefined {
+  const { pending_version_id: versionId, pending_version_state: state, pending_version_at: createdAt } = row
+  if (versionId === null) return undefined
+  if (state === null || createdAt === null)
+    throw storeAltered('master_key holds half a version in the making')
+  return { versionId, state: known(PENDING_STATES, 'pending_version_state', state), createdAt }
 }
 
 function known<Word extends string>(words: Readonly<Record<Word, true>>, column: string, text: string): Word {
@@ -84,6 +107,15 @@ export function rowOfKey(key: MasterKey): Insertable<MasterKeyTable> {
     deletion_at: key.deletionAt ?? null,
     primary_version_id: key.primaryVersionId,
     revision: key.revision,
+    ...pendingColumns(key),
+  }
+}
+
+export function pendingColumns({ pendingVersion }: MasterKey) {
+  return {
+    pending_version_id: pendingVersion?.versionId ?? null,
+    pending_version_state: pendingVersion?.state ?? null,
+    pending_version_at: pendingVersion?.createdAt ?? null,
   }
 }
 

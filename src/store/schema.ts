@@ -27,6 +27,9 @@ export interface MasterKeyTable {
   readonly created_at: number
   readonly deletion_at: number | null
   readonly primary_version_id: string
+  readonly pending_version_id: string | null
+  readonly pending_version_state: string | null
+  readonly pending_version_at: number | null
   readonly revision: number
 }
 

@@ -1,10 +1,18 @@
 import { KmsError } from '../core/errors.ts'
 import type { Alias, KeyState, MasterKey } from '../core/key.ts'
 import type { InvocationBlock, LeasedVersion } from '../core/ports/invocation-ledger.ts'
-import type { KeyStore, PageRequest, TokenUse } from '../core/ports/key-store.ts'
+import type { KeyPlace, KeyStore, PageRequest, TokenUse } from '../core/ports/key-store.ts'
 import type { Lease, LeaseStore } from '../core/ports/lease-store.ts'
 import * as aliases from './alias-queries.ts'
-import { checkAlias, checkHolding, checkKey, checkLease, checkPage, isStorableText } from './check.ts'
+import {
+  checkAlias,
+  checkCount,
+  checkHolding,
+  checkKey,
+  checkLease,
+  checkPage,
+  isStorableText,
+} from './check.ts'
 import {
   type ClassifyFault,
   type ConstraintMeanings,
@@ -64,10 +72,7 @@ export class SqlKeyStore implements KeyStore, LeaseStore {
     return this.#run((db) => keys.selectKeysOfAccount(db, accountId, region, page))
   }
 
-  async listKeysInState(
-    state: KeyState,
-    page: PageRequest<{ readonly region: string; readonly keyId: string }>,
-  ): Promise<readonly MasterKey[]> {
+  async listKeysInState(state: KeyState, page: PageRequest<KeyPlace>): Promise<readonly MasterKey[]> {
     checkPage(page.limit, page.after?.region ?? '', page.after?.keyId ?? '')
     return this.#run((db) => keys.selectKeysInState(db, state, page))
   }
@@ -75,7 +80,7 @@ export class SqlKeyStore implements KeyStore, LeaseStore {
   async listKeysOfToken(
     token: string,
     state: KeyState,
-    page: PageRequest<{ readonly region: string; readonly keyId: string }>,
+    page: PageRequest<KeyPlace>,
   ): Promise<readonly MasterKey[]> {
     checkPage(page.limit, page.after?.region ?? '', page.after?.keyId ?? '')
     if (!isStorableText(token)) return []
@@ -84,6 +89,17 @@ export class SqlKeyStore implements KeyStore, LeaseStore {
 
   async listTokens(): Promise<readonly TokenUse[]> {
     return this.#run(keys.selectTokens)
+  }
+
+  async listKeysInRotation(page: PageRequest<KeyPlace>): Promise<readonly MasterKey[]> {
+    checkPage(page.limit, page.after?.region ?? '', page.after?.keyId ?? '')
+    return this.#run((db) => keys.selectKeysInRotation(db, page))
+  }
+
+  async listKeysToRotate(leasedMin: number, page: PageRequest<KeyPlace>): Promise<readonly MasterKey[]> {
+    checkPage(page.limit, page.after?.region ?? '', page.after?.keyId ?? '')
+    checkCount(leasedMin)
+    return this.#run((db) => keys.selectKeysToRotate(db, leasedMin, page))
   }
 
   async createAlias(alias: Alias): Promise<void> {

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
 import type { Alias, KeyState, KeyVersion, MasterKey } from '../../src/core/key.ts'
-import type { KeyStore, PageRequest } from '../../src/core/ports/key-store.ts'
+import type { KeyPlace, KeyStore, PageRequest } from '../../src/core/ports/key-store.ts'
 import { openSqliteStore } from '../../src/store/sqlite.ts'
 import { storeFolder } from '../support/key-store-folder.ts'
 import { ALL_STATES, sampleKey } from '../support/key-store-samples.ts'
@@ -27,6 +27,7 @@ const inputs = fc.record({
   ),
   revisionsOn: mostly([1], fc.constantFrom(0, 2)),
   flag: fc.boolean(),
+  pending: fc.constantFrom(undefined, undefined, undefined, '5', '31', '32', 'nul\0', 'lone\ud800'),
 })
 type Inputs = typeof inputs extends fc.Arbitrary<infer T> ? T : never
 
@@ -39,8 +40,9 @@ const CALLS: Readonly<Record<string, (store: KeyStore, given: Inputs, now?: Mast
     replaceKey: (store, given, now) => store.replaceKey(changed(now ?? newKey(given), given)),
     replaceByStranger: (store, given) => store.replaceKey({ ...newKey(given), revision: 2 }),
     listKeys: (store, given) => store.listKeys(given.accountId, given.region, page(given)),
-    listKeysInState: (store, { state, limit, region, after }) =>
-      store.listKeysInState(state, { limit, after: after === null ? undefined : { region, keyId: after } }),
+    listKeysInState: (store, given) => store.listKeysInState(given.state, placePage(given)),
+    listKeysInRotation: (store, given) => store.listKeysInRotation(placePage(given)),
+    listKeysToRotate: (store, given) => store.listKeysToRotate(given.time, placePage(given)),
     createAlias: (store, given) => store.createAlias(alias(given)),
     getAlias: (store, { accountId, region, name }) => store.getAlias(accountId, region, name),
     updateAlias: (store, given) => store.updateAlias(alias(given)),
@@ -60,6 +62,10 @@ const MAKING = Object.entries(CALLS).flatMap((call) =>
 
 function page({ limit, after }: Inputs): PageRequest<string> {
   return { limit, after: after ?? undefined }
+}
+
+function placePage({ limit, region, after }: Inputs): PageRequest<KeyPlace> {
+  return { limit, after: after === null ? undefined : { region, keyId: after } }
 }
 
 function alias({ accountId, region, name, keyId, time }: Inputs): Alias {
@@ -87,13 +93,14 @@ function version(versionId: string, index: number): KeyVersion {
 
 function changed(
   key: MasterKey,
-  { versionIds, state, description, time, revisionsOn, flag }: Inputs,
+  { versionIds, state, description, time, revisionsOn, flag, pending }: Inputs,
 ): MasterKey {
-  const { deletionAt: _, ...kept } = key
+  const { deletionAt: _, pendingVersion: __, ...kept } = key
   const added = flag ? versionIds.map((id, index) => version(id, key.versions.length + index)) : []
   return {
     ...kept,
     ...(state === 'PendingDeletion' && { deletionAt: time }),
+    ...(pending && { pendingVersion: { versionId: pending, state: 'Making', createdAt: time } as const }),
     state,
     description,
     versions: [...key.versions, ...added],
@@ -145,6 +152,8 @@ it('STO-22, STO-17 SQLite answers every sequence of calls as memory does', { tim
   const found = [
     'leaseInvocations',
     'mostLeasedVersion',
+    'listKeysInRotation',
+    'listKeysToRotate',
     'getKey',
     'findKeyIdByVersion',
     'getAlias',

@@ -9,6 +9,7 @@ import {
 } from 'node:fs'
 import Database from 'better-sqlite3'
 import { beforeEach, describe, expect, it } from 'vitest'
+import type { MasterKey } from '../../src/core/key.ts'
 import { checksumOf } from '../../src/store/migrate.ts'
 import { MIGRATIONS } from '../../src/store/migrations/index.ts'
 import type { Migration } from '../../src/store/migrations/migration.ts'
@@ -122,6 +123,7 @@ describe('migrations', () => {
     'fa4c3bb210bb38f39df218750e722a9ac7f5e13f3f45dcdadea7576fb18b67a4',
     '5c123ae5a7dde771695087479bd0cabec225fac54548971b9512a5b6549873a6',
     '6a00d0764fe30b98cdd794613c6be4965e648f902f37438ea174e1912d235669',
+    '28c6191b992b2f2a5976a10e976987a8d807fcc6dd2077f5778f651dbd31431e',
   ]
 
   it('STO-33 released migrations are what they were', () => {
@@ -160,6 +162,22 @@ describe('migrations', () => {
     const lease = (versionId: string) => store.leaseInvocations(versionId, 1, 2 ** 32)
     expect(await lease('of-before')).toStrictEqual({ first: 2 ** 30, count: 1 })
     expect(await lease(fresh.primaryVersionId)).toStrictEqual({ first: 0, count: 1 })
+    await store.close()
+  })
+
+  it('the statement for a restored store raises the count of every version', async () => {
+    const page = readFileSync(new URL('../../docs/operating/rotation.md', import.meta.url), 'utf8')
+    const statement = /sqlite3 \S+ "([^"]+)"/.exec(page)?.[1] ?? ''
+    const [used, unused] = [sampleKey(), sampleKey()]
+    const before = await openSqliteStore({ path })
+    for (const key of [used, unused]) await before.createKey(key)
+    await before.leaseInvocations(used.primaryVersionId, 7, 2 ** 32)
+    await before.close()
+    tamper(statement)
+    const store = await openSqliteStore({ path })
+    const lease = (key: MasterKey) => store.leaseInvocations(key.primaryVersionId, 1, 2 ** 32)
+    expect(await lease(used)).toStrictEqual({ first: 2 ** 30 + 7, count: 1 })
+    expect(await lease(unused)).toStrictEqual({ first: 2 ** 30, count: 1 })
     await store.close()
   })
 

@@ -1,5 +1,6 @@
 import { expect, it } from 'vitest'
-import type { KeyStore } from '../../src/core/ports/key-store.ts'
+import type { MasterKey } from '../../src/core/key.ts'
+import type { KeyPlace, KeyStore, PageRequest } from '../../src/core/ports/key-store.ts'
 import { ALL_STATES, next, rotated, sampleKey } from './key-store-samples.ts'
 
 /** What keeps the invocations of a key version within its bound. */
@@ -73,4 +74,52 @@ export function invocationClauses(store: () => KeyStore): void {
     await store().replaceKey(next(second, { state: 'Disabled' }))
     expect(await store().mostLeasedVersion()).toBeUndefined()
   })
+
+  it('STO-29, STO-11 keys that are being rotated, and keys that are due, are walked over all accounts and regions', async () => {
+    const pendingVersion = { versionId: 'in-the-making', state: 'Making', createdAt: 1 } as const
+    const keys = ['b', 'a', 'c', 'a', 'b', 'a'].map((region, n) => sampleKey({ region, accountId: `${n}` }))
+    for (const [index, key] of keys.entries()) {
+      await store().createKey(key)
+      await store().leaseInvocations(key.primaryVersionId, 10 + index, 1000)
+    }
+    const others = ALL_STATES.filter((state) => state !== 'Enabled').map((state) => sampleKey({ state }))
+    for (const key of others) {
+      await store().createKey(key)
+      await store().leaseInvocations(key.primaryVersionId, 100, 1000)
+    }
+    const sorted = keys.toSorted(byPlace)
+    expect(await walk((page) => store().listKeysToRotate(10, page))).toStrictEqual(sorted)
+    const due = sorted.filter((key) => keys.indexOf(key) >= 3)
+    expect(await walk((page) => store().listKeysToRotate(13, page))).toStrictEqual(due)
+    expect(await walk((page) => store().listKeysInRotation(page))).toStrictEqual([])
+    const [first, second] = due
+    if (!first || !second) throw new Error('no key is due')
+    const making = next(first, { pendingVersion })
+    await store().replaceKey(making)
+    await store().replaceKey(rotated(second))
+    expect(await walk((page) => store().listKeysToRotate(13, page))).toStrictEqual(due.slice(2))
+    expect(await walk((page) => store().listKeysInRotation(page))).toStrictEqual([making])
+    for (const leasedMin of [0, 0.5])
+      await expect(store().listKeysToRotate(leasedMin, { limit: 1 })).rejects.toMatchObject({
+        name: 'InvariantError',
+      })
+  })
+}
+
+/** All rows, by pages of two. */
+async function walk(
+  list: (page: PageRequest<KeyPlace>) => Promise<readonly MasterKey[]>,
+): Promise<MasterKey[]> {
+  const seen: MasterKey[] = []
+  for (let page = await list({ limit: 2 }); page.length > 0; ) {
+    seen.push(...page)
+    const { region = '', keyId = '' } = page.at(-1) ?? {}
+    page = await list({ limit: 2, after: { region, keyId } })
+  }
+  return seen
+}
+
+function byPlace(a: MasterKey, b: MasterKey): number {
+  if (a.region !== b.region) return a.region < b.region ? -1 : 1
+  return a.keyId < b.keyId ? -1 : 1
 }

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { expect, it } from 'vitest'
-import type { MasterKey } from '../../src/core/key.ts'
+import type { MasterKey, PendingVersion } from '../../src/core/key.ts'
 import type { KeyStore } from '../../src/core/ports/key-store.ts'
 import { ALL_STATES, next, REGION, rotated, sampleKey } from './key-store-samples.ts'
 
@@ -120,13 +120,46 @@ export function changeClauses(store: () => KeyStore): void {
     ['has a foreign primary version', { primaryVersionId: 'v' }],
     ['has a deletion time while Enabled', { deletionAt: 1 }],
     ['has revision 0', { revision: 0 }],
+    ['is being rotated while Deleted', { state: 'Deleted', pendingVersion: versionInMaking() }],
+    ['is being rotated while Creating', { state: 'Creating', pendingVersion: versionInMaking() }],
+    ['rotates since half a millisecond', { pendingVersion: { ...versionInMaking(), createdAt: 0.5 } }],
     ['was made at half a millisecond', { createdAt: 0.5 }],
-  ])('STO-23 a key that %s is a bug of the caller', async (_, wrong) => {
+  ] as const)('STO-23 a key that %s is a bug of the caller', async (_, wrong) => {
     const key = sampleKey(wrong)
     await expect(store().createKey(key)).rejects.toMatchObject({ name: 'InvariantError' })
     await expect(store().replaceKey(key)).rejects.toMatchObject({ name: 'InvariantError' })
     expect(await store().getKey(REGION, key.keyId)).toBeUndefined()
   })
+
+  it('STO-23 a version in the making that is a version already is a bug of the caller', async () => {
+    const key = sampleKey()
+    await store().createKey(key)
+    const pendingVersion = { ...versionInMaking(), versionId: key.primaryVersionId }
+    await expect(store().replaceKey(next(key, { pendingVersion }))).rejects.toMatchObject({
+      name: 'InvariantError',
+    })
+    expect(await store().getKey(REGION, key.keyId)).toStrictEqual(key)
+  })
+
+  it.each(['Enabled', 'Disabled', 'PendingDeletion', 'Deleting'] as const)(
+    'STO-7, STO-3 a version in the making comes, is given up and becomes a version while %s',
+    async (state) => {
+      const key = sampleKey({ state })
+      const making = next(key, { pendingVersion: versionInMaking() })
+      const abandoned = next(making, { pendingVersion: { ...versionInMaking(), state: 'Abandoned' } })
+      const { pendingVersion: _, ...without } = abandoned
+      const steps =
+        state === 'Deleting' ? [] : [making, abandoned, rotated({ ...without }, versionInMaking().versionId)]
+      await store().createKey(steps.length > 0 ? key : making)
+      for (const step of steps) {
+        expect(await store().replaceKey(step)).toBe(true)
+        expect(await store().getKey(REGION, key.keyId)).toStrictEqual(step)
+        const known = step.versions.length > 1 ? key.keyId : undefined
+        expect(await store().findKeyIdByVersion(versionInMaking().versionId)).toBe(known)
+      }
+      expect((await store().getKey(REGION, key.keyId))?.state).toBe(state)
+    },
+  )
 
   it('STO-7 versions are never taken away', async () => {
     const key = rotated(sampleKey())
@@ -145,4 +178,9 @@ export function changeClauses(store: () => KeyStore): void {
     expect(stored.filter(Boolean)).toHaveLength(1)
     expect(await store().getKey(REGION, key.keyId)).toStrictEqual(changes[stored.indexOf(true)])
   })
+}
+
+/** A version in the making. */
+function versionInMaking(): PendingVersion {
+  return { versionId: '11111111-2222-4333-8444-555555555555', state: 'Making', createdAt: 1_790_000_000_005 }
 }

@@ -4,6 +4,7 @@ import { COUNTED_INVOCATIONS_MAX, GcmBudget, type GcmBudgetSettings } from '../.
 import { InFlightLimit } from '../../src/core/in-flight-limit.ts'
 import type { Principal } from '../../src/core/key.ts'
 import { KeyDirectory } from '../../src/core/key-directory.ts'
+import { KeyRotation } from '../../src/core/key-rotation.ts'
 import { Kms } from '../../src/core/kms.ts'
 import { type CallContext, newTrail } from '../../src/core/kms-context.ts'
 import { Maintenance } from '../../src/core/maintenance.ts'
@@ -92,5 +93,25 @@ export function kmsOn<S extends KeyStore, P extends CryptoProvider>(
     log,
     destructionGraceMs: GRACE_MS,
   })
-  return { kms, kmsWith, counted: countedProvider(), store, provider, clock, directory, maintenance, logged }
+  const rotation = new KeyRotation({
+    store,
+    provider: countedProvider(),
+    directory,
+    clock,
+    log,
+    newId: randomUUID,
+    rotateAt: settings.rotateAt,
+  })
+  return {
+    kms,
+    kmsWith,
+    rotation,
+    counted: countedProvider(),
+    store,
+    provider,
+    clock,
+    directory,
+    maintenance,
+    logged,
+  }
 }

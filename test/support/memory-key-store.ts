@@ -2,9 +2,16 @@ import { isDeepStrictEqual } from 'node:util'
 import { KmsError } from '../../src/core/errors.ts'
 import type { Alias, KeyState, MasterKey } from '../../src/core/key.ts'
 import type { InvocationBlock, LeasedVersion } from '../../src/core/ports/invocation-ledger.ts'
-import type { KeyStore, PageRequest, TokenUse } from '../../src/core/ports/key-store.ts'
+import type { KeyPlace, KeyStore, PageRequest, TokenUse } from '../../src/core/ports/key-store.ts'
 import { invariant } from '../../src/lib/invariant.ts'
-import { checkAlias, checkKey, checkLease, checkPage, checkReplacement } from '../../src/store/check.ts'
+import {
+  checkAlias,
+  checkCount,
+  checkKey,
+  checkLease,
+  checkPage,
+  checkReplacement,
+} from '../../src/store/check.ts'
 
 /** Of keys in these, callers are not to learn. */
 const HIDDEN: readonly KeyState[] = ['Creating', 'Deleting', 'Deleted']
@@ -58,27 +65,36 @@ export class MemoryKeyStore implements KeyStore {
     return cut(listed, (key) => [key.keyId], page.after === undefined ? undefined : [page.after], page.limit)
   }
 
-  async listKeysInState(
-    state: KeyState,
-    page: PageRequest<{ readonly region: string; readonly keyId: string }>,
-  ): Promise<MasterKey[]> {
-    this.#requireOpen()
-    const after = page.after && [page.after.region, page.after.keyId]
-    checkPage(page.limit, ...(after ?? []))
-    const keys = this.#keys.filter((key) => key.state === state)
-    return cut(keys, (key) => [key.region, key.keyId], after, page.limit)
+  async listKeysInState(state: KeyState, page: PageRequest<KeyPlace>): Promise<MasterKey[]> {
+    return this.#page((key) => key.state === state, page)
   }
 
-  async listKeysOfToken(
-    token: string,
-    state: KeyState,
-    page: PageRequest<{ readonly region: string; readonly keyId: string }>,
-  ): Promise<MasterKey[]> {
+  async listKeysInRotation(page: PageRequest<KeyPlace>): Promise<MasterKey[]> {
+    return this.#page((key) => key.pendingVersion !== undefined, page)
+  }
+
+  async listKeysToRotate(leasedMin: number, page: PageRequest<KeyPlace>): Promise<MasterKey[]> {
+    const due = (key: MasterKey) =>
+      key.state === 'Enabled' &&
+      key.pendingVersion === undefined &&
+      (this.#leased.get(key.primaryVersionId) ?? 0) >= leasedMin
+    return this.#page(due, page, leasedMin)
+  }
+
+  #page(
+    wanted: (key: MasterKey) => boolean,
+    { after, limit }: PageRequest<KeyPlace>,
+    count = 1,
+  ): MasterKey[] {
     this.#requireOpen()
-    const after = page.after && [page.after.region, page.after.keyId]
-    checkPage(page.limit, ...(after ?? []))
-    const keys = this.#keys.filter((key) => key.state === state && key.token === token)
-    return cut(keys, (key) => [key.region, key.keyId], after, page.limit)
+    const path = after && [after.region, after.keyId]
+    checkPage(limit, ...(path ?? []))
+    checkCount(count)
+    return cut(this.#keys.filter(wanted), (key) => [key.region, key.keyId], path, limit)
+  }
+
+  async listKeysOfToken(token: string, state: KeyState, page: PageRequest<KeyPlace>): Promise<MasterKey[]> {
+    return this.#page((key) => key.state === state && key.token === token, page)
   }
 
   async listTokens(): Promise<TokenUse[]> {

@@ -9,6 +9,12 @@ export interface PageRequest<After> {
   readonly limit: number
 }
 
+/** Where a walk over the keys of all accounts and regions has come to. */
+export interface KeyPlace {
+  readonly region: string
+  readonly keyId: string
+}
+
 /** That keys name a token. */
 export interface TokenUse {
   readonly token: string
@@ -30,7 +36,8 @@ export interface TokenUse {
  *
  * These are bugs of the caller and throw {@link InvariantError}:
  * - a key that is not as core/key.ts has it: no version, versions not numbered from 1 in order, a primary version that is
- *   none of them, `deletionAt` in another state than `PendingDeletion`, a revision below 1;
+ *   none of them, `deletionAt` in another state than `PendingDeletion`, a revision below 1, a `pendingVersion` that is one
+ *   of the versions or in a state that has none;
  * - a time of a key or an alias that is not a whole number;
  * - a replacement that differs from the stored key in account, token, spec, usage, creation time or a stored version;
  * - a page whose `limit` is not 1 to 1000.
@@ -65,17 +72,21 @@ export interface KeyStore extends InvocationLedger {
   listKeys(accountId: string, region: string, page: PageRequest<string>): Promise<readonly MasterKey[]>
 
   /** Keys of all accounts and regions in one state, ordered by (region, key id). Serves reconciliation and deletion. */
-  listKeysInState(
-    state: KeyState,
-    page: PageRequest<{ readonly region: string; readonly keyId: string }>,
-  ): Promise<readonly MasterKey[]>
+  listKeysInState(state: KeyState, page: PageRequest<KeyPlace>): Promise<readonly MasterKey[]>
+
+  /** Keys of all accounts and regions that have a `pendingVersion`, whatever their state, ordered by (region, key id). */
+  listKeysInRotation(page: PageRequest<KeyPlace>): Promise<readonly MasterKey[]>
+
+  /**
+   * Enabled keys of all accounts and regions without a `pendingVersion` whose primary version had at least `leasedMin` GCM
+   * invocations handed out, ordered by (region, key id).
+   *
+   * @param leasedMin - 1 or more.
+   */
+  listKeysToRotate(leasedMin: number, page: PageRequest<KeyPlace>): Promise<readonly MasterKey[]>
 
   /** As {@link KeyStore.listKeysInState}, of the keys that name one token. */
-  listKeysOfToken(
-    token: string,
-    state: KeyState,
-    page: PageRequest<{ readonly region: string; readonly keyId: string }>,
-  ): Promise<readonly MasterKey[]>
+  listKeysOfToken(token: string, state: KeyState, page: PageRequest<KeyPlace>): Promise<readonly MasterKey[]>
 
   /** The tokens that keys name, tombstones left out, by the UTF-8 bytes of their names. */
   listTokens(): Promise<readonly TokenUse[]>

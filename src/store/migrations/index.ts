@@ -2,7 +2,14 @@ import { KEYS_AND_ALIASES } from './0001-keys-and-aliases.ts'
 import { GCM_INVOCATIONS } from './0002-gcm-invocations.ts'
 import { LEASES } from './0003-leases.ts'
 import { KEYS_BY_TOKEN } from './0004-keys-by-token.ts'
+import { PENDING_VERSIONS } from './0005-pending-versions.ts'
 import type { Migration } from './migration.ts'
 
 /** Every migration, in order. New ones are appended. */
-export const MIGRATIONS: readonly Migration[] = [KEYS_AND_ALIASES, GCM_INVOCATIONS, LEASES, KEYS_BY_TOKEN]
+export const MIGRATIONS: readonly Migration[] = [
+  KEYS_AND_ALIASES,
+  GCM_INVOCATIONS,
+  LEASES,
+  KEYS_BY_TOKEN,
+  PENDING_VERSIONS,
+]

@@ -1,0 +1,60 @@
+import { randomUUID } from 'node:crypto'
+import type { MasterKey } from '../../src/core/key.ts'
+import { KeyDirectory } from '../../src/core/key-directory.ts'
+import { KeyRotation } from '../../src/core/key-rotation.ts'
+import type { MasterKeyRef } from '../../src/core/ports/crypto-provider.ts'
+import { call, kmsFixture } from './kms-fixture.ts'
+
+/** The core with a key that is due for rotation after 10 invocations and refused after 40. */
+export async function rotationFixture() {
+  const fixture = kmsFixture({ invocationsMax: 40, leaseInvocations: 4, rotateAt: 10 })
+  const { provider, store, clock, counted, kms } = fixture
+  /** Version ids whose objects are in the token. */
+  const inToken = new Set<string>()
+  const create = provider.createMasterKey.bind(provider)
+  const destroy = provider.destroyMasterKey.bind(provider)
+  provider.createMasterKey = async (ref: MasterKeyRef, options) => {
+    await create(ref, options)
+    inToken.add(ref.versionId)
+  }
+  provider.destroyMasterKey = async (ref: MasterKeyRef, options) => {
+    await destroy(ref, options)
+    inToken.delete(ref.versionId)
+  }
+  const key = await kms.createKey(call(), {})
+
+  const seal = () =>
+    kms.encrypt(call(), { key: { kind: 'id', keyId: key.keyId }, plaintext: Buffer.from('x') })
+  const open = async (blob: Buffer) => (await kms.decrypt(call(), { blob })).plaintext.toString()
+
+  /** Seals until the key is due; the blobs. */
+  async function makeDue(): Promise<Buffer[]> {
+    const blobs: Buffer[] = []
+    for (let seals = 0; seals < 12; seals++) blobs.push((await seal()).blob)
+    return blobs
+  }
+
+  /** The key as the store has it. */
+  async function now(): Promise<MasterKey> {
+    const stored = await store.getKey(key.region, key.keyId)
+    if (!stored) throw new Error('the key is gone')
+    return stored
+  }
+
+  /** Another process's rotation, on the same store and token. */
+  function otherProcess(): KeyRotation {
+    const log = { info: () => undefined, error: () => undefined }
+    const directory = new KeyDirectory(store, clock, { maxAgeMs: 1000, entriesMax: 10 })
+    return new KeyRotation({
+      store,
+      provider: counted,
+      directory,
+      clock,
+      log,
+      newId: randomUUID,
+      rotateAt: 10,
+    })
+  }
+
+  return { ...fixture, key, inToken, seal, open, makeDue, now, otherProcess }
+}
