@@ -13,6 +13,7 @@ import { DEFAULT_SERVER_LIMITS } from './http/limits.ts'
 import { buildServer } from './http/server.ts'
 import { SYSTEM_CLOCK } from './lib/clock.ts'
 import { invariant } from './lib/invariant.ts'
+import { RepeatedLog } from './lib/repeated-log.ts'
 import { readinessOf } from './readiness.ts'
 import { acquireInstanceLock } from './store/instance-lock.ts'
 import { openSqliteStore } from './store/sqlite.ts'
@@ -33,6 +34,9 @@ export interface App {
   /** Refuses new connections, finishes requests in flight for at most `drainTimeoutMs`, then lets go of everything. */
   close(): Promise<void>
 }
+
+/** How often a readiness check that fails for the same reason is logged. */
+const HEALTH_LOG_INTERVAL_MS = 60_000
 
 /** Keys in the making at a time: enough to keep the one write lane busy, few enough to end in time. */
 const CREATIONS = { max: 16, perAccountMax: 8 } as const
@@ -90,6 +94,7 @@ async function assemble(config: Config, logger: Logger, teardown: Teardown): Pro
   // The façade holds key objects now.
   for (const { credentials } of aws.accounts)
     for (const { secretAccessKey } of credentials) secretAccessKey.fill(0)
+  const healthLog = new RepeatedLog(logger, HEALTH_LOG_INTERVAL_MS)
   const server = buildServer({
     facades: [facade],
     logger,
@@ -102,7 +107,7 @@ async function assemble(config: Config, logger: Logger, teardown: Teardown): Pro
           provider: counted.provider,
           members: () => provider.members(),
           strays,
-          log: logger,
+          log: healthLog,
         }),
     },
     metricsRegistry,

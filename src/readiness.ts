@@ -1,10 +1,10 @@
 import type { CountedProvider } from './core/counted-provider.ts'
 import { isKmsError, KmsError } from './core/errors.ts'
 import { tokenRef } from './core/find-key.ts'
-import type { MaintenanceLog } from './core/maintenance.ts'
 import type { MasterKeyRef } from './core/ports/crypto-provider.ts'
 import type { KeyStore, TokenUse } from './core/ports/key-store.ts'
 import type { ComponentHealth, ReadyReport } from './http/health.ts'
+import type { RepeatedLog } from './lib/repeated-log.ts'
 
 /** How long readiness may wait for the tokens. Milliseconds. */
 const CHECK_TIMEOUT_MS = 2_000
@@ -24,7 +24,8 @@ export interface ReadinessDeps {
   readonly members: () => readonly MemberHealth[]
   /** Tokens that keys name and that are not configured. */
   readonly strays: readonly TokenUse[]
-  readonly log: MaintenanceLog
+  /** Readiness is asked for every second, and says the same every time. */
+  readonly log: RepeatedLog
 }
 
 /**
@@ -58,7 +59,7 @@ async function storeHealthOf({ store, log }: ReadinessDeps): Promise<ComponentHe
     return { ok: true }
   } catch (error) {
     if (!(error instanceof KmsError)) throw error
-    log.warn({ err: error }, 'the store is not ready')
+    log.tell('warn', `store: ${error.message}`, { err: error }, 'the store is not ready')
     const { code, hint } = plainFacts(error.cause)
     return { ok: false, reason: code ? `${error.message} (${code})` : error.message, ...(hint && { hint }) }
   }
@@ -80,7 +81,8 @@ async function tokenHealthOf(
     if (!error) return { ok: true }
     if (isKmsError(error, 'KEY_EXHAUSTED') || isKmsError(error, 'STORE_UNAVAILABLE')) continue
     failure = error
-    deps.log.warn({ token, keyId: ref?.keyId, err: error }, 'the token is not ready')
+    const trouble = `${token}: ${error.cause instanceof Error ? error.cause.message : error.code}`
+    deps.log.tell('warn', trouble, { token, keyId: ref?.keyId, err: error }, 'the token is not ready')
   }
   const primary = members.find((one) => one.token === token && one.member === 'primary')
   const { reason = failure?.message ?? 'unknown', hint } = primary?.status ?? {}

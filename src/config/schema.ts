@@ -126,7 +126,9 @@ const token = z
       .max(1024)
       .optional()
       .describe('RFC 7512 URI of the token, without a PIN.'),
-    pin: secretSource.describe('User PIN. A wrong one is tried once and never again until a restart.'),
+    pin: secretSource.describe(
+      'User PIN. A wrong one is tried once; the source is then watched, and one other PIN is tried before a restart is needed.',
+    ),
     userType: z
       .union([z.literal('user'), z.int().min(0x8000_0000).max(0xffff_ffff)])
       .default('user')
@@ -180,7 +182,9 @@ const token = z
       .min(50)
       .max(600_000)
       .default(1000)
-      .describe('Pause between attempts to reach an absent token. Milliseconds.'),
+      .describe(
+        'Longest pause between attempts to reach an absent token; the first are 50 ms apart. Milliseconds.',
+      ),
     moduleRestartIntervalMs: z
       .int()
       .min(100)

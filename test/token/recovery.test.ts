@@ -159,6 +159,90 @@ describeWith([SOFTHSM_MODULE], 'a token that comes and goes', () => {
     await running.sealRandom(refs[0] ?? freshRef(), 32, AAD, within())
   })
 
+  it('is back within two seconds, with the pauses that are the default, and is answered for at once until then', async () => {
+    softHsm.initToken('back')
+    const running = await startProvider(settingsFor('back', { reconnectDelayMs: 1000 }))
+    provider = running
+    const ref = freshRef()
+    await running.createMasterKey(ref, within())
+    renameSync(softHsm.tokens, `${softHsm.tokens}.gone`)
+    await expect(running.sealRandom(ref, 32, AAD, within())).rejects.toMatchObject({
+      code: 'TOKEN_UNAVAILABLE',
+    })
+    const states = new Set<string>()
+    const answeredMs: number[] = []
+    // Long enough for the pauses to have grown to the longest.
+    const until = Date.now() + 4_000
+    while (Date.now() < until) {
+      states.add(running.status().breaker)
+      const startedAt = performance.now()
+      await expect(running.sealRandom(ref, 32, AAD, within())).rejects.toMatchObject({
+        code: 'TOKEN_UNAVAILABLE',
+      })
+      answeredMs.push(performance.now() - startedAt)
+      await new Promise((resolve) => setTimeout(resolve, 5))
+    }
+    expect([...states].toSorted()).toEqual(['half-open', 'open'])
+    const median = answeredMs.toSorted((a, b) => a - b)[answeredMs.length >> 1] ?? Number.NaN
+    expect(median).toBeLessThan(5)
+    renameSync(`${softHsm.tokens}.gone`, softHsm.tokens)
+    const backAt = performance.now()
+    await eventually(() => running.available)
+    const awayMs = performance.now() - backAt
+    process.stdout.write(
+      `back after ${Math.round(awayMs)} ms; answered in ${median.toFixed(2)} ms until then\n`,
+    )
+    // The bound is two seconds; the rest is for a machine that does other things.
+    expect(awayMs).toBeLessThan(4_000)
+    expect(running.status()).toMatchObject({ state: 'up', breaker: 'closed', generation: 2 })
+    await running.sealRandom(ref, 32, AAD, within())
+  })
+
+  it('whose PIN is wrong is tried once, whatever is asked of it, and once more when the PIN source is corrected', async () => {
+    softHsm.initToken('pin')
+    let pin = 'wrong-pin-1'
+    const log = new LogRecorder()
+    const readSource = async () => Buffer.from(pin)
+    const running = await startProvider(settingsFor('pin', { reconnectDelayMs: 5, readPin: readSource }), log)
+    provider = running
+    const until = Date.now() + 2_500
+    while (Date.now() < until) {
+      await expect(running.checkHealth('main', undefined, within())).rejects.toMatchObject({
+        code: 'TOKEN_UNAVAILABLE',
+      })
+      await new Promise((resolve) => setTimeout(resolve, 20))
+    }
+    expect(running.status()).toMatchObject({
+      state: 'down',
+      breaker: 'open',
+      reason: expect.stringContaining('CKR_PIN_INCORRECT'),
+      hint: expect.stringContaining('correct the PIN source'),
+      logins: 0,
+      loginsRefused: 1,
+    })
+    expect(log.lines.filter((line) => line.includes('token not connected'))).toHaveLength(1)
+    pin = USER_PIN
+    await eventually(() => running.available)
+    expect(running.status()).toMatchObject({ state: 'up', logins: 1, loginsRefused: 1 })
+    expect(log.lines.join()).not.toContain('wrong-pin-1')
+  })
+
+  it('whose second PIN is wrong as well waits for a restart', async () => {
+    softHsm.initToken('pins')
+    let reads = 0
+    const readSource = async () => {
+      reads += 1
+      return Buffer.from(reads === 1 ? 'wrong-pin-1' : reads < 5 ? 'wrong-pin-2' : USER_PIN)
+    }
+    const running = await startProvider(settingsFor('pins', { readPin: readSource }))
+    provider = running
+    await eventually(() => running.status().loginsRefused === 2)
+    const readsThen = reads
+    await new Promise((resolve) => setTimeout(resolve, 2_500))
+    expect(reads).toBe(readsThen)
+    expect(running.status()).toMatchObject({ state: 'down', logins: 0, loginsRefused: 2 })
+  })
+
   it('never gets its PIN into a log line, a status or an error', async () => {
     softHsm.initToken('quiet')
     const log = new LogRecorder()

@@ -3,6 +3,7 @@ import { CountedProvider } from '../../src/core/counted-provider.ts'
 import { KmsError } from '../../src/core/errors.ts'
 import { GcmBudget } from '../../src/core/gcm-budget.ts'
 import { SYSTEM_CLOCK } from '../../src/lib/clock.ts'
+import { RepeatedLog } from '../../src/lib/repeated-log.ts'
 import { TokenSet } from '../../src/providers/pkcs11/token-set.ts'
 import { type MemberHealth, readinessOf } from '../../src/readiness.ts'
 import { sampleKey } from '../support/key-store-samples.ts'
@@ -27,9 +28,12 @@ function fixture() {
   const settings = { invocationsMax: 2, leaseInvocations: 2, rotateAt: 1 }
   const budget = new GcmBudget({ ledger: store, clock: SYSTEM_CLOCK, log: LOG, settings })
   const counted = new CountedProvider(provider, budget)
+  const warned: string[] = []
+  const health = { ...LOG, warn: (_: object, message: string) => warned.push(message) }
+  const log = new RepeatedLog(health, 60_000)
   const report = (strays: readonly { token: string; keys: number; keyId: string }[] = []) =>
-    readinessOf({ store, provider: counted, members: () => members, strays, log: LOG })
-  return { one, two, store, members, report }
+    readinessOf({ store, provider: counted, members: () => members, strays, log })
+  return { one, two, store, members, warned, report }
 }
 
 const GONE = new KmsError('TOKEN_UNAVAILABLE', 'The token is away.', { token: 'one' })
@@ -64,10 +68,13 @@ describe('readiness', () => {
   })
 
   it('ends when no token works, or the store does not', async () => {
-    const { one, two, store, report } = fixture()
+    const { one, two, store, warned, report } = fixture()
     one.failWith = GONE
     two.failWith = GONE
     expect(await report()).toMatchObject({ ready: false, degraded: true })
+    expect(await report()).toMatchObject({ ready: false, degraded: true })
+    // Each told once, though it is asked for every second.
+    expect(warned).toEqual(['the token is not ready', 'the token is not ready'])
     one.failWith = undefined
     await store.close()
     expect(await report()).toMatchObject({ ready: false, components: { 'token:one': { ok: true } } })

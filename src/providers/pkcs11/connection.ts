@@ -1,89 +1,122 @@
-import { setTimeout as delay } from 'node:timers/promises'
-import { describeFault, fateOf, hintFields, needsOperator, Pkcs11Error, type TokenFault } from './errors.ts'
+import { ConnectionCounts } from './connection-counts.ts'
+import { ConnectionLog, type Trouble, troubleOf } from './connection-log.ts'
+import { fateOf, type TokenFault } from './errors.ts'
 import { keysInHostMemory } from './inside-mode.ts'
 import { LaneFleet } from './lane-fleet.ts'
+import { LaneTender } from './lane-tender.ts'
 import type { Lane } from './lanes/lane.ts'
+import type { LaneNotes } from './lanes/messages.ts'
 import type { LanePool } from './lanes/pool.ts'
 import { faultIn } from './lanes/reply.ts'
 import { ModuleAccess } from './module-access.ts'
 import type { Connected } from './procedures/connect.ts'
+import { ReconnectLadder } from './reconnect-ladder.ts'
 import type { Pkcs11ProviderEvents, Pkcs11Status, Pkcs11TokenSettings } from './settings.ts'
+import type { MaterialName } from './templates.ts'
 import { parseTokenSelector } from './token-selector.ts'
 
-/** How often an attempt that fails for the same reason is logged. */
-const REPEATED_LOG_INTERVAL_MS = 60_000
-
-interface State {
-  readonly state: Pkcs11Status['state']
-  readonly reason?: string
-  readonly hint?: string
+/** What a provider tells its connection of the keys. */
+export interface ConnectionKeys {
+  /** Handles stop being good. */
+  onDown(): void
+  /** A key that the token held when it was last looked for. */
+  witness(): MaterialName | undefined
 }
 
 /**
- * The life of one connection to a token, in the main thread: connect, notice that it broke, drain, finalize, connect
- * again. At most one of these is going on at any time. Other connections of this process may use the same library
- * ({@link ModuleAccess}).
+ * One connection to a token, in the main thread, and the breaker before its lanes: it notices that the token is away, has
+ * calls answered at once, and has a {@link ReconnectLadder} climbed until it is up again. At most one climb is going on at any
+ * time. Other connections of this process may use the same library ({@link ModuleAccess}).
  */
 export class TokenConnection {
   readonly lanes: LaneFleet
   readonly #settings: Pkcs11TokenSettings
   readonly #events: Pkcs11ProviderEvents
+  readonly #keys: ConnectionKeys
   readonly #module: ModuleAccess
+  readonly #tender: LaneTender
+  readonly #ladder: ReconnectLadder
+  readonly #log: ConnectionLog
+  readonly #counts = new ConnectionCounts()
   readonly #closing = new AbortController()
-  #loggedReason = ''
-  #loggedAt = 0
-  #state: State = { state: 'connecting' }
+  /** What keeps, or last kept, calls from being taken. */
+  #trouble: Trouble | undefined
+  /** Nothing is tried before the PIN changes. */
+  #waitsForOperator = false
+  #checking = false
   #connected: Connected | undefined
   #connectedAt = 0
   #downSince = performance.now()
-  #generation = 0
   /** Ends when nothing of this connection is inside the library. */
   #leaving: Promise<void> = Promise.resolve()
   #cycle: Promise<void> = Promise.resolve()
   #closed: Promise<void> | undefined
-  #checking = false
-  #onDown: () => void
 
-  /**
-   * @param onDown - Called whenever handles of this connection stop being good.
-   * @throws Error with a sentence for operators when the selection of the token is not one we take.
-   */
-  constructor(settings: Pkcs11TokenSettings, events: Pkcs11ProviderEvents, onDown: () => void) {
+  /** @throws Error with a sentence for operators when the selection of the token is not one we take. */
+  constructor(settings: Pkcs11TokenSettings, events: Pkcs11ProviderEvents, keys: ConnectionKeys) {
     this.#settings = settings
     this.#events = events
+    this.#keys = keys
+    this.#log = new ConnectionLog(settings.name, events.log)
     const criteria = parseTokenSelector(settings.select)
-    this.#onDown = onDown
-    const { laneTimeoutMs } = settings
     this.lanes = new LaneFleet(settings, {
       onLost: (reason) => this.#onLaneLost(reason),
-      onReplaced: (pool, lane) => void this.#attachReplacement(pool, lane),
+      onReplaced: (pool, lane) => void this.#attachLane(pool, lane),
+      onStarved: (fault) => this.#onStarved(fault),
+      onNotes: (notes) => this.#onNotes(notes),
     })
-    this.#module = new ModuleAccess(settings, criteria, this.lanes, (reason) => this.#leave(reason))
-    this.#events.log.info(
-      { token: settings.name, lanes: settings.lanes, laneTimeoutMs },
-      'token lanes started',
+    this.#tender = new LaneTender(
+      () => (this.#connected ? this.lanes.waiting()[0] : undefined),
+      ({ pool, lane }) => this.#attachLane(pool, lane),
+      this.#closing.signal,
     )
+    this.#module = new ModuleAccess(settings, criteria, this.lanes, (reason) => this.#leave(reason))
+    this.#ladder = new ReconnectLadder(settings, this.#module, this.#closing.signal, {
+      witness: () => keys.witness(),
+      up: (connected) => this.#goUp(connected),
+      failed: (fault, trouble, mayTryAgain) => this.#onAttemptFailed(fault, trouble, mayTryAgain),
+      fatal: (error) => events.onFatal(error),
+    })
+    this.#log.started(settings.lanes, settings.laneTimeoutMs)
   }
 
   /** Resolves after the first attempt; what follows an attempt that failed goes on by itself. */
   async start(): Promise<void> {
-    const again = await this.#attempt()
-    if (again) this.#cycle = this.#keepTrying()
+    const ended = await this.#ladder.attempt(false)
+    this.#cycle = this.#ladder.goOn(ended)
   }
 
-  /** Present while the state is `up`. */
+  /** Present while handles that were found are good. */
   get connected(): Connected | undefined {
     return this.#connected
   }
 
+  /** Whether calls are handed to a lane rather than answered at once. */
+  get available(): boolean {
+    return this.#connected !== undefined && this.lanes.crypto.open
+  }
+
   status(): Pkcs11Status {
+    const { count: lanesLost, hung: lanesHung } = this.lanes.lost
+    const { connects: generation, logins, loginsRefused, reconnects } = this.#counts
+    const { sessionsDiscarded, sessionMisuses } = this.#counts
+    const { reason, hint } = (!this.available && this.#trouble) || {}
     return {
-      ...this.#state,
+      state: this.available ? 'up' : this.#waitsForOperator || this.#closed ? 'down' : 'connecting',
+      breaker: this.available ? 'closed' : this.#ladder.attempting ? 'half-open' : 'open',
+      ...(reason === undefined ? {} : { reason }),
+      ...(hint === undefined ? {} : { hint }),
       ...(this.#connected ? this.#statusOf(this.#connected) : {}),
-      generation: this.#generation,
+      generation,
       queueDepth: this.lanes.depth,
-      lanesLost: this.lanes.lost.count,
-      lanesHung: this.lanes.lost.hung,
+      lanesServing: this.lanes.crypto.readyLanes,
+      lanesLost,
+      lanesHung,
+      logins,
+      loginsRefused,
+      reconnects,
+      sessionsDiscarded,
+      sessionMisuses,
     }
   }
 
@@ -94,7 +127,7 @@ export class TokenConnection {
 
   /** Why calls are refused right now. */
   unavailableCause(): Error {
-    return new Error(this.#state.reason ?? 'The token is not connected yet.')
+    return new Error(this.#trouble?.reason ?? 'The token is not connected yet.')
   }
 
   /** Takes note of a fault that a procedure reported; begins to reconnect where its row says so. */
@@ -102,10 +135,6 @@ export class TokenConnection {
     const fate = fateOf(fault)
     if (fate === 'suspect') void this.#check()
     else if (fate !== 'keep') this.#reconnectAfter(fault, fate === 'reinitialize')
-  }
-
-  #reconnectAfter(fault: TokenFault, blind: boolean): void {
-    this.reconnect({ state: 'down', reason: describeFault(fault), ...hintFields(fault) }, blind)
   }
 
   /** Finds out, by a seal and an open, whether a fault that may mean anything means that the connection is gone. */
@@ -120,24 +149,32 @@ export class TokenConnection {
     if (fault && this.#connected === connected) this.#reconnectAfter(fault, false)
   }
 
+  #reconnectAfter(fault: TokenFault, blind: boolean): void {
+    this.reconnect(fault.kind === 'cryptoki' ? fault.name : 'canary', troubleOf(fault), blind)
+  }
+
   /**
-   * Goes down, drains every lane and connects anew. Does nothing unless the state is `up`.
+   * Goes down, drains every lane and connects anew. Does nothing unless it is connected.
    *
+   * @param reason - For the metrics: a return value, or a word for what was found out otherwise.
    * @param blind - The library does not show what the token holds: it is initialized anew at once where that may be.
    */
-  reconnect(state: State, blind = false): void {
-    if (this.#state.state !== 'up') return
-    this.#goDown(state)
+  reconnect(reason: string, trouble: Trouble, blind = false): void {
+    if (!this.#connected) return
+    this.#counts.reconnect(reason)
+    const upMs = performance.now() - this.#connectedAt
+    this.#goDown(trouble)
     this.#leaving = this.#module.release()
-    this.#cycle = this.#recover(blind ? Number.POSITIVE_INFINITY : 0)
+    this.#cycle = this.#leaving.then(() => this.#ladder.climb(blind, upMs))
   }
 
   /** Another connection of this process finalizes the library next. */
   #leave(reason: string): Promise<void> {
-    if (this.#state.state === 'up') {
-      this.#goDown({ state: 'connecting', reason })
+    if (this.#connected) {
+      this.#counts.reconnect('module')
+      this.#goDown({ reason })
       this.#leaving = this.#module.release()
-      this.#cycle = this.#leaving.then(() => this.#keepTrying(false))
+      this.#cycle = this.#leaving.then(async () => this.#ladder.goOn(await this.#ladder.attempt(false)))
     }
     return this.#leaving
   }
@@ -150,116 +187,76 @@ export class TokenConnection {
 
   async #close(): Promise<void> {
     this.#closing.abort()
-    this.#goDown({ state: 'down', reason: 'The service is shutting down.' })
+    this.#goDown({ reason: 'The service is shutting down.' })
     await this.#cycle
     await this.#module.release()
     await this.#module.end()
     await this.lanes.end()
   }
 
-  #goDown(state: State): void {
-    if (this.#state.state === 'up') {
+  #goDown(trouble: Trouble): void {
+    if (this.#connected) {
       this.#downSince = performance.now()
-      this.#events.log.warn({ token: this.#settings.name, ...state }, 'token connection lost')
+      this.#log.lost(trouble)
     }
-    this.#state = state
+    this.#trouble = trouble
     this.#connected = undefined
-    this.#onDown()
+    this.#keys.onDown()
     this.lanes.hold({ kind: 'unavailable', cause: this.unavailableCause() })
-  }
-
-  async #recover(waitedMs: number): Promise<void> {
-    await this.#leaving
-    await this.#module.finalize(waitedMs)
-    // A token that connects and fails at once is not hammered.
-    if (performance.now() - this.#connectedAt < this.#settings.reconnectDelayMs) await this.#pause()
-    await this.#keepTrying(false)
-  }
-
-  async #keepTrying(pauseFirst = true): Promise<void> {
-    let again = true
-    if (pauseFirst) await this.#pause()
-    while (again && !this.#closing.signal.aborted) {
-      again = await this.#attempt()
-      if (again) await this.#pause()
-    }
-  }
-
-  async #pause(): Promise<void> {
-    await delay(this.#settings.reconnectDelayMs, undefined, { signal: this.#closing.signal }).catch(
-      () => undefined,
-    )
-  }
-
-  /** @returns Whether another attempt may help. */
-  async #attempt(): Promise<boolean> {
-    if (this.#state.state === 'up') return false
-    try {
-      await this.#module.connect((connected) => this.#goUp(connected))
-      return false
-    } catch (error) {
-      const again = this.#onAttemptFailed(error)
-      if (again) await this.#module.finalize(performance.now() - this.#downSince)
-      return again
-    }
   }
 
   #goUp(connected: Connected): void {
     if (this.#closing.signal.aborted) return
     this.#connected = connected
     this.#connectedAt = performance.now()
-    this.#generation += 1
-    this.#state = { state: 'up' }
-    this.#loggedReason = ''
+    this.#waitsForOperator = false
+    this.#counts.connected(connected.loggedIn)
     this.lanes.release()
-    const { token, capabilities } = connected
-    const { name, allowHostMemory } = this.#settings
-    this.#events.log.info({ token: name, tokenInfo: token, capabilities }, 'token connected')
-    const passing = allowHostMemory ? keysInHostMemory(capabilities) : undefined
-    if (passing !== undefined) {
-      const { refused } = capabilities
-      this.#events.log.warn({ token: name, allowHostMemory, refused }, `${passing} pass through host memory`)
-    }
+    this.#log.connected(connected, this.#trouble, this.#connectedAt - this.#downSince)
+    const { capabilities } = connected
+    const passing = this.#settings.allowHostMemory ? keysInHostMemory(capabilities) : undefined
+    if (passing !== undefined) this.#log.inHostMemory(passing, capabilities.refused)
+    this.#tender.wake()
   }
 
-  #onAttemptFailed(error: unknown): boolean {
-    const fault = error instanceof Pkcs11Error ? error.fault : undefined
-    const operator = fault !== undefined && needsOperator(fault)
-    const reason = error instanceof Error ? error.message : String(error)
-    this.#state = { state: operator ? 'down' : 'connecting', reason, ...(fault ? hintFields(fault) : {}) }
-    this.#logNotConnected(operator ? 'error' : 'warn', reason)
-    return !operator
-  }
-
-  /** A token that is absent for a day is not worth a line per attempt. */
-  #logNotConnected(level: 'error' | 'warn', reason: string): void {
-    const now = performance.now()
-    if (reason === this.#loggedReason && now - this.#loggedAt < REPEATED_LOG_INTERVAL_MS) return
-    this.#loggedReason = reason
-    this.#loggedAt = now
-    this.#events.log[level]({ token: this.#settings.name, ...this.#state }, 'token not connected')
+  #onAttemptFailed(fault: TokenFault | undefined, trouble: Trouble, mayTryAgain: boolean): void {
+    this.#waitsForOperator = !mayTryAgain
+    this.#counts.notConnected(fault)
+    this.#trouble = trouble
+    this.#log.notConnected(trouble, mayTryAgain)
   }
 
   /** @returns Whether a new lane takes the place of the one that was lost. */
   #onLaneLost(reason: Error): boolean {
-    const { count: lanesLost, hung: lanesHung } = this.lanes.lost
-    this.#events.log.error(
-      { token: this.#settings.name, lanesLost, lanesHung, reason: reason.message },
-      'lane lost',
-    )
+    this.#log.laneLost(reason.message, this.lanes.lost)
+    if (this.#connected) this.#trouble = { reason: `No lane is left to serve: ${reason.message}` }
     const beyond = this.lanes.lost.beyondReplacement()
     if (beyond === undefined) return !this.#closing.signal.aborted
     this.#events.onFatal(new Error(beyond, { cause: reason }))
     return false
   }
 
+  #onStarved(fault: TokenFault): void {
+    if (!this.#connected) return
+    this.#trouble = troubleOf(fault)
+    this.#log.lanesWait(this.#trouble, this.lanes.waiting().length, this.lanes.crypto.readyLanes)
+    this.#tender.wake()
+  }
+
+  #onNotes(notes: LaneNotes): void {
+    this.#counts.note(notes)
+    if (notes.misuses > 0) this.#log.misused(this.#counts.sessionMisuses)
+  }
+
   /** While the token is down the next connect attaches it. */
-  async #attachReplacement(pool: LanePool, lane: Lane): Promise<void> {
+  async #attachLane(pool: LanePool, lane: Lane): Promise<void> {
     const connected = this.#connected
     if (!connected) return
     const outcome = await this.lanes.attach(pool, lane, this.#module.attachmentOf(connected))
+    if (this.#connected !== connected) return
     const fault = faultIn(outcome)
-    if (fault && this.#connected === connected) this.report(fault)
-    if (lane.ready && this.#connected === connected) pool.release()
+    if (fault) this.report(fault)
+    if (lane.ready) pool.release()
+    else this.#tender.wake()
   }
 }

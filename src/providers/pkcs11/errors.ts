@@ -107,6 +107,18 @@ export function fateOf(fault: TokenFault): 'keep' | 'suspect' | 'reconnect' | 'r
   return session === 'discard' || session === 'operator' ? 'keep' : session
 }
 
+/** Whether a lane could not get a session, though nothing is wrong with the connection: it waits for one to come free. */
+export function lacksSession(fault: TokenFault): boolean {
+  if (fault.kind !== 'cryptoki' || fault.function !== 'C_OpenSession') return false
+  const fate = fateOf(fault)
+  return fate === 'keep' || fate === 'suspect'
+}
+
+/** What a log line says of a fault beside its reason: what an operator looks up in the manual of the token. */
+export function faultFields(fault: TokenFault): { readonly ckr?: string; readonly function?: string } {
+  return fault.kind === 'refusal' ? {} : { ckr: fault.name, function: fault.function }
+}
+
 /** What an operator can do about it, as a field of a log line or a status; empty where nothing is known. */
 export function hintFields(fault: TokenFault): { readonly hint?: string } {
   const hint = fault.kind === 'refusal' ? fault.hint : ruleOf(fault.name).hint

@@ -1,8 +1,9 @@
+import { describeFault, lacksSession, type TokenFault } from './errors.ts'
 import type { Attachment } from './lane-token.ts'
 import type { CallOutcome, Lane } from './lanes/lane.ts'
-import { jsonPart, parseJsonPart } from './lanes/messages.ts'
+import { type Frame, jsonPart, type LaneNotes, parseJsonPart, REPLY, unpackNotes } from './lanes/messages.ts'
 import { LanePool, type LanePoolSettings } from './lanes/pool.ts'
-import { isOk, requireReply } from './lanes/reply.ts'
+import { faultIn, isOk, requireReply } from './lanes/reply.ts'
 import { LostLanes } from './lost-lanes.ts'
 import type { Connected, ConnectRequest } from './procedures/connect.ts'
 import type { Pkcs11TokenSettings } from './settings.ts'
@@ -21,6 +22,9 @@ export interface LaneFleetEvents {
   onLost(reason: Error): boolean
   /** A new lane took a lost one's place and is not attached yet. */
   onReplaced(pool: LanePool, lane: Lane): void
+  /** A lane could not open a session: it takes no calls until it is attached anew. */
+  onStarved(fault: TokenFault): void
+  onNotes(notes: LaneNotes): void
 }
 
 /** Every lane of one token, and what is done to all of them at once. */
@@ -49,6 +53,13 @@ export class LaneFleet {
   /** Answers what waits, and what comes, with `outcome`. Calls in flight go on. */
   hold(outcome: CallOutcome): void {
     for (const pool of this.#pools()) pool.hold(outcome)
+  }
+
+  /** Lanes that can take calls once they are attached, the first to serve first. */
+  waiting(): { readonly pool: LanePool; readonly lane: Lane }[] {
+    return this.#pools().flatMap((pool) =>
+      pool.lanes.filter((lane) => !lane.ready).map((lane) => ({ pool, lane })),
+    )
   }
 
   release(): void {
@@ -103,13 +114,18 @@ export class LaneFleet {
     )
   }
 
-  /** @throws What the first lane answered that could not be attached. */
+  /**
+   * Attaches as many lanes as there are sessions for.
+   *
+   * @throws What a lane answered, where the token cannot be served without it.
+   */
   async attachAll(attachment: LaneAttachment): Promise<void> {
-    const outcomes = await this.#toEveryLane([this.crypto, this.write], (pool, lane) =>
-      this.attach(pool, lane, attachment),
-    )
-    const failed = outcomes.find((outcome) => !isOk(outcome))
-    if (failed) requireReply(this.#settings.name, failed)
+    for (const pool of [this.write, this.crypto]) {
+      const outcomes = await this.#toEveryLane([pool], (_, lane) => this.attach(pool, lane, attachment))
+      for (const outcome of outcomes.toSorted((a, b) => Number(isStarved(a)) - Number(isStarved(b)))) {
+        if (!isStarved(outcome) || pool.readyLanes === 0) requireReply(this.#settings.name, outcome)
+      }
+    }
   }
 
   async attach(pool: LanePool, lane: Lane, attachment: LaneAttachment): Promise<CallOutcome> {
@@ -145,9 +161,21 @@ export class LaneFleet {
           return this.#events.onLost(reason)
         },
         onReplaced: (lane) => this.#events.onReplaced(pool, lane),
+        onRemark: (lane, reply) => this.#onRemark(pool, lane, reply),
       },
     )
     return pool
+  }
+
+  #onRemark(pool: LanePool, lane: Lane, { code, number, parts }: Frame): void {
+    if (number !== 0) this.#events.onNotes(unpackNotes(number))
+    if (code !== REPLY.fault || !lane.ready) return
+    const fault = parseJsonPart(parts[0]) as TokenFault
+    if (!lacksSession(fault)) return
+    lane.ready = false
+    const cause = new Error(`No lane has a session: ${describeFault(fault)}.`)
+    if (pool.readyLanes === 0) pool.hold({ kind: 'unavailable', cause })
+    this.#events.onStarved(fault)
   }
 
   async #toEveryLane(
@@ -156,4 +184,9 @@ export class LaneFleet {
   ): Promise<CallOutcome[]> {
     return await Promise.all(pools.flatMap((pool) => pool.lanes.map((lane) => send(pool, lane))))
   }
+}
+
+function isStarved(outcome: CallOutcome): boolean {
+  const fault = faultIn(outcome)
+  return fault !== undefined && lacksSession(fault)
 }

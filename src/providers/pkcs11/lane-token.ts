@@ -1,6 +1,7 @@
 import type pkcs11js from 'pkcs11js'
 import { invariant } from '../../lib/invariant.ts'
 import { ruleOf, TokenRefusal, toFault } from './errors.ts'
+import type { LaneNotes } from './lanes/messages.ts'
 import type { Sealed } from './mechanisms.ts'
 import { type Handle, initialize, loadModule, openSession } from './module.ts'
 import type { TokenCapabilities } from './settings.ts'
@@ -38,6 +39,8 @@ export class LaneToken {
   readonly canaries = new Map<string, Sealed>()
   #attached: Attached | undefined
   #operationOpen = false
+  #sessionsDiscarded = 0
+  #misuses = 0
   readonly #load: (module: string) => pkcs11js.PKCS11
 
   /** @param load - Loads a library by its path. */
@@ -68,7 +71,7 @@ export class LaneToken {
 
   /** Closes the session and forgets what belonged to this connection. Never fails: the token may be gone. */
   detach(): void {
-    this.discardSession()
+    this.#closeSession()
     this.canaries.clear()
     this.#attached = undefined
   }
@@ -103,6 +106,19 @@ export class LaneToken {
   }
 
   discardSession(): void {
+    if (this.#attached?.session) this.#sessionsDiscarded += 1
+    this.#closeSession()
+  }
+
+  /** What happened since it was last asked, for the metrics. */
+  takeNotes(): LaneNotes {
+    const notes = { sessionsDiscarded: this.#sessionsDiscarded, misuses: this.#misuses }
+    this.#sessionsDiscarded = 0
+    this.#misuses = 0
+    return notes
+  }
+
+  #closeSession(): void {
     this.#operationOpen = false
     const attached = this.#attached
     if (!attached?.session) return
@@ -144,6 +160,7 @@ export class LaneToken {
   #settle(error: unknown): boolean {
     const fault = toFault(error)
     const rule = fault.kind === 'cryptoki' ? ruleOf(fault.name) : undefined
+    if (rule?.misuse) this.#misuses += 1
     if (this.#operationOpen || (rule && rule.session !== 'keep')) this.discardSession()
     return rule?.retry === 'session'
   }

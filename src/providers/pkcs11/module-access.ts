@@ -3,6 +3,7 @@ import type { LaneAttachment, LaneFleet } from './lane-fleet.ts'
 import type { Connected } from './procedures/connect.ts'
 import type { Pkcs11TokenSettings } from './settings.ts'
 import { type ModuleMember, type SharedModule, sharedModuleAt } from './shared-module.ts'
+import type { MaterialName } from './templates.ts'
 import type { TokenCriteria } from './token-selector.ts'
 
 /** The pause between interruptions of other tokens doubles with each one that did not help, so many times. */
@@ -34,19 +35,30 @@ export class ModuleAccess {
     this.#member = { name: settings.name, hangs: () => lanes.lost.hung > 0, leave }
   }
 
+  /** Whether something hangs in the library, whoever's it is, so that it cannot be finalized. */
+  get hangs(): boolean {
+    return this.#opened?.shared.hangs ?? false
+  }
+
   /**
    * Connects and attaches every lane, while nobody else connects or finalizes.
    *
+   * @param witness - A key that the token must show, where it may be that the library has lost sight of it.
    * @param up - Runs before it is anybody else's turn.
    * @throws What the token answered; every session is closed then.
    */
-  async connect(up: (connected: Connected) => void): Promise<void> {
+  async connect(
+    takePin: () => Promise<Buffer>,
+    witness: MaterialName | undefined,
+    up: (connected: Connected) => void,
+  ): Promise<void> {
     const { shared } = await this.#open()
     await shared.connect(this.#member, async (taken) => {
       const { userType } = this.#settings
       const role = userType === undefined ? {} : { userType }
-      const request = { ...this.#module(), ...role, criteria: this.#criteria, taken }
-      const connected = await this.#lanes.connect(request, await this.#settings.readPin())
+      const seen = witness ? { witness } : {}
+      const request = { ...this.#module(), ...role, ...seen, criteria: this.#criteria, taken }
+      const connected = await this.#lanes.connect(request, await takePin())
       this.#slotHex = connected.slotHex
       this.#interruptions = 0
       await this.#attachLanes(connected)

@@ -164,6 +164,7 @@ export function openSession(p11: pkcs11js.PKCS11, slot: Handle, write: boolean):
  *
  * @param pin - Bytes of UTF-8. pkcs11js takes text only, so one string of it lives until it is collected.
  * @param userType - CKU number; vendors have roles of their own, such as Luna's Crypto User.
+ * @returns Whether it logged in itself.
  * @throws {@link TokenRefusal} without trying, when the PIN is locked or has one try left.
  */
 export function login(
@@ -172,12 +173,14 @@ export function login(
   info: pkcs11js.TokenInfo,
   pin: Buffer,
   userType = CKU_USER,
-): void {
+): boolean {
   refuseRiskyLogin(info.flags)
   try {
     p11.C_Login(session, userType, pin.toString('utf8'))
+    return true
   } catch (error) {
-    if (!isCkr(error, 'CKR_USER_ALREADY_LOGGED_IN')) throw error
+    if (isCkr(error, 'CKR_USER_ALREADY_LOGGED_IN')) return false
+    throw error
   }
 }
 

@@ -12,6 +12,7 @@ import { invariant } from '../../lib/invariant.ts'
 import { TokenConnection } from './connection.ts'
 import {
   faultToKmsError,
+  lacksSession,
   ruleOf,
   type TokenFault,
   toFault,
@@ -26,9 +27,9 @@ import { jsonPart, type Operation, parseJsonPart, REPLY } from './lanes/messages
 import type { LanePool } from './lanes/pool.ts'
 import { faultIn } from './lanes/reply.ts'
 import { handlesOf, MaterialHandleCache, type MaterialHandles, refKey } from './material-handles.ts'
-import { GCM_TAG_BYTES } from './mechanisms.ts'
 import { MissingKeyGuard } from './missing-key-guard.ts'
 import type { FoundMaterial } from './procedures/find-master-key.ts'
+import { bufferOf, type Parts, requireAad, requireLength, sealedOf } from './provider-parts.ts'
 import {
   CRYPTO_LANES_MAX,
   type Pkcs11ProviderEvents,
@@ -38,9 +39,6 @@ import {
 
 const PLAINTEXT_BYTES_MAX = 4096
 const RANDOM_BYTES_MAX = 1024
-const AAD_BYTES_MAX = 16_384
-
-type Parts = readonly Uint8Array[]
 
 /** {@link CryptoProvider} over one token of a PKCS#11 library. Cryptoki runs in worker threads ("lanes") alone. */
 export class Pkcs11Provider implements CryptoProvider {
@@ -57,7 +55,10 @@ export class Pkcs11Provider implements CryptoProvider {
     const { crypto } = settings.lanes
     invariant(crypto >= 1 && crypto <= CRYPTO_LANES_MAX, `lanes.crypto is 1 to ${CRYPTO_LANES_MAX}`)
     this.#settings = settings
-    this.#connection = new TokenConnection(settings, events, () => this.#handles.clear())
+    this.#connection = new TokenConnection(settings, events, {
+      onDown: () => this.#handles.clear(),
+      witness: () => this.#missing.witness,
+    })
     this.#lanes = this.#connection.lanes
   }
 
@@ -79,7 +80,7 @@ export class Pkcs11Provider implements CryptoProvider {
 
   /** Whether calls are taken right now. Cheap: a router asks it for every request. */
   get available(): boolean {
-    return this.#connection.connected !== undefined
+    return this.#connection.available
   }
 
   /** Lets calls in flight end, refuses new ones, logs out, finalizes the library and ends the workers. */
@@ -92,19 +93,19 @@ export class Pkcs11Provider implements CryptoProvider {
     const connected = this.#requireUp()
     const [made] = await this.#run(this.#lanes.write, 'createMasterKey', 0, [this.#nameOf(ref)], options)
     this.#handles.forget(ref)
-    this.#missing.found(refKey(ref))
+    this.#missing.found(ref)
     const handles = handlesOf(parseJsonPart(made) as FoundMaterial)
     if (handles && this.#connection.connected === connected) this.#handles.remember(ref, handles)
   }
 
   async destroyMasterKey(ref: MasterKeyRef, options: CallOptions): Promise<void> {
     this.#handles.forget(ref)
-    this.#missing.destroyed(refKey(ref))
+    this.#missing.destroyed(ref)
     try {
       await this.#run(this.#lanes.write, 'destroyMasterKey', 0, [this.#nameOf(ref)], options)
     } finally {
       this.#handles.forget(ref)
-      this.#missing.destroyed(refKey(ref))
+      this.#missing.destroyed(ref)
     }
   }
 
@@ -201,9 +202,8 @@ export class Pkcs11Provider implements CryptoProvider {
     const handles = await this.#handlesFor(ref, options)
     const outcome = await pool.call(operation, number, partsFor(handles), options)
     const fault = faultIn(outcome)
-    if (fault?.kind !== 'cryptoki' || ruleOf(fault.name).retry !== 'handle')
-      return this.#settle(outcome, fault)
-    this.#handles.forget(ref, handles)
+    if (!fault || !mayHelpToRepeat(fault, pool)) return this.#settle(outcome, fault)
+    if (!lacksSession(fault)) this.#handles.forget(ref, handles)
     const found = await this.#handlesFor(ref, options)
     const second = await pool.call(operation, number, partsFor(found), options)
     return this.#settle(second, faultIn(second))
@@ -226,7 +226,10 @@ export class Pkcs11Provider implements CryptoProvider {
     options: CallOptions,
   ): Promise<Parts> {
     this.#requireUp()
-    const outcome = await pool.call(operation, number, parts, options)
+    const first = await pool.call(operation, number, parts, options)
+    const starved = faultIn(first)
+    const again = starved !== undefined && lacksSession(starved) && pool.open
+    const outcome = again ? await pool.call(operation, number, parts, options) : first
     return this.#settle(outcome, faultIn(outcome))
   }
 
@@ -259,11 +262,11 @@ export class Pkcs11Provider implements CryptoProvider {
   async #search(ref: MasterKeyRef, options: CallOptions): Promise<MaterialHandles> {
     const handles = handlesOf(await this.#find(ref, options))
     if (handles) {
-      this.#missing.found(refKey(ref))
+      this.#missing.found(ref)
       return handles
     }
     const reason = `The token does not hold the objects of ${refKey(ref)}.`
-    if (this.#missing.mayReconnect(refKey(ref))) this.#connection.reconnect({ state: 'down', reason }, true)
+    if (this.#missing.mayReconnect(ref)) this.#connection.reconnect('missing-key', { reason }, true)
     throw tokenUnavailable(this.#settings.name, new Error(reason))
   }
 
@@ -283,21 +286,8 @@ export class Pkcs11Provider implements CryptoProvider {
   }
 }
 
-function bufferOf(part: Uint8Array | undefined): Buffer {
-  invariant(part, 'a reply has every part')
-  return Buffer.from(part.buffer, part.byteOffset, part.length)
-}
-
-function sealedOf([iv, bytes]: Parts): Sealed {
-  const whole = bufferOf(bytes)
-  const tagAt = whole.length - GCM_TAG_BYTES
-  return { iv: bufferOf(iv), ciphertext: whole.subarray(0, tagAt), tag: whole.subarray(tagAt) }
-}
-
-function requireLength(length: number, max: number, what: string): void {
-  invariant(Number.isInteger(length) && length >= 1 && length <= max, `${what} has 1 to ${max} bytes`)
-}
-
-function requireAad(aad: Buffer): void {
-  invariant(aad.length <= AAD_BYTES_MAX, `aad has at most ${AAD_BYTES_MAX} bytes`)
+/** Whether another lane, which has a session, or the key's new handle may do what failed. */
+function mayHelpToRepeat(fault: TokenFault, pool: LanePool): boolean {
+  if (lacksSession(fault)) return pool.open
+  return fault.kind === 'cryptoki' && ruleOf(fault.name).retry === 'handle'
 }

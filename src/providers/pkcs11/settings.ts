@@ -18,7 +18,7 @@ export interface Pkcs11TokenSettings {
   readonly laneTimeoutMs: number
   /** Lanes that may hang in the library at one time before `onFatal` is called. */
   readonly lostLanesMax: number
-  /** Pause between two attempts to reach an absent token. */
+  /** Longest pause between two attempts to reach an absent token; the first ones follow one another faster. */
   readonly reconnectDelayMs: number
   /**
    * While other tokens of the module work: how long this one is tried without initializing the module anew, which
@@ -117,7 +117,10 @@ export interface TokenCapabilities {
 }
 
 export interface Pkcs11Status {
+  /** `down`: nothing is tried before an operator acts. */
   readonly state: 'up' | 'connecting' | 'down'
+  /** `closed`: calls are taken. `open`: they are answered at once. `half-open`: so they are, while one attempt is made. */
+  readonly breaker: 'closed' | 'half-open' | 'open'
   /** Why it is not up: one sentence for operators. */
   readonly reason?: string
   /** What the operator can do about it. */
@@ -131,6 +134,8 @@ export interface Pkcs11Status {
   readonly generation: number
   /** Calls waiting or running, over all lanes. */
   readonly queueDepth: number
+  /** Crypto lanes that have a session, of `lanes.crypto`. */
+  readonly lanesServing: number
   /** Lanes lost since the start. */
   readonly lanesLost: number
   /**
@@ -138,4 +143,13 @@ export interface Pkcs11Status {
    * thread, so a process that has one cannot exit by itself.
    */
   readonly lanesHung: number
+  /** Successful and refused C_Login since the start. */
+  readonly logins: number
+  readonly loginsRefused: number
+  /** Connections given up since the start, by the return value that told, or a word. */
+  readonly reconnects: Readonly<Record<string, number>>
+  /** Sessions given up because of an error, since the start. */
+  readonly sessionsDiscarded: number
+  /** Return values since the start that only a mistake of ours, or of the library, brings about. */
+  readonly sessionMisuses: number
 }

@@ -22,6 +22,11 @@ export class SharedModule {
   #turn: Promise<void> = Promise.resolve()
   #finalizedAt = Number.NEGATIVE_INFINITY
 
+  /** Whether a lost lane of anybody may still be inside the library. */
+  get hangs(): boolean {
+    return [...this.#members].some((member) => member.hangs())
+  }
+
   add(member: ModuleMember): void {
     this.#members.add(member)
   }
@@ -59,7 +64,7 @@ export class SharedModule {
    * @param waitedMs - How long it tried.
    */
   mayFinalize(member: ModuleMember, pauseMs: number, waitedMs: number): boolean {
-    if ([...this.#members].some((one) => one.hangs())) return false
+    if (this.hangs) return false
     if (this.#others(member).length === 0) return true
     return waitedMs >= pauseMs && performance.now() - this.#finalizedAt >= pauseMs
   }
@@ -74,7 +79,7 @@ export class SharedModule {
       const reason = `The module is initialized anew to find the token "${member.name}".`
       const others = this.#others(member)
       await Promise.all(others.map((other) => other.leave(reason)))
-      if (![...this.#members].some((one) => one.hangs())) {
+      if (!this.hangs) {
         await finalize()
         this.#finalizedAt = performance.now()
       }

@@ -20,13 +20,18 @@ afterEach(async () => {
 const soon = () => ({ deadlineAt: Date.now() + 30 })
 const later = () => ({ deadlineAt: Date.now() + 60_000 })
 
-function makePool(settings: Partial<ConstructorParameters<typeof LanePool>[0]> = {}): LanePool {
+function makePool(
+  settings: Partial<ConstructorParameters<typeof LanePool>[0]> = {},
+  ready = false,
+): LanePool {
   const pool = new LanePool(
     { role: 'test', lanes: 1, queueMax: 64, laneTimeoutMs: 60_000, ...settings },
-    { onLost: () => false, onReplaced: () => undefined },
+    { onLost: () => false, onReplaced: () => undefined, onRemark: () => undefined },
   )
   ends.push(() => pool.end())
+  for (const lane of pool.lanes) lane.ready = true
   pool.release()
+  for (const lane of pool.lanes) lane.ready = ready
   return pool
 }
 
@@ -53,6 +58,7 @@ it('ends a call that a lane has at its own deadline, and zeroes what the token s
   const lane = new Lane('test', {
     onProgress: () => progress.forEach((tell) => tell()),
     onExit: () => undefined,
+    onRemark: () => undefined,
   })
   ends.push(() => lane.end())
   const deadlineAt = Date.now() + 60_000
@@ -89,8 +95,7 @@ it('ends a call that its lane looks at too late, without the token', async () =>
 })
 
 it('sends an urgent call ahead of all that its lanes do not have yet', async () => {
-  const pool = makePool({ batchMax: 1 })
-  for (const lane of pool.lanes) lane.ready = true
+  const pool = makePool({ batchMax: 1 }, true)
   const order: string[] = []
   const calls = Array.from({ length: 60 }, () =>
     pool.call('createMasterKey', 0, [], later()).then(() => order.push('create')),
@@ -113,4 +118,32 @@ it('takes urgent calls while its queue is full, but not without bound', async ()
   for (const outcome of await Promise.all([...calls.slice(0, 2), ...urgent.slice(0, 2)])) {
     expect(outcome).toMatchObject({ kind: 'unavailable' })
   }
+})
+
+it('answers at once, instead of at their deadlines, when the last lane that could serve is lost', async () => {
+  const lost: string[] = []
+  const pool = new LanePool(
+    { role: 'test', lanes: 1, queueMax: 64, laneTimeoutMs: 1 },
+    {
+      onLost: (_, reason) => lost.push(reason.message) > 0,
+      onReplaced: () => undefined,
+      onRemark: () => undefined,
+    },
+  )
+  ends.push(() => pool.end())
+  const [lane] = pool.lanes
+  if (!lane) throw new Error('There is no lane.')
+  lane.ready = true
+  pool.release()
+  await lane.end()
+  expect([pool.open, pool.readyLanes]).toEqual([true, 0])
+  // A worker that is gone never answers, and it is not yet known to be.
+  const waits = pool.call('seal', 0, [], later())
+  lane.silentMs = () => 2
+  expect(await waits).toMatchObject({ kind: 'unavailable' })
+  expect([pool.open, lost.length]).toEqual([false, 1])
+  expect(await pool.call('seal', 0, [], later())).toMatchObject({ kind: 'unavailable' })
+  // The lane in its place is not attached yet.
+  pool.release()
+  expect(pool.open).toBe(false)
 })

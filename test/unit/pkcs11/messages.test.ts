@@ -43,15 +43,21 @@ it('names an object by key, version and role so that no two share a CKA_ID', () 
 
 it('reconnects for a missing key once per interval, and only for one that was seen', () => {
   const guard = new MissingKeyGuard()
-  expect(guard.mayReconnect('never', 0)).toBe(false)
-  guard.found('a')
-  guard.found('b')
-  expect([
-    guard.mayReconnect('a', 0),
-    guard.mayReconnect('a', 20_000),
-    guard.mayReconnect('b', 5_000),
-  ]).toEqual([true, false, false])
-  expect(guard.mayReconnect('b', 10_000)).toBe(true)
-  guard.destroyed('a')
-  expect(guard.mayReconnect('a', 1_000_000)).toBe(false)
+  const refOf = (keyId: string) => ({ token: 'main', keyId, versionId: 'v', versionNumber: 1 })
+  const [a, b] = [refOf('a'), refOf('b')]
+  expect(guard.mayReconnect(refOf('never'), 0)).toBe(false)
+  guard.found(a)
+  guard.found(b)
+  expect([guard.mayReconnect(a, 0), guard.mayReconnect(a, 20_000), guard.mayReconnect(b, 5_000)]).toEqual([
+    true,
+    false,
+    false,
+  ])
+  expect(guard.mayReconnect(b, 10_000)).toBe(true)
+  guard.destroyed(a)
+  expect(guard.mayReconnect(a, 1_000_000)).toBe(false)
+  // The key that was found last bears witness to a token that may have been lost sight of, until we destroy it.
+  expect(guard.witness).toEqual(b)
+  guard.destroyed(b)
+  expect(guard.witness).toBeUndefined()
 })

@@ -1,6 +1,6 @@
 import { Worker } from 'node:worker_threads'
 import type { ProviderTimings } from '../../../core/ports/crypto-provider.ts'
-import { decodeFrames, encodeFrames, type Frame, OPERATIONS, type Operation } from './messages.ts'
+import { decodeFrames, encodeFrames, type Frame, OPERATIONS, type Operation, REPLY } from './messages.ts'
 
 /** Messages that may be on their way to one lane: one being served, one so that it does not wait for the next. */
 const BATCHES_IN_FLIGHT_MAX = 2
@@ -37,6 +37,8 @@ export type CallOutcome =
 export interface LaneEvents {
   /** Replies arrived: there may be room again. */
   onProgress(lane: Lane): void
+  /** A procedure failed, or left notes. Called before its caller is answered. */
+  onRemark(lane: Lane, reply: Frame): void
   /** The worker ended by itself: out of memory, or a crash in its code. */
   onExit(lane: Lane, cause: Error): void
 }
@@ -133,6 +135,7 @@ export class Lane {
       const call = this.#inFlight.get(frame.id)
       this.#inFlight.delete(frame.id)
       this.#countReply()
+      if (frame.code === REPLY.fault || frame.number !== 0) this.#events.onRemark(this, frame)
       if (!call || call.settled) for (const part of frame.parts) part.fill(0)
       else this.#settleReply(call, frame)
     }

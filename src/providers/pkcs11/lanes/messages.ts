@@ -25,6 +25,23 @@ export type Operation = (typeof OPERATIONS)[number]
 /** `code` of a reply. A fault is JSON of a `TokenFault` in the first part. */
 export const REPLY = { ok: 0, fault: 1, expired: 2 } as const
 
+/** What a procedure did beside its work, for the metrics; each count up to 65,535. */
+export interface LaneNotes {
+  /** Sessions given up because of an error. */
+  readonly sessionsDiscarded: number
+  /** Answers that only a mistake of ours brings about. */
+  readonly misuses: number
+}
+
+/** Packs notes into the `number` of a reply; 0 when there is nothing to tell. */
+export function packNotes({ sessionsDiscarded, misuses }: LaneNotes): number {
+  return Math.min(sessionsDiscarded, 0xffff) + Math.min(misuses, 0xffff) * 0x1_0000
+}
+
+export function unpackNotes(number: number): LaneNotes {
+  return { sessionsDiscarded: number & 0xffff, misuses: number >>> 16 }
+}
+
 /** Frames of one message; more wait for the next. */
 export const BATCH_MAX = 16
 
@@ -35,7 +52,7 @@ export interface Frame {
   readonly code: number
   /** Request: deadline in milliseconds since the epoch. Reply: milliseconds spent on the token. */
   readonly time: number
-  /** One unsigned 32-bit argument; 0 where the procedure wants none. */
+  /** Request: one unsigned 32-bit argument, 0 where the procedure wants none. Reply: {@link packNotes}. */
   readonly number: number
   readonly parts: readonly Uint8Array[]
 }

@@ -1,6 +1,6 @@
 import type { CallOptions } from '../../../core/ports/crypto-provider.ts'
 import { type Call, type CallOutcome, Lane, settle } from './lane.ts'
-import { BATCH_MAX, type Operation } from './messages.ts'
+import { BATCH_MAX, type Frame, type Operation } from './messages.ts'
 
 /**
  * So many calls leave before the turn of the event loop ends: the token works on them while the turn goes on. Waiting
@@ -35,6 +35,8 @@ export interface LanePoolEvents {
   onLost(lost: Lane, reason: Error): boolean
   /** `lane` is new and not attached yet. */
   onReplaced(lane: Lane): void
+  /** A lane's procedure failed, or left notes. Called before its caller is answered. */
+  onRemark(lane: Lane, reply: Frame): void
 }
 
 /**
@@ -66,6 +68,16 @@ export class LanePool {
 
   get lanes(): readonly Lane[] {
     return this.#lanes
+  }
+
+  /** Lanes that can take calls. */
+  get readyLanes(): number {
+    return this.#lanes.filter((lane) => lane.ready && !lane.exited).length
+  }
+
+  /** Whether calls are handed to lanes rather than answered at once. */
+  get open(): boolean {
+    return this.#held === undefined
   }
 
   /**
@@ -114,8 +126,9 @@ export class LanePool {
     for (const call of waiting) settle(call, outcome)
   }
 
+  /** Hands calls to lanes again, where there is one to take them. */
   release(): void {
-    if (this.#lanes.length === 0) return
+    if (this.readyLanes === 0) return
     this.#held = undefined
     this.#flushSoon()
   }
@@ -132,6 +145,7 @@ export class LanePool {
   #spawn(): Lane {
     return new Lane(`p11kms-${this.#settings.role}`, {
       onProgress: () => this.#flush(),
+      onRemark: (lane, reply) => this.#events.onRemark(lane, reply),
       onExit: (lane, cause) => this.#lose(lane, { kind: 'unavailable', cause }, cause),
     })
   }
@@ -204,10 +218,8 @@ export class LanePool {
     if (index < 0) return
     this.#lanes.splice(index, 1)
     lane.abandon(outcome)
-    if (!this.#events.onLost(lane, reason)) {
-      if (this.#lanes.length === 0) this.hold({ kind: 'unavailable', cause: reason })
-      return
-    }
+    if (this.readyLanes === 0) this.hold({ kind: 'unavailable', cause: reason })
+    if (!this.#events.onLost(lane, reason)) return
     const replacement = this.#spawn()
     this.#lanes.push(replacement)
     this.#events.onReplaced(replacement)

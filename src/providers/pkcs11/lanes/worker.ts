@@ -3,7 +3,7 @@ import { invariant } from '../../../lib/invariant.ts'
 import { TokenRefusal, toFault } from '../errors.ts'
 import { LaneToken } from '../lane-token.ts'
 import { PROCEDURES } from '../procedures/table.ts'
-import { decodeFrames, encodeFrames, type Frame, jsonPart, OPERATIONS, REPLY } from './messages.ts'
+import { decodeFrames, encodeFrames, type Frame, jsonPart, OPERATIONS, packNotes, REPLY } from './messages.ts'
 
 /**
  * The token side of a lane: takes a message of requests, runs them one after another, answers in as few messages as
@@ -22,11 +22,11 @@ port.on('message', (message: Uint8Array<ArrayBuffer>) => {
   let heldSince = 0
   for (const request of decodeFrames(message)) {
     const startedAt = performance.now()
-    const reply = serve(request, startedAt)
-    replies.push(reply)
-    const now = startedAt + reply.time
+    const served = serve(request, startedAt)
+    replies.push(served)
+    const now = startedAt + served.time
     if (heldSince === 0) heldSince = now
-    if (now - heldSince >= REPLY_HOLD_MS || reply.time >= REPLY_HOLD_MS) {
+    if (now - heldSince >= REPLY_HOLD_MS || served.time >= REPLY_HOLD_MS) {
       post(replies)
       replies = []
       heldSince = 0
@@ -44,11 +44,14 @@ function serve(request: Frame, startedAt: number): Frame {
   if (Date.now() > request.time) return { id: request.id, code: REPLY.expired, time: 0, number: 0, parts: [] }
   try {
     const parts = perform(request)
-    return { id: request.id, code: REPLY.ok, time: performance.now() - startedAt, number: 0, parts }
+    return replyTo(request, REPLY.ok, startedAt, parts)
   } catch (error) {
-    const parts = [jsonPart(toFault(error))]
-    return { id: request.id, code: REPLY.fault, time: performance.now() - startedAt, number: 0, parts }
+    return replyTo(request, REPLY.fault, startedAt, [jsonPart(toFault(error))])
   }
+}
+
+function replyTo({ id }: Frame, code: number, startedAt: number, parts: readonly Buffer[]): Frame {
+  return { id, code, time: performance.now() - startedAt, number: packNotes(token.takeNotes()), parts }
 }
 
 function perform(request: Frame): readonly Buffer[] {

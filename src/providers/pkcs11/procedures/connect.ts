@@ -1,3 +1,6 @@
+import { checkCanary } from '../canary.ts'
+import { TokenRefusal } from '../errors.ts'
+import { findObjects } from '../find-objects.ts'
 import type { LaneToken } from '../lane-token.ts'
 import { jsonPart, parseJsonPart } from '../lanes/messages.ts'
 import {
@@ -14,8 +17,10 @@ import {
 } from '../module.ts'
 import { makeSessionKey, probeCapabilities } from '../probe.ts'
 import type { TokenCapabilities, TokenDescription } from '../settings.ts'
+import { type MaterialName, objectLabel } from '../templates.ts'
 import type { TokenCriteria } from '../token-selector.ts'
 import { quirksOf } from '../vendor-quirks.ts'
+import { idTemplate } from './find-master-key.ts'
 import { type Procedure, part } from './procedure.ts'
 
 /** What the control lane needs to reach the token. */
@@ -27,6 +32,8 @@ export interface ConnectRequest {
   readonly taken: Readonly<Record<string, string>>
   /** CKU number to log in as; CKU_USER when absent. */
   readonly userType?: number
+  /** A key that the token held before. SoftHSM logs in to a token that is gone, and shows none of its objects. */
+  readonly witness?: MaterialName
 }
 
 export interface Connected {
@@ -36,6 +43,8 @@ export interface Connected {
   readonly capabilities: TokenCapabilities
   /** Session key for health checks, in hex: an AES object of role `enc` that lives as long as the connection. */
   readonly healthKeyHex: string
+  /** False where the process was logged in already. */
+  readonly loggedIn: boolean
 }
 
 /**
@@ -53,14 +62,16 @@ export const connect: Procedure = (token, _, parts) => {
   refuseTaken(slotHex, request.taken)
   try {
     const anchor = openSession(p11, slot, true)
-    login(p11, anchor, info, part(parts, 1), request.userType)
+    const loggedIn = login(p11, anchor, info, part(parts, 1), request.userType)
     token.attach({ ...attachmentOf(request), slotHex, write: false })
     const description = describeToken(info)
     const healthKey = makeSessionKey(token, anchor, 'enc')
     probeOn(token, anchor, healthKey, description)
+    if (request.witness) requireWitness(token, request.witness)
     const { capabilities } = token
     const healthKeyHex = healthKey.toString('hex')
-    return [jsonPart({ slotHex, token: description, capabilities, healthKeyHex } satisfies Connected)]
+    const connected = { slotHex, token: description, capabilities, healthKeyHex, loggedIn }
+    return [jsonPart(connected satisfies Connected)]
   } catch (error) {
     token.detach()
     logout(p11, slot)
@@ -76,6 +87,16 @@ function probeOn(token: LaneToken, anchor: Handle, enc: Handle, description: Tok
   const wrap = makeSessionKey(token, anchor, 'wrap')
   probeCapabilities(token, { enc, wrap }, quirksOf(description))
   token.p11.C_DestroyObject(anchor, wrap)
+}
+
+/** @throws {@link TokenRefusal} when the token does not show the key, or what it answered when it does not work. */
+function requireWitness(token: LaneToken, witness: MaterialName): void {
+  const [key] = findObjects(token, idTemplate(witness, 'enc'), 1)
+  if (key) return checkCanary(token, key, true)
+  throw new TokenRefusal({
+    code: 'TOKEN_UNAVAILABLE',
+    reason: `The token does not show ${objectLabel(witness, 'enc')}, which it held before.`,
+  })
 }
 
 /**
