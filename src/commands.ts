@@ -17,9 +17,11 @@ import type { Config } from './config/schema.ts'
 import { CONFIG_CHECKS } from './config-checks.ts'
 import { errnoOf } from './lib/errno.ts'
 import { LogSink } from './log-sink.ts'
+import { InspectionError } from './providers/pkcs11/inspect/inspection-error.ts'
 import { startQuickstart } from './quickstart.ts'
 import { endOnUncaught, nextSignal, type ProcessLog, runUntilStopped } from './run.ts'
 import { StoreOpenError } from './store/store-open-error.ts'
+import { TOKEN_ACTIONS } from './token-commands.ts'
 
 const STDOUT_FD = 1
 const STDERR_FD = 2
@@ -95,6 +97,10 @@ function reportFailure(error: unknown): number {
     printError(error.message)
     return inUse ? EXIT_CODES.unavailable : EXIT_CODES.config
   }
+  if (error instanceof InspectionError) {
+    printError([error.problem.reason, error.problem.next].filter(Boolean).join(' '))
+    return EXIT_CODES.unavailable
+  }
   if (ADDRESS_FAULTS.includes(errnoOf(error)) && error instanceof Error) {
     printError(`${error.message}; choose another address with --host and --port, or stop what uses it.`)
     return EXIT_CODES.unavailable
@@ -111,7 +117,12 @@ function version(): string {
 /** Runs the command line of this process. The result is the exit code; what goes wrong has been told. */
 export async function runCommandLine(): Promise<number> {
   try {
-    return await runProgram({ serve, quickstart, checkConfig }, process.argv, version(), process.env)
+    return await runProgram(
+      { serve, quickstart, checkConfig, ...TOKEN_ACTIONS },
+      process.argv,
+      version(),
+      process.env,
+    )
   } catch (error) {
     return reportFailure(error)
   }

@@ -16,7 +16,8 @@ export function printError(text: string): void {
 /** A reader that is gone is no reason to end a service. */
 function write(fd: number, text: string): void {
   try {
-    writeSync(fd, text)
+    let rest = Buffer.from(text, 'utf8')
+    while (rest.length > 0) rest = rest.subarray(writeSync(fd, rest))
   } catch {
     // There is nowhere left to say it.
   }

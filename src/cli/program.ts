@@ -1,11 +1,12 @@
 import { Command, CommanderError, InvalidArgumentError } from 'commander'
-import { EXIT_CODES } from './exit-codes.ts'
+import { addTokenCommands, type TokenActions } from './commands/token.ts'
+import { EXIT_CODES, EXIT_MEANINGS } from './exit-codes.ts'
 
 /**
  * What the commands do, each ending as an exit code. The composition root supplies them, so that this layer knows
  * arguments and nothing else.
  */
-export interface CliActions {
+export interface CliActions extends TokenActions {
   serve(options: ServeOptions): Promise<number>
   quickstart(options: QuickstartOptions): Promise<number>
   checkConfig(options: ConfigCheckOptions): Promise<number>
@@ -30,8 +31,10 @@ export interface ConfigCheckOptions {
 }
 
 const EXIT_HELP = `
-Exit codes: ${EXIT_CODES.ok} done; ${EXIT_CODES.usage} wrong arguments; ${EXIT_CODES.unavailable} address or store in use; ${EXIT_CODES.software} internal error;
-${EXIT_CODES.config} wrong configuration, with every problem listed.`
+Exit codes:
+${Object.entries(EXIT_MEANINGS)
+  .map(([name, meaning]) => `  ${String(EXIT_CODES[name as keyof typeof EXIT_CODES]).padEnd(3)} ${meaning}`)
+  .join('\n')}`
 
 const DEFAULT_HOME = '.p11kms'
 
@@ -60,7 +63,12 @@ export async function runProgram(
   return exitCode
 }
 
-function buildProgram(
+/**
+ * The commands, their options and what they say of themselves.
+ *
+ * @param settle - Takes what an action comes to.
+ */
+export function buildProgram(
   actions: CliActions,
   settle: (ended: Promise<number>) => Promise<void>,
   version: string,
@@ -96,6 +104,7 @@ function buildProgram(
     .option('--config <file>', 'configuration file (P11KMS_CONFIG)', configFile)
     .option('--json', 'print the result as JSON')
     .action((options: ConfigCheckOptions) => settle(actions.checkConfig(options)))
+  addTokenCommands(program, actions, settle, configFile)
   return program
 }
 

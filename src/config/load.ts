@@ -28,6 +28,22 @@ export function loadConfig(
   environment: NodeJS.ProcessEnv,
   checks: readonly ConfigCheck[],
 ): Config {
+  const { config, problems } = examineConfig(file, environment, checks)
+  if (problems.length > 0) throw new ConfigError(file, problems)
+  return config
+}
+
+/**
+ * As {@link loadConfig}, for commands that make do with a part of it: sections that are wrong in themselves are empty or
+ * have their defaults, and every problem comes back beside them.
+ *
+ * @throws {@link ConfigError} when the file cannot be read or is no YAML.
+ */
+export function examineConfig(
+  file: string,
+  environment: NodeJS.ProcessEnv,
+  checks: readonly ConfigCheck[],
+): { readonly config: Config; readonly problems: readonly ConfigProblem[] } {
   const document = applyEnvironment(readYaml(file), environment)
   const parsed = CONFIG_SCHEMA.safeParse(document, { reportInput: false })
   const issues = parsed.success ? [] : parsed.error.issues
@@ -36,8 +52,7 @@ export function loadConfig(
     ...issues.map((issue) => ({ path: issue.path.join('.'), message: issue.message })),
     ...[findDuplicates, findUnreadable, findTokenConflicts, ...checks].flatMap((check) => check(config)),
   ]
-  if (problems.length > 0) throw new ConfigError(file, problems)
-  return config
+  return { config, problems }
 }
 
 /** The sections of a wrong configuration that are right in themselves, so that their problems are told in the same message. */

@@ -31,6 +31,28 @@ export async function migrate(
   })
 }
 
+/**
+ * For readers that must not migrate.
+ *
+ * @throws {@link StoreOpenError} when the database does not have the newest schema of this program. Driver errors pass
+ *   through.
+ */
+export async function requireCurrentSchema(
+  db: StoreDb,
+  migrations: readonly Migration[],
+  types: SqlTypes,
+): Promise<void> {
+  const applied = await db.selectFrom('schema_migration').selectAll().orderBy('number').execute()
+  const problems = applied.flatMap((row, index) => problemWith(row, index, migrations, types))
+  const older: StoreProblem = {
+    code: 'SCHEMA_OLDER',
+    problem: `The store has ${applied.length} of the ${migrations.length} migrations of this p11kms.`,
+    hint: 'Start the service with this p11kms once: it brings the store up to date.',
+  }
+  if (applied.length < migrations.length) problems.push(older)
+  if (problems.length > 0) throw new StoreOpenError(problems)
+}
+
 /** SHA-256 over name and statements, 64 lower-case hex digits. */
 export function checksumOf({ name, statements }: Migration, types: SqlTypes): string {
   const hash = createHash('sha256')

@@ -13,6 +13,7 @@ export type StoreProblemCode =
   | 'DURABILITY_UNAVAILABLE'
   | 'MIGRATION_CHANGED'
   | 'SCHEMA_NEWER'
+  | 'SCHEMA_OLDER'
   | 'STORE_IN_USE'
 
 export interface StoreProblem {

@@ -13,7 +13,7 @@ const CKF_USER_PIN_FINAL_TRY = 0x20000
 const CKF_USER_PIN_LOCKED = 0x40000
 const CKU_USER = 1
 /** Slots looked at when a token is searched; network HSMs list a slot per partition. */
-const SLOTS_MAX = 1024
+export const SLOTS_MAX = 1024
 
 /**
  * Libraries that this thread loaded. pkcs11js unloads a library when its object is collected, so these references are
@@ -89,7 +89,7 @@ export function findSlot(
     throw new TokenRefusal({
       code: 'TOKEN_UNAVAILABLE',
       reason: `No token with ${describeCriteria(criteria)} is present.`,
-      hint: 'Connect the token, or correct the selection: pkcs11-tool of OpenSC lists what the library sees.',
+      hint: 'Connect the token, or correct the selection: p11kms token list shows what the library sees.',
     })
   }
   if (second) {
@@ -125,7 +125,7 @@ function tokenInfo(p11: pkcs11js.PKCS11, slot: Handle): pkcs11js.TokenInfo | und
 }
 
 /** Number of a slot, for the `slot-id` attribute of a URI. */
-function slotNumber(slot: Handle): number {
+export function slotNumber(slot: Handle): number {
   return slot.length === 8 ? Number(slot.readBigUInt64LE()) : slot.readUInt32LE()
 }
 

@@ -65,6 +65,15 @@ export function objectLabel(name: MaterialName, role: MasterKeyRole): string {
   return `kms/${name.keyId}/v${name.versionNumber}/${role}`
 }
 
+/** What {@link objectLabel} put into a label; `undefined` for any other label. */
+export function parseObjectLabel(
+  label: string,
+): (Omit<MaterialName, 'versionId'> & { readonly role: MasterKeyRole }) | undefined {
+  const [, keyId, number, role] = /^kms\/([^/]+)\/v([1-9]\d{0,9})\/(enc|wrap)$/.exec(label) ?? []
+  if (keyId === undefined) return undefined
+  return { keyId, versionNumber: Number(number), role: role as MasterKeyRole }
+}
+
 const attributes = (values: Readonly<Record<string, Attribute['value']>>): Attribute[] =>
   Object.entries(values).map(([name, value]) => ({
     type: CKA[name as keyof typeof CKA],

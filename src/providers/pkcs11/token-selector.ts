@@ -67,6 +67,20 @@ export function parseTokenUri(uri: string): TokenCriteria {
   return criteria
 }
 
+/**
+ * The URI that selects a token by everything that it says of itself; the inverse of {@link parseTokenUri}. An attribute
+ * that is empty is left out.
+ */
+export function encodeTokenUri(
+  token: Readonly<Record<'label' | 'serial' | 'manufacturer' | 'model', string>>,
+): string {
+  const { label, serial, manufacturer, model } = token
+  const pairs = Object.entries({ token: label, serial, manufacturer, model }).filter(
+    ([, value]) => value !== '',
+  )
+  return `pkcs11:${pairs.map(([name, value]) => `${name}=${encodeURIComponent(value)}`).join(';')}`
+}
+
 function refuseQuery(query: string): never {
   const name = query.split('=', 1)[0] ?? ''
   if (name === 'pin-value' || name === 'pin-source') {

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
+import { FINDING_CODES } from '../../../src/core/inspection/object-report.ts'
 import { AWS_FAULTS } from '../../../src/http/aws/errors.ts'
 import { AWS_OPERATIONS } from '../../../src/http/aws/operations.ts'
 
@@ -25,6 +26,15 @@ describe('docs/errors.md', () => {
       expect(section.slice(section.indexOf('AWS:'))).toContain(`\`${name}\``)
     },
   )
+})
+
+describe('docs/operating/looking-into-tokens.md', () => {
+  it('has a row for every finding of an inventory and none besides', () => {
+    const rows = read('docs/operating/looking-into-tokens.md').matchAll(
+      /^\| `([A-Z_]+)` \| (?:error|warning|info)/gm,
+    )
+    expect([...rows].map(([, code]) => code)).toEqual(FINDING_CODES)
+  })
 })
 
 describe('README.md', () => {

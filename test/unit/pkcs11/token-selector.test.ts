@@ -1,5 +1,7 @@
+import fc from 'fast-check'
 import { expect, it } from 'vitest'
 import {
+  encodeTokenUri,
   matchesCriteria,
   parseTokenSelector,
   parseTokenUri,
@@ -48,4 +50,18 @@ it('matches a token that has every attribute asked for', () => {
   const token = { label: 'a', serial: '1', manufacturer: 'm', model: 'v2', slotId: 7 }
   expect(matchesCriteria(token, { label: 'a', slotId: 7 })).toBe(true)
   expect(matchesCriteria(token, { label: 'a', serial: '2' })).toBe(false)
+})
+
+it('writes the URI that selects a token, whatever the token says of itself', () => {
+  const text = fc.string({ unit: 'grapheme', maxLength: 32 })
+  fc.assert(
+    fc.property(fc.record({ label: text, serial: text, manufacturer: text, model: text }), (token) => {
+      fc.pre(Object.values(token).some((value) => value !== ''))
+      const given = Object.fromEntries(Object.entries(token).filter(([, value]) => value !== ''))
+      expect(parseTokenUri(encodeTokenUri(token))).toEqual(given)
+    }),
+  )
+  expect(encodeTokenUri({ label: 'a b;?', serial: '1', manufacturer: '', model: 'v' })).toBe(
+    'pkcs11:token=a%20b%3B%3F;serial=1;model=v',
+  )
 })

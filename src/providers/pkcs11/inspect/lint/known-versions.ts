@@ -1,0 +1,56 @@
+import type { KeyState, MasterKey } from '../../../../core/key.ts'
+import { MASTER_KEY_ROLES, type MasterKeyRole, type MaterialName, objectId } from '../../templates.ts'
+
+/** A version of a key whose material one token holds, as the store has it. */
+export interface KnownVersion extends MaterialName {
+  /** As the store had it after the token was walked. */
+  readonly state: KeyState
+  /** False when its row changed while the token was walked: what is missing may have come or gone meanwhile. */
+  readonly settled: boolean
+}
+
+/** What the store knows of one token's keys. */
+export interface KnownKeys {
+  readonly versions: readonly KnownVersion[]
+  /** Objects that the versions are made of, by CKA_ID in hex. */
+  readonly byId: ReadonlyMap<string, { readonly version: KnownVersion; readonly role: MasterKeyRole }>
+}
+
+/**
+ * The store is read before and after the token is walked, because a service may make and destroy keys meanwhile: rows
+ * come before objects and go after them.
+ *
+ * @param token - Name of the token, as keys remember it.
+ */
+export function knownKeys(
+  before: readonly MasterKey[],
+  after: readonly MasterKey[],
+  token: string,
+): KnownKeys {
+  const revisions = new Map(before.map((key) => [rowOf(key), key.revision]))
+  const versions = after
+    .filter((key) => key.token === token)
+    .flatMap((key) =>
+      numbered(key).map((version) => ({
+        keyId: key.keyId,
+        ...version,
+        settled: revisions.get(rowOf(key)) === key.revision,
+      })),
+    )
+  const objects = versions.flatMap((version) =>
+    MASTER_KEY_ROLES.map((role) => [objectId(version, role).toString('hex'), { version, role }] as const),
+  )
+  return { versions, byId: new Map(objects) }
+}
+
+/** The versions of a key, the one that a rotation is making included. */
+function numbered({ versions, pendingVersion, state }: MasterKey) {
+  const made = versions.map(({ versionId, number }) => ({ versionId, versionNumber: number, state }))
+  if (!pendingVersion) return made
+  const versionNumber = versions.length + 1
+  return [...made, { versionId: pendingVersion.versionId, versionNumber, state: 'Creating' as const }]
+}
+
+function rowOf({ region, keyId }: MasterKey): string {
+  return `${region}/${keyId}`
+}
