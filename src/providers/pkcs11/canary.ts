@@ -60,19 +60,40 @@ const CANARY_KEY_BYTES = 32
 /**
  * Proves that the token still wraps and unwraps under one key, with a secret that it makes and destroys for it.
  *
- * @param mechanism - CKM_AES_GCM (one GCM invocation of the key) or a key wrap.
+ * @param mechanism - CKM_AES_GCM (one GCM invocation per key, lane and connection, as {@link checkCanary}) or a key wrap.
  * @throws What the token answered.
  */
 export function checkWrapCanary(token: LaneToken, mechanism: 'gcm' | KeyWrap, key: Handle): void {
+  if (mechanism === 'gcm') return checkGcmWrapCanary(token, key)
   const unwrapped = useSecret(token, makeDataKey(token, CANARY_KEY_BYTES), (secret) =>
-    mechanism === 'gcm' ? thereAndBackGcm(token, key, secret) : thereAndBack(token, mechanism, key, secret),
+    thereAndBack(token, mechanism, key, secret),
   )
   token.p11.C_DestroyObject(token.session, unwrapped)
 }
 
-function thereAndBackGcm(token: LaneToken, key: Handle, secret: Handle): Handle {
-  const sealed = gcmWrapKey(token, key, secret, CANARY_KEY_BYTES, CANARY_AAD)
-  return gcmUnwrapKey(token, key, sealed, CANARY_AAD)
+/** Remembered, so that a caller who sends forged ciphertexts in a loop uses up no invocations of the key. */
+function checkGcmWrapCanary(token: LaneToken, key: Handle): void {
+  const known = token.canaries.get(key.toString('hex'))
+  if (known && stillUnwraps(token, key, known)) return
+  const sealed = useSecret(token, makeDataKey(token, CANARY_KEY_BYTES), (secret) =>
+    gcmWrapKey(token, key, secret, CANARY_KEY_BYTES, CANARY_AAD),
+  )
+  unwrapCanary(token, key, sealed)
+  token.rememberCanary(key, sealed)
+}
+
+function stillUnwraps(token: LaneToken, key: Handle, canary: Sealed): boolean {
+  try {
+    unwrapCanary(token, key, canary)
+    return true
+  } catch {
+    token.discardSession()
+    return false
+  }
+}
+
+function unwrapCanary(token: LaneToken, key: Handle, canary: Sealed): void {
+  token.p11.C_DestroyObject(token.session, gcmUnwrapKey(token, key, canary, CANARY_AAD))
 }
 
 function thereAndBack(token: LaneToken, keyWrap: KeyWrap, key: Handle, secret: Handle): Handle {

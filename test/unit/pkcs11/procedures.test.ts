@@ -286,6 +286,23 @@ describe('opening what another token or firmware sealed', () => {
     })
   })
 
+  it('costs no GCM invocation of the wrap key but one, however many are forged in mode W1', () => {
+    const library = new ScriptedLibrary()
+    const token = library.attach({ gcmWrap: true })
+    const [iv, bytes] = perform(token, 'sealRandom', 32, [ENC, AAD])
+    for (let forged = 0; forged < 20; forged++) {
+      library.fail('C_UnwrapKey', 'CKR_ENCRYPTED_DATA_INVALID')
+      const fault = faultOf(() => perform(token, 'open', 1, [ENC, WRAP, AAD, iv!, bytes!]))
+      expect(fault).toMatchObject({ code: 'CIPHERTEXT_INVALID' })
+    }
+    expect(library.count('C_WrapKey')).toBe(1)
+    // A remembered canary that does not unwrap decides nothing by itself.
+    library.fail('C_UnwrapKey', 'CKR_ENCRYPTED_DATA_INVALID', 2)
+    const fault = faultOf(() => perform(token, 'open', 1, [ENC, WRAP, AAD, iv!, bytes!]))
+    expect(fault).toMatchObject({ code: 'CIPHERTEXT_INVALID' })
+    expect(library.count('C_WrapKey')).toBe(2)
+  })
+
   it('is invalid in mode W1 where nothing can tell whether it authenticates', () => {
     const token = new ScriptedLibrary().attach()
     const [iv, bytes] = perform(token, 'sealRandom', 32, [ENC, AAD])

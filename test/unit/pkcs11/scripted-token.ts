@@ -2,7 +2,7 @@ import { createCipheriv, createDecipheriv, createHash, randomBytes } from 'node:
 import type pkcs11js from 'pkcs11js'
 import { CKR_NAMES } from '../../../src/providers/pkcs11/ckr.ts'
 import { LaneToken } from '../../../src/providers/pkcs11/lane-token.ts'
-import { CKM_AES_KEY_WRAP_KWP } from '../../../src/providers/pkcs11/mechanisms.ts'
+import { CKM_AES_GCM, CKM_AES_KEY_WRAP_KWP } from '../../../src/providers/pkcs11/mechanisms.ts'
 import type { KeyWrap, TokenCapabilities } from '../../../src/providers/pkcs11/settings.ts'
 import { type Attribute, CKA } from '../../../src/providers/pkcs11/templates.ts'
 
@@ -123,7 +123,8 @@ export class ScriptedLibrary {
         type,
         value: bytesOf(this.objects.get(handle.toString('hex'))?.get(type)),
       })),
-    C_WrapKey: (_: Buffer, __: object, ___: Buffer, ____: Buffer, output: Buffer) => output.subarray(0, 40),
+    C_WrapKey: (_: Buffer, { mechanism }: { mechanism: number }, __: Buffer, ___: Buffer, output: Buffer) =>
+      output.subarray(0, mechanism === CKM_AES_GCM ? 32 + TAG_BYTES : 40),
     C_UnwrapKey: (_: Buffer, __: object, ___: Buffer, ____: Buffer, template: Template) =>
       this.#make(template),
     C_EncryptInit: (session: Buffer, mechanism: GcmMechanism, key: Buffer) =>
