@@ -62,9 +62,14 @@ export interface Chaos {
  * Builds p11chaos where it is out of date, and points this process's environment at it. To be called in the main thread,
  * after {@link makeSoftHsm} and before C_Initialize: C code sees the environment of the main thread alone.
  *
- * @param always - Rules that stay in force under every `set` and after `clear`, besides `trace` and `stats`, which do.
+ * @param always - Rules that stay in force under every `set` and after `clear`, as `trace` and `stats` do.
+ * @param options - `trace: false` for a test of so many calls that tracing them takes too long.
  */
-export function makeChaos(softHsm: SoftHsm, always: readonly string[] = []): Chaos {
+export function makeChaos(
+  softHsm: SoftHsm,
+  always: readonly string[] = [],
+  options: { readonly trace?: boolean } = {},
+): Chaos {
   execFileSync('make', ['-s', '-C', FOLDER], { stdio: ['ignore', 'ignore', 'inherit'] })
   const conf = join(softHsm.directory, 'p11chaos.conf')
   const [trace, stats] = [`${softHsm.directory}/p11chaos.trace`, `${softHsm.directory}/p11chaos.stats`]
@@ -72,7 +77,8 @@ export function makeChaos(softHsm: SoftHsm, always: readonly string[] = []): Cha
   let generation = 0
   const set = (rules: readonly string[]): void => {
     generation += 1
-    const lines = [`generation ${generation}`, `trace ${trace}`, `stats ${stats}`, ...always, ...rules]
+    const seeing = options.trace === false ? [] : [`trace ${trace}`]
+    const lines = [`generation ${generation}`, ...seeing, `stats ${stats}`, ...always, ...rules]
     writeFileSync(`${conf}.new`, `${lines.join('\n')}\n`)
     requireGood(`${conf}.new`)
     renameSync(`${conf}.new`, conf)

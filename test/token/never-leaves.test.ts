@@ -1,8 +1,9 @@
-import { readFileSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import type { MasterKeyRef } from '../../src/core/ports/crypto-provider.ts'
 import type { Pkcs11Provider } from '../../src/providers/pkcs11/provider.ts'
+import { makeChaos } from '../support/p11chaos.ts'
 import {
   describeWith,
   freshRef,
@@ -17,18 +18,41 @@ import {
 
 const AAD = Buffer.from('aad')
 
-describeWith([SOFTHSM_MODULE, SPY_MODULE], 'what crosses the Cryptoki boundary', () => {
+/** What crossed the Cryptoki boundary. */
+interface Crossing {
+  readonly functions: readonly string[]
+  readonly buffers: readonly Buffer[]
+}
+
+/** A module that stands before SoftHSM and sees everything. */
+interface Watcher {
+  readonly module: string
+  /** What crossed since it was last taken. */
+  take(): Crossing
+}
+
+/** Two that have nothing in common, so that neither has to be believed alone. */
+const WATCHERS: Readonly<
+  Record<string, { readonly files: readonly string[]; readonly watch: (softHsm: SoftHsm) => Watcher }>
+> = {
+  'pkcs11-spy': { files: [SOFTHSM_MODULE, SPY_MODULE], watch: watchBySpy },
+  p11chaos: { files: [SOFTHSM_MODULE], watch: watchByChaos },
+}
+
+for (const [name, { files, watch }] of Object.entries(WATCHERS)) {
+  describeWith(files, `what crosses the Cryptoki boundary, as ${name} sees it,`, () => boundarySuite(watch))
+}
+
+function boundarySuite(watch: (softHsm: SoftHsm) => Watcher): void {
   let softHsm: SoftHsm
   let provider: Pkcs11Provider
-  let trace: string
+  let watcher: Watcher
 
   beforeAll(async () => {
     softHsm = makeSoftHsm()
-    trace = join(softHsm.directory, 'trace')
-    process.env['PKCS11SPY'] = SOFTHSM_MODULE
-    process.env['PKCS11SPY_OUTPUT'] = trace
-    softHsm.initToken('spied')
-    provider = await startProvider(settingsFor('spied', { module: SPY_MODULE }))
+    watcher = watch(softHsm)
+    softHsm.initToken('watched')
+    provider = await startProvider(settingsFor('watched', { module: watcher.module }))
     expect(provider.status()).toMatchObject({ state: 'up' })
   })
 
@@ -37,11 +61,11 @@ describeWith([SOFTHSM_MODULE, SPY_MODULE], 'what crosses the Cryptoki boundary',
     softHsm?.remove()
   })
 
-  /** What was traced while `work` ran. */
-  const traced = async <T>(work: () => Promise<T>): Promise<readonly [result: T, text: string]> => {
-    const before = readFileSync(trace).length
+  /** What crossed while `work` ran. */
+  const traced = async <T>(work: () => Promise<T>): Promise<readonly [result: T, crossing: Crossing]> => {
+    watcher.take()
     const result = await work()
-    return [result, readFileSync(trace).subarray(before).toString('latin1')]
+    return [result, watcher.take()]
   }
 
   const preparedKey = async (): Promise<MasterKeyRef> => {
@@ -59,7 +83,7 @@ describeWith([SOFTHSM_MODULE, SPY_MODULE], 'what crosses the Cryptoki boundary',
       )
       const [dataKey, opening] = await traced(() => provider.open(ref, 'W2', sealed, AAD, within()))
       expect(dataKey.length).toBe(lengthBytes)
-      expect(buffersIn(making).length).toBeGreaterThan(3)
+      expect(making.buffers.length).toBeGreaterThan(3)
       expect(holds(making, dataKey)).toBe(false)
       expect(holds(opening, dataKey)).toBe(true)
     }
@@ -68,19 +92,19 @@ describeWith([SOFTHSM_MODULE, SPY_MODULE], 'what crosses the Cryptoki boundary',
   it('is not searched for a key that was just made', async () => {
     const ref = freshRef()
     await provider.createMasterKey(ref, within())
-    const [, text] = await traced(async () => {
+    const [, crossing] = await traced(async () => {
       await provider.seal(ref, AAD, AAD, within())
       await provider.sealRandomInside(ref, 32, () => AAD, within())
     })
-    expect(functionsIn(text)).toContain('C_WrapKey')
-    expect(functionsIn(text).filter((name) => name.startsWith('C_FindObjects'))).toEqual([])
+    expect(crossing.functions).toContain('C_WrapKey')
+    expect(crossing.functions.filter((name) => name.startsWith('C_FindObjects'))).toEqual([])
   })
 
   it('is, in sealRandom, a data key and nothing that has to be searched', async () => {
     const ref = await preparedKey()
-    const [made, text] = await traced(() => provider.sealRandom(ref, 32, AAD, within()))
-    expect(holds(text, made.plaintext)).toBe(true)
-    expect(functionsIn(text)).toEqual(['C_GenerateRandom', 'C_EncryptInit', 'C_Encrypt'])
+    const [made, crossing] = await traced(() => provider.sealRandom(ref, 32, AAD, within()))
+    expect(holds(crossing, made.plaintext)).toBe(true)
+    expect(crossing.functions).toEqual(['C_GenerateRandom', 'C_EncryptInit', 'C_Encrypt'])
   })
 
   it('is not touched by a call whose deadline has passed', async () => {
@@ -88,17 +112,17 @@ describeWith([SOFTHSM_MODULE, SPY_MODULE], 'what crosses the Cryptoki boundary',
     const timings = { queueMs: 0, tokenMs: 0 }
     const late = () =>
       provider.sealRandom(ref, 32, AAD, { deadlineAt: Date.now() - 1, timings }).catch((error) => error)
-    const [error, text] = await traced(late)
+    const [error, crossing] = await traced(late)
     expect(error).toMatchObject({ code: 'TOKEN_TIMEOUT' })
-    expect(functionsIn(text)).toEqual([])
+    expect(crossing.functions).toEqual([])
     expect(timings.tokenMs).toBe(0)
   })
 
   it('is one C_Login with a wrong PIN, and no second one', async () => {
     await provider.close()
-    const before = readFileSync(trace).length
-    const wrong = settingsFor('spied', {
-      module: SPY_MODULE,
+    watcher.take()
+    const wrong = settingsFor('watched', {
+      module: watcher.module,
       readPin: async () => Buffer.from('wrong-pin-314'),
     })
     provider = await startProvider(wrong)
@@ -112,13 +136,41 @@ describeWith([SOFTHSM_MODULE, SPY_MODULE], 'what crosses the Cryptoki boundary',
       expect(outcome).toMatchObject({ status: 'rejected', reason: { code: 'TOKEN_UNAVAILABLE' } })
     }
     await new Promise((resolve) => setTimeout(resolve, 300))
-    const text = readFileSync(trace).subarray(before).toString('latin1')
-    expect(functionsIn(text).filter((name) => name === 'C_Login')).toHaveLength(1)
+    expect(watcher.take().functions.filter((name) => name === 'C_Login')).toHaveLength(1)
     expect(JSON.stringify(provider.status())).not.toContain('wrong-pin-314')
   })
-})
+}
 
-/** Buffers of a trace, from its hex dumps: lines of 16 bytes that begin with their offset. */
+function watchBySpy(softHsm: SoftHsm): Watcher {
+  const trace = join(softHsm.directory, 'trace')
+  process.env['PKCS11SPY'] = SOFTHSM_MODULE
+  process.env['PKCS11SPY_OUTPUT'] = trace
+  let taken = 0
+  const take = () => {
+    if (!existsSync(trace)) return { functions: [], buffers: [] }
+    const text = readFileSync(trace).subarray(taken).toString('latin1')
+    taken += text.length
+    return { functions: functionsIn(text), buffers: buffersIn(text) }
+  }
+  return { module: SPY_MODULE, take }
+}
+
+function watchByChaos(softHsm: SoftHsm): Watcher {
+  const chaos = makeChaos(softHsm)
+  const take = () => {
+    const calls = chaos.trace()
+    const buffers = calls.flatMap((call) => call.buffers.map(({ hex }) => Buffer.from(hex ?? '', 'hex')))
+    return { functions: calls.map((call) => call.function), buffers }
+  }
+  return { module: chaos.module, take }
+}
+
+/** Whether a buffer holds the secret, or the first 16 bytes of it. */
+function holds({ buffers }: Crossing, secret: Buffer): boolean {
+  return buffers.some((buffer) => buffer.includes(secret.subarray(0, 16)))
+}
+
+/** Buffers of the spy's trace, from its hex dumps: lines of 16 bytes that begin with their offset. */
 function buffersIn(text: string): Buffer[] {
   const buffers: string[] = []
   for (const [, offset, hex] of text.matchAll(/^ {4}([0-9A-F]{8}) {2}((?:[0-9A-F]{2} ){1,16})/gm)) {
@@ -126,11 +178,6 @@ function buffersIn(text: string): Buffer[] {
     buffers.push(`${buffers.pop() ?? ''}${hex ?? ''}`)
   }
   return buffers.map((hex) => Buffer.from(hex.replaceAll(' ', ''), 'hex'))
-}
-
-/** Whether a buffer of the trace holds the secret, or the first 16 bytes of it. */
-function holds(text: string, secret: Buffer): boolean {
-  return buffersIn(text).some((buffer) => buffer.includes(secret.subarray(0, 16)))
 }
 
 function functionsIn(text: string): string[] {

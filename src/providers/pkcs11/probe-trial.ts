@@ -6,27 +6,45 @@ export type Trial<T> =
   | { readonly ok: true; readonly value: T }
   | { readonly ok: false; readonly fault: TokenFault }
 
+/** A token that stumbles once in a hundred calls does so three times at the same trial once in many thousand. */
+const TRIES_MAX = 3
+
 /**
- * Tries something; the session is clean or new afterwards.
+ * Tries something that may be tried again; the session is clean or new afterwards. What may be a stumble is tried once
+ * more, and again.
  *
- * @throws What says that the token is gone rather than unable: remembering that as a missing capability would be wrong
- *   for as long as the connection lasts.
+ * @throws What says that the token or a session is lost rather than unable: remembering that as a missing capability
+ *   would be wrong for as long as the connection lasts.
  */
 export function attempt<T>(token: LaneToken, work: () => T): Trial<T> {
+  for (let tries = 1; ; tries += 1) {
+    const trial = attemptOnce(token, work)
+    if (trial.ok || tries === TRIES_MAX || !mayBeStumble(trial.fault)) return trial
+  }
+}
+
+function attemptOnce<T>(token: LaneToken, work: () => T): Trial<T> {
   try {
-    return { ok: true, value: token.run(work, false) }
+    return { ok: true, value: token.run(work, true) }
   } catch (error) {
     const fault = toFault(error)
-    if (isGone(fault)) throw error
+    if (isLoss(fault)) throw error
     return { ok: false, fault }
   }
 }
 
-/** Return values that some tokens give for what they cannot do, and others when they are broken, say neither. */
-function isGone(fault: TokenFault): boolean {
+/** Neither a plain refusal nor a plain loss. Some tokens answer so to what they cannot do, and others when they are busy. */
+function mayBeStumble(fault: TokenFault): boolean {
+  if (fault.kind === 'refusal') return false
+  const { code, ambiguous } = ruleOf(fault.name)
+  return code === 'TOKEN_UNAVAILABLE' || ambiguous === true
+}
+
+function isLoss(fault: TokenFault): boolean {
   if (fault.kind === 'refusal') return fault.broken === true
-  const { session, ambiguous } = ruleOf(fault.name)
-  return !ambiguous && ['reconnect', 'reinitialize', 'operator'].includes(session)
+  const { code, session, retry, ambiguous } = ruleOf(fault.name)
+  if (code !== 'TOKEN_UNAVAILABLE' || ambiguous) return false
+  return retry !== undefined || !['keep', 'discard'].includes(session)
 }
 
 /**

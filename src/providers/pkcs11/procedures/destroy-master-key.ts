@@ -1,7 +1,7 @@
 import { findObjects } from '../find-objects.ts'
 import { parseJsonPart } from '../lanes/messages.ts'
 import { MASTER_KEY_ROLES, type MaterialName } from '../templates.ts'
-import { idTemplate, proveTokenPresent } from './find-master-key.ts'
+import { idTemplate, proveKeysVisible } from './find-master-key.ts'
 import { type Procedure, part } from './procedure.ts'
 
 /** Objects of one role destroyed in one go; there should be one. */
@@ -13,7 +13,7 @@ export const destroyMasterKey: Procedure = (token, _, parts) => {
   const handles = MASTER_KEY_ROLES.flatMap((role) =>
     findObjects(token, idTemplate(name, role), DESTROYED_MAX),
   )
-  if (handles.length === 0) proveTokenPresent(token)
+  if (handles.length === 0) proveKeysVisible(token)
   for (const handle of handles) token.p11.C_DestroyObject(token.session, handle)
   return []
 }

@@ -1,4 +1,4 @@
-import { ruleOf, toFault } from '../errors.ts'
+import { ruleOf, TokenRefusal, toFault } from '../errors.ts'
 import { findObjects } from '../find-objects.ts'
 import type { LaneToken } from '../lane-token.ts'
 import { jsonPart, parseJsonPart } from '../lanes/messages.ts'
@@ -34,7 +34,7 @@ export const findMasterKey: Procedure = (token, readBack, parts) => {
     const handles = findObjects(token, idTemplate(name, role), FOUND_MAX)
     return [role, handles] as const
   })
-  if (entries.some(([, handles]) => handles.length === 0)) proveTokenPresent(token)
+  if (entries.some(([, handles]) => handles.length === 0)) proveKeysVisible(token)
   const found = entries.map(([role, handles]) => [role, handles.map((handle) => handle.toString('hex'))])
   const asCreated = readBack === 1 ? { asCreated: areAsCreated(token, entries) } : {}
   return [jsonPart({ ...Object.fromEntries(found), ...asCreated })]
@@ -66,10 +66,21 @@ export function idTemplate(name: MaterialName, role: MasterKeyRole) {
   ]
 }
 
+/** CKS_RO_PUBLIC_SESSION and CKS_RW_PUBLIC_SESSION. */
+const PUBLIC_STATES: readonly number[] = [0, 2]
+
 /**
- * SoftHSM finds nothing, without an error, once its token directory is gone; C_GetTokenInfo does fail then. Without
- * this check a token that was pulled looks like one whose keys were destroyed.
+ * Proves that a search which found nothing could have found something. SoftHSM finds nothing, without an error, once its
+ * token directory is gone; C_GetTokenInfo does fail then. And every token hides private objects from a session whose login
+ * is lost. Without this check a token that was pulled or logged out looks like one whose keys were destroyed.
  */
-export function proveTokenPresent(token: LaneToken): void {
+export function proveKeysVisible(token: LaneToken): void {
   token.p11.C_GetTokenInfo(token.slot)
+  if (!PUBLIC_STATES.includes(token.p11.C_GetSessionInfo(token.session).state)) return
+  throw new TokenRefusal({
+    code: 'TOKEN_UNAVAILABLE',
+    reason: 'The login to the token is lost, so it does not show its keys.',
+    hint: 'The service logs in by itself; if it lasts, look for what logs it out: a timeout, an administrator.',
+    broken: true,
+  })
 }
