@@ -7,6 +7,7 @@ import { InFlightLimit } from './core/in-flight-limit.ts'
 import { KeyDirectory } from './core/key-directory.ts'
 import { Kms } from './core/kms.ts'
 import { Maintenance } from './core/maintenance.ts'
+import { PairGate } from './core/pair-gate.ts'
 import { countSeals } from './counted-seals.ts'
 import { createAwsFacade } from './http/aws/facade.ts'
 import { DEFAULT_SERVER_LIMITS } from './http/limits.ts'
@@ -82,6 +83,7 @@ async function assemble(config: Config, logger: Logger, teardown: Teardown): Pro
     clock,
     newId: randomUUID,
     creations: new InFlightLimit(CREATIONS),
+    pairs: new PairGate({ leases: store, clock, newId: randomUUID, pairTimeoutMs: pairTimeouts(config) }),
     tokenForNewKeys: config.keys.tokenForNewKeys ?? first.name,
   })
 
@@ -122,6 +124,12 @@ async function assemble(config: Config, logger: Logger, teardown: Teardown): Pro
   teardown.add(() => counted.rotations.stop())
   const hangs = () => provider.members().some(({ status }) => status.lanesHung > 0)
   return { endpoint, kms, failed, hangs, close: () => teardown.run() }
+}
+
+/** By name of the token. */
+function pairTimeouts({ tokens }: Config): (token: string) => number {
+  const timeouts = new Map(tokens.map(({ name, pairTimeoutMs }) => [name, pairTimeoutMs]))
+  return (token) => timeouts.get(token) ?? 0
 }
 
 /** Lets requests in flight finish; what is left after `timeoutMs` is cut off. */
@@ -182,6 +190,7 @@ async function runRound(
 function awsSettings(config: Config) {
   return {
     partition: config.aws.partition,
+    keyPairWaitMs: config.aws.keyPairWaitMs,
     regions: config.regions,
     accounts: config.accounts.map(({ awsAccountId, credentials }) => ({
       accountId: awsAccountId,

@@ -53,7 +53,8 @@ export async function findStrayTokens(
 }
 
 function settingsOf(config: TokenConfig): Pkcs11TokenSettings {
-  const { name, module, label, serial, uri, lanes, queueMax, laneTimeoutMs, lostLanesMax } = config
+  const { name, module, label, serial, uri, lanes, queueMax, laneTimeoutMs, lostLanesMax, pairTimeoutMs } =
+    config
   const { reconnectDelayMs, moduleRestartIntervalMs, allowHostMemory, libraryParameters, userType } = config
   return {
     name,
@@ -61,6 +62,7 @@ function settingsOf(config: TokenConfig): Pkcs11TokenSettings {
     select: { ...(label && { label }), ...(serial && { serial }), ...(uri && { uri }) },
     queueMax,
     laneTimeoutMs,
+    pairTimeoutMs,
     lostLanesMax,
     reconnectDelayMs,
     moduleRestartIntervalMs,

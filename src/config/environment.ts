@@ -13,7 +13,7 @@ const SECTIONS = {
     'gcmRotateAt',
     'gcmLeaseInvocations',
   ],
-  aws: ['partition'],
+  aws: ['partition', 'keyPairWaitMs'],
 } as const
 
 /** An environment variable and the setting it stands for. */

@@ -145,7 +145,7 @@ const token = z
       .boolean()
       .default(false)
       .describe(
-        'Whether a data key that a caller wants without its plaintext may be made in host memory where the token cannot make it inside.',
+        'Whether a data key, or the private key of a pair, that a caller wants without its plaintext may be made in host memory where the token cannot make it inside.',
       ),
     environment: z
       .record(z.string().regex(/^[A-Z][A-Z0-9_]*$/), z.string())
@@ -169,6 +169,14 @@ const token = z
       .max(600_000)
       .default(10_000)
       .describe('A lane whose call takes longer is given up and replaced. Milliseconds.'),
+    pairTimeoutMs: z
+      .int()
+      .min(1000)
+      .max(600_000)
+      .default(60_000)
+      .describe(
+        'How long the token may take to make one key pair. A lane that takes longer is given up; a process that dies while it makes one keeps the others waiting for as long, and ten seconds. Milliseconds.',
+      ),
     lostLanesMax: z
       .int()
       .min(0)
@@ -263,6 +271,14 @@ const keys = z
 const aws = z
   .strictObject({
     partition: z.enum(['aws', 'aws-cn', 'aws-us-gov']).default('aws').describe('Partition in ARNs.'),
+    keyPairWaitMs: z
+      .int()
+      .min(0)
+      .max(600_000)
+      .default(5_000)
+      .describe(
+        'How long GenerateDataKeyPair waits while the token makes other key pairs, before the caller is throttled; the end of server.requestTimeoutMs comes first where it is shorter. Milliseconds.',
+      ),
   })
   .describe('The AWS KMS API.')
 

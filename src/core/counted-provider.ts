@@ -2,10 +2,12 @@ import type { GcmBudget } from './gcm-budget.ts'
 import type {
   CallOptions,
   CryptoProvider,
+  KeyPairRequest,
   MasterKeyRef,
   MaterialPresence,
   Sealed,
   SealedInside,
+  SealedKeyPair,
   SealMode,
 } from './ports/crypto-provider.ts'
 
@@ -59,6 +61,15 @@ export class CountedProvider implements CryptoProvider {
     options: CallOptions,
   ): Promise<SealedInside> {
     return this.#counted(ref, () => this.#provider.sealRandomInside(ref, lengthBytes, aadFor, options))
+  }
+
+  sealKeyPair(
+    ref: MasterKeyRef,
+    request: KeyPairRequest,
+    aadFor: (mode: SealMode) => Buffer,
+    options: CallOptions,
+  ): Promise<SealedKeyPair> {
+    return this.#counted(ref, () => this.#provider.sealKeyPair(ref, request, aadFor, options))
   }
 
   /** Opening may seal a canary, once per key, lane and connection: those come out of the reserve below the bound. */

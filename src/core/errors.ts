@@ -42,6 +42,8 @@ export interface KmsErrorDetails {
   TOKEN_UNAVAILABLE: { readonly token: string }
   /** The queue before the token is full or the deadline passed: the caller may try again. */
   TOKEN_TIMEOUT: { readonly token: string }
+  /** The token makes a key pair, and it makes one at a time: the caller may try again. */
+  TOKEN_BUSY: { readonly token: string }
   STORE_UNAVAILABLE: NoDetails
 }
 

@@ -8,6 +8,12 @@ export interface Curve {
   readonly scalarBytes: number
 }
 
+/** What kind of key pair a spec asks for. */
+export type PairAlgorithm =
+  | { readonly kind: 'rsa'; readonly modulusBits: number }
+  | { readonly kind: 'ec'; readonly curve: Curve }
+  | { readonly kind: 'ed25519' }
+
 /** DER of id-Ed25519 (RFC 8410, "Curve25519 and Curve448 Algorithm Identifiers"). */
 export const ED25519_OID = Buffer.from('06032b6570', 'hex')
 
@@ -17,3 +23,19 @@ export const CURVES = {
   P521: { oid: Buffer.from('06052b81040023', 'hex'), opensslName: 'secp521r1', scalarBytes: 66 },
   SECP256K1: { oid: Buffer.from('06052b8104000a', 'hex'), opensslName: 'secp256k1', scalarBytes: 32 },
 } as const satisfies Readonly<Record<string, Curve>>
+
+/** Specs of key pairs that serve as data keys, and what each is called in AWS KMS ("GenerateDataKeyPair", KeyPairSpec). */
+export const KEY_PAIR_SPECS = {
+  RSA_2048: { aws: 'RSA_2048', algorithm: { kind: 'rsa', modulusBits: 2048 } },
+  RSA_3072: { aws: 'RSA_3072', algorithm: { kind: 'rsa', modulusBits: 3072 } },
+  RSA_4096: { aws: 'RSA_4096', algorithm: { kind: 'rsa', modulusBits: 4096 } },
+  EC_P256: { aws: 'ECC_NIST_P256', algorithm: { kind: 'ec', curve: CURVES.P256 } },
+  EC_P384: { aws: 'ECC_NIST_P384', algorithm: { kind: 'ec', curve: CURVES.P384 } },
+  EC_P521: { aws: 'ECC_NIST_P521', algorithm: { kind: 'ec', curve: CURVES.P521 } },
+  EC_SECP256K1: { aws: 'ECC_SECG_P256K1', algorithm: { kind: 'ec', curve: CURVES.SECP256K1 } },
+  ED25519: { aws: 'ECC_NIST_EDWARDS25519', algorithm: { kind: 'ed25519' } },
+} as const satisfies Readonly<Record<string, { readonly aws: string; readonly algorithm: PairAlgorithm }>>
+
+export type KeyPairSpec = keyof typeof KEY_PAIR_SPECS
+
+export const KEY_PAIR_SPEC_NAMES = Object.keys(KEY_PAIR_SPECS) as readonly KeyPairSpec[]

@@ -3,6 +3,7 @@ import type { CountedProvider } from './counted-provider.ts'
 import type { InFlightLimit } from './in-flight-limit.ts'
 import type { Principal } from './key.ts'
 import type { KeyDirectory } from './key-directory.ts'
+import type { PairGate } from './pair-gate.ts'
 import type { ProviderTimings } from './ports/crypto-provider.ts'
 import type { KeyStore } from './ports/key-store.ts'
 
@@ -40,6 +41,8 @@ export interface KmsDeps {
   readonly newId: () => string
   /** How many keys may be in the making at a time. */
   readonly creations: InFlightLimit
+  /** Has key pairs made one at a time. */
+  readonly pairs: PairGate
   /** Name of the token that new keys are made in. */
   readonly tokenForNewKeys: string
 }

@@ -5,6 +5,7 @@ import * as aliases from './ops/aliases.ts'
 import { type CreateKeyInput, createKey } from './ops/create-key.ts'
 import * as crypto from './ops/encrypt.ts'
 import * as dataKeys from './ops/generate-data-key.ts'
+import * as keyPairs from './ops/generate-data-key-pair.ts'
 import * as lifecycle from './ops/key-lifecycle.ts'
 import * as lists from './ops/list-keys.ts'
 import type { OpenedPayload, SealedPayload } from './ops/seal-payload.ts'
@@ -99,6 +100,25 @@ export class Kms {
     input: dataKeys.GenerateDataKeyInput,
   ): Promise<SealedPayload> {
     return dataKeys.generateDataKeyWithoutPlaintext(this.#deps, context, input)
+  }
+
+  /** @throws {@link KmsError} `TOKEN_BUSY` when the token makes other pairs for longer than the caller waits. */
+  generateDataKeyPair(
+    context: CallContext,
+    input: keyPairs.GenerateDataKeyPairInput,
+  ): Promise<keyPairs.DataKeyPair> {
+    return keyPairs.generateDataKeyPair(this.#deps, context, input)
+  }
+
+  /**
+   * The private key is made and sealed inside the token, unless the operator allows otherwise, which the trail tells then.
+   * Throws what {@link Kms.generateDataKeyPair} does.
+   */
+  generateDataKeyPairWithoutPlaintext(
+    context: CallContext,
+    input: keyPairs.GenerateDataKeyPairInput,
+  ): Promise<keyPairs.SealedDataKeyPair> {
+    return keyPairs.generateDataKeyPairWithoutPlaintext(this.#deps, context, input)
   }
 
   /** @param lengthBytes - 1 to 1024. */

@@ -13,11 +13,11 @@ import { CURVES, type Curve, ED25519_OID } from './key-pair-spec.ts'
  */
 
 /** The eight numbers of an RSA private key in the order of RFC 8017: n, e, d, p, q, dP, dQ, qInv. Unsigned, big-endian. */
-type RsaNumbers = readonly [Buffer, Buffer, Buffer, Buffer, Buffer, Buffer, Buffer, Buffer]
+export type RsaNumbers = readonly [Buffer, Buffer, Buffer, Buffer, Buffer, Buffer, Buffer, Buffer]
 
 const RSA_NUMBERS = 8
 const ED25519_SEED_BYTES = 32
-const RSA_OID = Buffer.from('06092a864886f70d010101', 'hex')
+export const RSA_OID = Buffer.from('06092a864886f70d010101', 'hex')
 export const EC_OID = Buffer.from('06072a8648ce3d0201', 'hex')
 const NULL: DerValue = { tag: DER_TAG.null, content: [] }
 const sequence = (...content: DerValue['content']): DerValue => ({ tag: DER_TAG.sequence, content })
@@ -25,7 +25,7 @@ const octets = (...content: DerValue['content']): DerValue => ({ tag: DER_TAG.oc
 const small = (number: number): DerValue => ({ tag: DER_TAG.integer, content: [Buffer.of(number)] })
 
 /** Clause PK-2. */
-function rsaPkcs8(numbers: RsaNumbers): Buffer {
+export function rsaPkcs8(numbers: RsaNumbers): Buffer {
   const key = sequence(small(0), ...numbers.map(derUnsigned))
   return encodeDer(sequence(small(0), sequence(RSA_OID, NULL), octets(key)))
 }
@@ -50,7 +50,7 @@ export function ecPkcs8(curve: Curve, scalar: Buffer): Buffer {
 }
 
 /** Clause PK-4. */
-function ed25519Pkcs8(seed: Buffer): Buffer {
+export function ed25519Pkcs8(seed: Buffer): Buffer {
   invariant(seed.length === ED25519_SEED_BYTES, 'an Ed25519 seed has 32 bytes')
   return encodeDer(sequence(small(0), sequence(ED25519_OID), octets(octets(seed))))
 }

@@ -6,6 +6,8 @@ export type UsageOperation =
   | 'Decrypt'
   | 'Encrypt'
   | 'GenerateDataKey'
+  | 'GenerateDataKeyPair'
+  | 'GenerateDataKeyPairWithoutPlaintext'
   | 'GenerateDataKeyWithoutPlaintext'
   | 'ReEncrypt'
 
@@ -13,6 +15,8 @@ const ENCRYPTING: readonly UsageOperation[] = [
   'Decrypt',
   'Encrypt',
   'GenerateDataKey',
+  'GenerateDataKeyPair',
+  'GenerateDataKeyPairWithoutPlaintext',
   'GenerateDataKeyWithoutPlaintext',
   'ReEncrypt',
 ]

@@ -54,6 +54,7 @@ export function awsFixture(parts: FixtureParts = {}) {
     kms: spiedKms(core.kms, passed),
     clock: core.clock,
     requestTimeoutMs: FACADE_TIMEOUT_MS,
+    keyPairWaitMs: 300,
     partition: 'aws',
     regions: REGIONS,
     accounts: [

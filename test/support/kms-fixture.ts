@@ -8,9 +8,11 @@ import { KeyRotation } from '../../src/core/key-rotation.ts'
 import { Kms } from '../../src/core/kms.ts'
 import { type CallContext, newTrail } from '../../src/core/kms-context.ts'
 import { Maintenance } from '../../src/core/maintenance.ts'
+import { PairGate } from '../../src/core/pair-gate.ts'
 import type { CryptoProvider } from '../../src/core/ports/crypto-provider.ts'
 import type { KeyStore } from '../../src/core/ports/key-store.ts'
 import { MemoryKeyStore } from './memory-key-store.ts'
+import { MemoryLeaseStore } from './memory-lease-store.ts'
 import { SoftwareProvider } from './software-provider.ts'
 
 export const TEST_TOKEN = 'main'
@@ -70,6 +72,7 @@ export function kmsOn<S extends KeyStore, P extends CryptoProvider>(
     rotateAt: 2 ** 31,
     ...gcm,
   }
+  const leases = new MemoryLeaseStore()
   /** The provider with invocations leased for itself, as each process has it. */
   const countedProvider = () =>
     new CountedProvider(provider, new GcmBudget({ ledger: store, clock, log, settings }))
@@ -82,6 +85,7 @@ export function kmsOn<S extends KeyStore, P extends CryptoProvider>(
       clock,
       newId: randomUUID,
       creations,
+      pairs: new PairGate({ leases, clock, newId: randomUUID, pairTimeoutMs: () => 60_000 }),
       tokenForNewKeys: TEST_TOKEN,
     })
   const kms = kmsWith(directory)

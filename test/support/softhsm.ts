@@ -147,6 +147,7 @@ export function settingsFor(
     lanes: { crypto: 1 },
     queueMax: 1024,
     laneTimeoutMs: 10_000,
+    pairTimeoutMs: 60_000,
     lostLanesMax: 4,
     name: 'main',
     module: SOFTHSM_MODULE,

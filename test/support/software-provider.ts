@@ -1,12 +1,21 @@
-import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto'
+import {
+  createCipheriv,
+  createDecipheriv,
+  generateKeyPairSync,
+  type KeyObject,
+  randomBytes,
+} from 'node:crypto'
 import { ciphertextInvalid, KmsError } from '../../src/core/errors.ts'
+import { KEY_PAIR_SPECS, type PairAlgorithm } from '../../src/core/key-pair-spec.ts'
 import type {
   CallOptions,
   CryptoProvider,
+  KeyPairRequest,
   MasterKeyRef,
   MaterialPresence,
   Sealed,
   SealedInside,
+  SealedKeyPair,
   SealMode,
 } from '../../src/core/ports/crypto-provider.ts'
 import { u16 } from '../../src/lib/bytes.ts'
@@ -23,6 +32,8 @@ export class SoftwareProvider implements CryptoProvider {
   readonly #materials = new Map<string, Material>()
   /** Names of the methods called, in order. */
   readonly calls: string[] = []
+  /** Private keys of the pairs that were made, PKCS#8. */
+  readonly pairsMade: Buffer[] = []
   /** While set, every call fails with it. */
   failWith: KmsError | undefined
 
@@ -74,6 +85,25 @@ export class SoftwareProvider implements CryptoProvider {
     return { ...gcmSeal(enc, wrapped, aadFor('W2')), mode: 'W2' }
   }
 
+  async sealKeyPair(
+    ref: MasterKeyRef,
+    { spec, readable }: KeyPairRequest,
+    aadFor: (mode: SealMode) => Buffer,
+    options: CallOptions,
+  ): Promise<SealedKeyPair> {
+    this.#enter('sealKeyPair', ref.token, options)
+    const { enc, wrap } = this.#require(ref)
+    const { publicKey, privateKey } = makeKeyPair(KEY_PAIR_SPECS[spec].algorithm)
+    const spki = publicKey.export({ type: 'spki', format: 'der' })
+    const pkcs8 = privateKey.export({ type: 'pkcs8', format: 'der' })
+    this.pairsMade.push(Buffer.from(pkcs8))
+    if (readable)
+      return { ...gcmSeal(enc, pkcs8, aadFor('W0')), mode: 'W0', publicKey: spki, privateKey: pkcs8 }
+    const cipher = createCipheriv('id-aes256-wrap-pad', wrap, KEY_WRAP_PAD_IV)
+    const wrapped = Buffer.concat([u16(0), cipher.update(pkcs8), cipher.final()])
+    return { ...gcmSeal(enc, wrapped, aadFor('W2')), mode: 'W2', publicKey: spki }
+  }
+
   async open(
     ref: MasterKeyRef,
     mode: SealMode,
@@ -88,7 +118,7 @@ export class SoftwareProvider implements CryptoProvider {
       if (mode !== 'W2') return opened
       const decipher = createDecipheriv('id-aes256-wrap-pad', wrap, KEY_WRAP_PAD_IV)
       const key = Buffer.concat([decipher.update(opened.subarray(2)), decipher.final()])
-      return key.subarray(0, opened.readUInt16BE(0))
+      return key.subarray(0, opened.readUInt16BE(0) || key.length)
     } catch (error) {
       throw ciphertextInvalid(error)
     }
@@ -114,6 +144,12 @@ export class SoftwareProvider implements CryptoProvider {
     if (material) return material
     throw new KmsError('TOKEN_UNAVAILABLE', 'The token does not hold that key.', { token: ref.token })
   }
+}
+
+function makeKeyPair(algorithm: PairAlgorithm): { publicKey: KeyObject; privateKey: KeyObject } {
+  if (algorithm.kind === 'rsa') return generateKeyPairSync('rsa', { modulusLength: algorithm.modulusBits })
+  if (algorithm.kind === 'ed25519') return generateKeyPairSync('ed25519')
+  return generateKeyPairSync('ec', { namedCurve: algorithm.curve.opensslName })
 }
 
 function materialId(ref: MasterKeyRef): string {

@@ -27,6 +27,7 @@ const configFor = (name: string): TokenConfig => ({
   lanes: 1,
   queueMax: 64,
   laneTimeoutMs: 10_000,
+  pairTimeoutMs: 60_000,
   lostLanesMax: 4,
   reconnectDelayMs: 50,
   moduleRestartIntervalMs: 3_600_000,

@@ -13,6 +13,8 @@ export type KmsAction =
   | 'EnableKey'
   | 'Encrypt'
   | 'GenerateDataKey'
+  | 'GenerateDataKeyPair'
+  | 'GenerateDataKeyPairWithoutPlaintext'
   | 'GenerateDataKeyWithoutPlaintext'
   | 'GenerateRandom'
   | 'ListAliases'

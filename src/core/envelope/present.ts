@@ -1,6 +1,6 @@
 import { invariant } from '../../lib/invariant.ts'
 import { canonicalPkcs8 } from '../pkcs8.ts'
-import type { Presentation } from './payload-form.ts'
+import type { Presentation, PrivateKeyPresentation } from './payload-form.ts'
 
 /**
  * The bytes that a caller gets for an opened payload: the same for the same payload for ever. Clauses PK-1, PK-5.
@@ -19,6 +19,11 @@ export function present(presentation: Presentation, payload: Buffer): Buffer {
     payload.fill(0)
     if (presentation === 'pkcs8-pem') key?.fill(0)
   }
+}
+
+/** A public key, written as its private key is. `spki`: SubjectPublicKeyInfo in DER (RFC 5280). */
+export function presentPublicKey(presentation: PrivateKeyPresentation, spki: Buffer): Buffer {
+  return presentation === 'pkcs8-pem' ? pem('PUBLIC KEY', spki) : spki
 }
 
 const LINE_CHARACTERS = 64

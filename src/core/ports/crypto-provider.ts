@@ -1,3 +1,5 @@
+import type { KeyPairSpec } from '../key-pair-spec.ts'
+
 /** Names the material of one master key version in one token. */
 export interface MasterKeyRef {
   /** Name of the token in the configuration. */
@@ -30,6 +32,27 @@ export interface SealedInside extends Sealed {
   /** W1 or W2; W0 together with {@link SealedInside.hostMemory}. */
   readonly mode: SealMode
   /** Present when the data key was in the memory of this process, because the token can do no better and the operator allows it. */
+  readonly hostMemory?: true
+}
+
+/** Which key pair to make. */
+export interface KeyPairRequest {
+  readonly spec: KeyPairSpec
+  /** Whether the caller gets the private key too. */
+  readonly readable: boolean
+}
+
+/** What {@link CryptoProvider.sealKeyPair} produced: the private key, sealed, and what may be known of the pair. */
+export interface SealedKeyPair extends Sealed {
+  readonly mode: SealMode
+  /** SubjectPublicKeyInfo in DER, in the one form of core/spki.ts. */
+  readonly publicKey: Buffer
+  /** PKCS#8 in DER, where it was asked for: the very bytes that `open` gives back. The caller zeroes them. */
+  readonly privateKey?: Buffer
+  /**
+   * Present when the private key was in the memory of this process although nobody asked for it, because the token can do
+   * no better and the operator allows it.
+   */
   readonly hostMemory?: true
 }
 
@@ -119,9 +142,31 @@ export interface CryptoProvider {
   ): Promise<SealedInside>
 
   /**
+   * Makes a key pair in the token for the length of this call, and seals its private key. Where it is not to be readable, it
+   * stays inside (mode W1 or W2): no byte of it reaches this process, unless the token can do neither for this spec and the
+   * operator allows host memory (mode W0), which is zeroed; the result says so. Where it is, the keys are proved to match.
+   *
+   * A token makes one pair at a time, which is the caller's to see to (core/pair-gate.ts): another call meanwhile may
+   * get `TOKEN_TIMEOUT`. When the promise settles, or at `options.deadlineAt`, nothing of the call goes on in the token,
+   * unless it hangs.
+   *
+   * @param aadFor - Called with each mode that may be used, before the token is.
+   * @throws {@link KmsError} `UNSUPPORTED` when the token cannot make this spec, or can make it but not seal it inside and the
+   *   operator does not allow host memory.
+   * @see PKCS#11 v3.1, "RSA", "Elliptic Curve", "C_GenerateKeyPair"
+   */
+  sealKeyPair(
+    ref: MasterKeyRef,
+    request: KeyPairRequest,
+    aadFor: (mode: SealMode) => Buffer,
+    options: CallOptions,
+  ): Promise<SealedKeyPair>
+
+  /**
    * Opens what one of the seal methods made.
    *
-   * @returns Exactly the bytes that were sealed; the caller zeroes them.
+   * @returns Exactly the bytes that were sealed; of a private key, PKCS#8 in DER as the token writes it, which
+   *   core/pkcs8.ts brings into the one form that callers get. The caller zeroes them.
    * @throws {@link KmsError} `CIPHERTEXT_INVALID` when it does not authenticate, for whatever reason.
    */
   open(ref: MasterKeyRef, mode: SealMode, sealed: Sealed, aad: Buffer, options: CallOptions): Promise<Buffer>

@@ -75,6 +75,7 @@ export const AWS_FAULTS = {
       'The request was rejected because the specified KMS key was not available. You can retry the request.',
   ],
   TOKEN_TIMEOUT: ['ThrottlingException', 400, () => THROTTLED],
+  TOKEN_BUSY: ['ThrottlingException', 400, () => THROTTLED],
   STORE_UNAVAILABLE: ['DependencyTimeoutException', 503, () => TIMED_OUT],
 } as const satisfies { readonly [C in KmsErrorCode]: FaultRow<C> }
 

@@ -44,12 +44,15 @@ class AwsFacade implements Facade {
   readonly #kms: Kms
   readonly #partition: string
   readonly #requestTimeoutMs: number
+  readonly #keyPairWaitMs: number
   readonly #verifier: SignatureVerifier
 
-  constructor({ kms, clock, partition, regions, accounts, requestTimeoutMs }: AwsFacadeDeps) {
+  constructor(deps: AwsFacadeDeps) {
+    const { kms, clock, partition, regions, accounts, requestTimeoutMs, keyPairWaitMs } = deps
     this.#kms = kms
     this.#partition = partition
     this.#requestTimeoutMs = requestTimeoutMs
+    this.#keyPairWaitMs = keyPairWaitMs
     this.#verifier = new SignatureVerifier({
       credentials: new CredentialDirectory(accounts),
       clock,
@@ -74,7 +77,8 @@ class AwsFacade implements Facade {
       requireBodyType(request.headers['content-type'])
       const operation = requireOperation(name)
       const context = { principal, deadlineAt: this.#deadlineOf(request), trail: record.trail }
-      const output = await operation.run({ kms: this.#kms, context, scope }, parseJsonObject(request.body))
+      const call = { kms: this.#kms, context, scope, keyPairWaitMs: this.#keyPairWaitMs }
+      const output = await operation.run(call, parseJsonObject(request.body))
       record.outcome = 'ok'
       return answer(record, 200, output === undefined ? '' : JSON.stringify(output))
     } catch (error) {

@@ -11,6 +11,21 @@ export const keyId = z.string().min(1).max(2048)
 export const marker = z.string().min(1).max(1024)
 export const numberOfBytes = z.int().min(1).max(1024)
 export const dataKeySpec = z.enum(['AES_256', 'AES_128'])
+/** Specs of AWS KMS, in the order of its service model; those that are no row of ours are refused when they are used. */
+export const dataKeyPairSpec = z.enum([
+  'RSA_2048',
+  'RSA_3072',
+  'RSA_4096',
+  'ECC_NIST_P256',
+  'ECC_NIST_P384',
+  'ECC_NIST_P521',
+  'ECC_SECG_P256K1',
+  'SM2',
+  'ECC_NIST_EDWARDS25519',
+  'ML_KEM_512',
+  'ML_KEM_768',
+  'ML_KEM_1024',
+])
 export const dryRun = z.boolean()
 export const grantTokens = boundedArray(z.string().min(1).max(8192), 10)
 export const aliasName = z

@@ -11,6 +11,8 @@ export interface AwsCall {
   readonly context: CallContext
   /** Partition, region and account of the request: ARNs are read and written with it. */
   readonly scope: ArnScope
+  /** How long a key pair may wait for those before it. Milliseconds. */
+  readonly keyPairWaitMs: number
 }
 
 /** One operation of the API, as the router, the documentation and the tests see it. */

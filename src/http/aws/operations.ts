@@ -2,11 +2,17 @@ import { AwsFault, unsupported } from './fault.ts'
 import type { AwsOperation } from './operation.ts'
 import { ALIAS_OPERATIONS } from './operations/aliases.ts'
 import { CRYPTOGRAPHIC_OPERATIONS } from './operations/cryptography.ts'
+import { KEY_PAIR_OPERATIONS } from './operations/key-pairs.ts'
 import { KEY_OPERATIONS } from './operations/keys.ts'
 
 /** Every operation that this service carries out: one row per `X-Amz-Target: TrentService.<name>`. */
 export const AWS_OPERATIONS: ReadonlyMap<string, AwsOperation> = new Map(
-  Object.entries({ ...CRYPTOGRAPHIC_OPERATIONS, ...KEY_OPERATIONS, ...ALIAS_OPERATIONS }),
+  Object.entries({
+    ...CRYPTOGRAPHIC_OPERATIONS,
+    ...KEY_PAIR_OPERATIONS,
+    ...KEY_OPERATIONS,
+    ...ALIAS_OPERATIONS,
+  }),
 )
 
 /** Operations of AWS KMS that this service does not carry out yet. With the rows above: the whole service model. */
@@ -23,8 +29,6 @@ export const UNSUPPORTED_OPERATIONS: ReadonlySet<string> = new Set([
   'DisconnectCustomKeyStore',
   'EnableKeyRotation',
   'Encapsulate',
-  'GenerateDataKeyPair',
-  'GenerateDataKeyPairWithoutPlaintext',
   'GenerateMac',
   'GetKeyLastUsage',
   'GetKeyPolicy',

@@ -5,6 +5,8 @@ export interface AwsSettings {
   /** Regions that this service answers for; a request names its own in the credential scope. At least one. */
   readonly regions: readonly { readonly name: string }[]
   readonly accounts: readonly AwsAccountSettings[]
+  /** How long a key pair may wait while its token makes others, before the caller is throttled. Milliseconds. */
+  readonly keyPairWaitMs: number
 }
 
 export interface AwsAccountSettings {

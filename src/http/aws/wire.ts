@@ -75,3 +75,12 @@ export function aliasListEntry(scope: ArnScope, alias: Alias): object {
     LastUpdatedDate: toTimestamp(alias.updatedAt),
   }
 }
+
+/** The base64 text of bytes that are zeroed with that. */
+export function giveAway(secret: Buffer): string {
+  try {
+    return toBase64(secret)
+  } finally {
+    secret.fill(0)
+  }
+}

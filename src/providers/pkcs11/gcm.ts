@@ -4,7 +4,7 @@ import type { LaneToken } from './lane-token.ts'
 import { GCM_IV_BYTES, GCM_IV_BYTES_MAX, GCM_TAG_BYTES, gcm, type Sealed } from './mechanisms.ts'
 import type { Handle } from './module.ts'
 import type { GcmIvSource, ReadOut } from './settings.ts'
-import { readOutTemplate } from './templates.ts'
+import { type Attribute, readOutTemplate } from './templates.ts'
 
 /** What goes in as IV and what comes out behind the tag, by who chooses it. Bytes. */
 const IV_SOURCES: Readonly<
@@ -68,6 +68,25 @@ export function gcmWrapKey(
   return sealedIn(ivSource, iv, bytes, lengthBytes)
 }
 
+/**
+ * {@link gcmWrapKey} of a private key, whose length nobody outside of the token knows.
+ *
+ * @param lengthBytesMax - Bounds what may come out.
+ */
+export function gcmWrapPrivateKey(
+  token: LaneToken,
+  wrapKey: Handle,
+  key: Handle,
+  lengthBytesMax: number,
+  aad: Buffer,
+): Sealed {
+  const { ivSource } = token.capabilities.gcm
+  const iv = freshIv(token)
+  const output = Buffer.allocUnsafe(lengthBytesMax + GCM_TAG_BYTES + OUTPUT_SLACK_BYTES)
+  const bytes = token.p11.C_WrapKey(token.session, gcm(iv, aad), wrapKey, key, output)
+  return sealedIn(ivSource, iv, bytes, bytes.length - GCM_TAG_BYTES - IV_SOURCES[ivSource].appendedBytes)
+}
+
 /** Finds the parts in what the token gave. Fails closed: a seal whose IV we do not know would never open again. */
 function sealedIn(source: GcmIvSource, givenIv: Buffer, bytes: Buffer, plaintextBytes: number): Sealed {
   const { appendedBytes } = IV_SOURCES[source]
@@ -122,7 +141,23 @@ export function gcmUnwrapKey(
   aad: Buffer,
   readOut: ReadOut = token.capabilities.gcmReadOut,
 ): Handle {
-  const template = readOutTemplate(readOut, sealed.bytes.length - GCM_TAG_BYTES)
+  return gcmUnwrapAs(
+    token,
+    wrapKey,
+    sealed,
+    aad,
+    readOutTemplate(readOut, sealed.bytes.length - GCM_TAG_BYTES),
+  )
+}
+
+/** {@link gcmUnwrapKey} into an object of another kind. */
+export function gcmUnwrapAs(
+  token: LaneToken,
+  wrapKey: Handle,
+  sealed: Sealed,
+  aad: Buffer,
+  template: Attribute[],
+): Handle {
   return token.p11.C_UnwrapKey(token.session, gcm(sealed.iv, aad), wrapKey, sealed.bytes, template)
 }
 

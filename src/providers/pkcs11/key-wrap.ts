@@ -5,7 +5,7 @@ import type { LaneToken } from './lane-token.ts'
 import { CKM_AES_CBC_PAD } from './mechanisms.ts'
 import type { Handle } from './module.ts'
 import type { KeyWrap, KeyWrapFormat } from './settings.ts'
-import { readOutTemplate } from './templates.ts'
+import { type Attribute, readOutTemplate } from './templates.ts'
 
 /** IV of AES-CBC, which opens what the format `cbc-pad` makes. */
 const CBC_IV_BYTES = 16
@@ -78,8 +78,18 @@ export function unwrapKey(
   wrapped: Buffer,
   lengthBytes: number,
 ): Handle {
+  return unwrapAs(token, mechanism, wrappingKey, wrapped, readOutTemplate(readOut, lengthBytes))
+}
+
+/** {@link unwrapKey} into an object of another kind. */
+export function unwrapAs(
+  token: LaneToken,
+  mechanism: number,
+  wrappingKey: Handle,
+  wrapped: Buffer,
+  template: Attribute[],
+): Handle {
   const { p11, session } = token
-  const template = readOutTemplate(readOut, lengthBytes)
   if (mechanism !== CKM_AES_CBC_PAD) {
     return p11.C_UnwrapKey(session, { mechanism }, wrappingKey, wrapped, template)
   }

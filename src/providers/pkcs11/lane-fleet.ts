@@ -31,6 +31,8 @@ export interface LaneFleetEvents {
 export class LaneFleet {
   readonly crypto: LanePool
   readonly write: LanePool
+  /** Makes key pairs, which takes seconds: a lane of its own, so that nothing else waits for one. */
+  readonly pair: LanePool
   readonly control: LanePool
   readonly lost: LostLanes
   readonly #settings: Pkcs11TokenSettings
@@ -42,12 +44,13 @@ export class LaneFleet {
     this.lost = new LostLanes(settings.lostLanesMax)
     this.crypto = this.#pool({ role: 'crypto', lanes: settings.lanes.crypto, queueMax: settings.queueMax })
     this.write = this.#pool({ role: 'write', lanes: 1, queueMax: WRITE_QUEUE_MAX, batchMax: 1 })
+    this.pair = this.#pool({ role: 'pair', lanes: 1, queueMax: 1, laneTimeoutMs: settings.pairTimeoutMs })
     this.control = this.#pool({ role: 'control', lanes: 1, queueMax: CONTROL_QUEUE_MAX })
   }
 
   /** Calls waiting or running, over all lanes. */
   get depth(): number {
-    return this.crypto.depth + this.write.depth + this.control.depth
+    return this.#pools().reduce((sum, pool) => sum + pool.depth, 0)
   }
 
   /** Answers what waits, and what comes, with `outcome`. Calls in flight go on. */
@@ -120,10 +123,11 @@ export class LaneFleet {
    * @throws What a lane answered, where the token cannot be served without it.
    */
   async attachAll(attachment: LaneAttachment): Promise<void> {
-    for (const pool of [this.write, this.crypto]) {
+    for (const pool of [this.write, this.crypto, this.pair]) {
       const outcomes = await this.#toEveryLane([pool], (_, lane) => this.attach(pool, lane, attachment))
       for (const outcome of outcomes.toSorted((a, b) => Number(isStarved(a)) - Number(isStarved(b)))) {
-        if (!isStarved(outcome) || pool.readyLanes === 0) requireReply(this.#settings.name, outcome)
+        const needed = pool !== this.pair && pool.readyLanes === 0
+        if (!isStarved(outcome) || needed) requireReply(this.#settings.name, outcome)
       }
     }
   }
@@ -137,7 +141,7 @@ export class LaneFleet {
 
   /** Closes the session of every lane but the control lane, once the calls that it has are answered. */
   async detachAll(): Promise<void> {
-    await this.#detach([this.crypto, this.write])
+    await this.#detach([this.crypto, this.write, this.pair])
   }
 
   async #detach(pools: readonly LanePool[]): Promise<void> {
@@ -148,13 +152,13 @@ export class LaneFleet {
   }
 
   #pools(): readonly LanePool[] {
-    return [this.crypto, this.write, this.control]
+    return [this.crypto, this.write, this.pair, this.control]
   }
 
-  #pool(settings: Omit<LanePoolSettings, 'laneTimeoutMs'>): LanePool {
+  #pool(settings: Omit<LanePoolSettings, 'laneTimeoutMs'> & Partial<LanePoolSettings>): LanePool {
     const { laneTimeoutMs } = this.#settings
     const pool: LanePool = new LanePool(
-      { ...settings, laneTimeoutMs },
+      { laneTimeoutMs, ...settings },
       {
         onLost: (lane, reason) => {
           this.lost.add(lane)

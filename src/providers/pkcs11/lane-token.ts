@@ -37,6 +37,8 @@ interface Attached {
 export class LaneToken {
   /** One sealed known text per CKA handle (hex), to tell a wrong tag from a broken device. */
   readonly canaries = new Map<string, Sealed>()
+  /** What was learned of key pairs on this connection, by `procedures/seal-key-pair.ts`: why not, or nothing. */
+  readonly pairFacts = new Map<string, string>()
   #attached: Attached | undefined
   #operationOpen = false
   #sessionsDiscarded = 0
@@ -73,6 +75,7 @@ export class LaneToken {
   detach(): void {
     this.#closeSession()
     this.canaries.clear()
+    this.pairFacts.clear()
     this.#attached = undefined
   }
 

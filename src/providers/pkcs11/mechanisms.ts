@@ -2,6 +2,9 @@
 export const CKM_AES_KEY_GEN = 0x1080
 export const CKM_AES_GCM = 0x1087
 export const CKM_GENERIC_SECRET_KEY_GEN = 0x350
+export const CKM_RSA_PKCS_KEY_PAIR_GEN = 0x0
+export const CKM_EC_KEY_PAIR_GEN = 0x1040
+export const CKM_EC_EDWARDS_KEY_PAIR_GEN = 0x1055
 export const CKM_AES_CBC_PAD = 0x1085
 /** Three different algorithms in the field; what it is here is told by its output. */
 export const CKM_AES_KEY_WRAP_PAD = 0x210a

@@ -2,10 +2,12 @@ import { ciphertextInvalid } from '../../core/errors.ts'
 import type {
   CallOptions,
   CryptoProvider,
+  KeyPairRequest,
   MasterKeyRef,
   MaterialPresence,
   Sealed,
   SealedInside,
+  SealedKeyPair,
   SealMode,
 } from '../../core/ports/crypto-provider.ts'
 import { invariant } from '../../lib/invariant.ts'
@@ -13,7 +15,6 @@ import { TokenConnection } from './connection.ts'
 import {
   faultToKmsError,
   lacksSession,
-  ruleOf,
   type TokenFault,
   toFault,
   tokenTimeout,
@@ -25,9 +26,10 @@ import type { LaneFleet } from './lane-fleet.ts'
 import type { CallOutcome } from './lanes/lane.ts'
 import { jsonPart, type Operation, parseJsonPart, REPLY } from './lanes/messages.ts'
 import type { LanePool } from './lanes/pool.ts'
-import { faultIn } from './lanes/reply.ts'
+import { faultIn, mayHelpToRepeat } from './lanes/reply.ts'
 import { handlesOf, MaterialHandleCache, type MaterialHandles, refKey } from './material-handles.ts'
 import { MissingKeyGuard } from './missing-key-guard.ts'
+import { pairOf, pairParts } from './pair-call.ts'
 import type { FoundMaterial } from './procedures/find-master-key.ts'
 import { bufferOf, type Parts, requireAad, requireLength, sealedOf } from './provider-parts.ts'
 import {
@@ -152,6 +154,23 @@ export class Pkcs11Provider implements CryptoProvider {
     } catch (error) {
       throw faultToKmsError(this.#settings.name, toFault(error))
     }
+  }
+
+  /** Begun at once or not at all, and only with time left for all of it: what is begun cannot be stopped. */
+  async sealKeyPair(
+    ref: MasterKeyRef,
+    request: KeyPairRequest,
+    aadFor: (mode: SealMode) => Buffer,
+    options: CallOptions,
+  ): Promise<SealedKeyPair> {
+    const { name, pairTimeoutMs, allowHostMemory = false } = this.#settings
+    const partsOn = pairParts({ ...request, allowHostMemory }, aadFor)
+    const { pair } = this.#lanes
+    const args = (handles: MaterialHandles) => {
+      if (!pair.idle || Date.now() + pairTimeoutMs > options.deadlineAt) throw tokenTimeout(name)
+      return partsOn(handles)
+    }
+    return pairOf(await this.#onKey(ref, 'sealKeyPair', 0, args, options, pair))
   }
 
   async open(
@@ -284,10 +303,4 @@ export class Pkcs11Provider implements CryptoProvider {
     if (connected) return connected
     throw tokenUnavailable(this.#settings.name, this.#connection.unavailableCause())
   }
-}
-
-/** Whether another lane, which has a session, or the key's new handle may do what failed. */
-function mayHelpToRepeat(fault: TokenFault, pool: LanePool): boolean {
-  if (lacksSession(fault)) return pool.open
-  return fault.kind === 'cryptoki' && ruleOf(fault.name).retry === 'handle'
 }

@@ -16,6 +16,8 @@ export interface Pkcs11TokenSettings {
   readonly queueMax: number
   /** A dispatched procedure that takes longer loses its lane. */
   readonly laneTimeoutMs: number
+  /** How long one key pair may take; longer, and the lane that makes it is lost. */
+  readonly pairTimeoutMs: number
   /** Lanes that may hang in the library at one time before `onFatal` is called. */
   readonly lostLanesMax: number
   /** Longest pause between two attempts to reach an absent token; the first ones follow one another faster. */
@@ -29,7 +31,7 @@ export interface Pkcs11TokenSettings {
   readonly libraryParameters?: string
   /** CKU number to log in as; CKU_USER when absent. */
   readonly userType?: number
-  /** Where the token cannot make a data key inside, make it in the memory of the lane and zero it (mode W0). */
+  /** Where the token cannot make a data key or a private key inside, make it in the memory of the lane and zero it (mode W0). */
   readonly allowHostMemory?: boolean
 }
 

@@ -25,6 +25,15 @@ export const CKA = {
   SIGN: 0x108,
   VERIFY: 0x10a,
   DERIVE: 0x10c,
+  MODULUS: 0x120,
+  MODULUS_BITS: 0x121,
+  PUBLIC_EXPONENT: 0x122,
+  PRIVATE_EXPONENT: 0x123,
+  PRIME_1: 0x124,
+  PRIME_2: 0x125,
+  EXPONENT_1: 0x126,
+  EXPONENT_2: 0x127,
+  COEFFICIENT: 0x128,
   VALUE_LEN: 0x161,
   EXTRACTABLE: 0x162,
   LOCAL: 0x163,
@@ -34,6 +43,8 @@ export const CKA = {
   COPYABLE: 0x171,
   DESTROYABLE: 0x172,
   ALLOWED_MECHANISMS: 0x40000600,
+  EC_PARAMS: 0x180,
+  EC_POINT: 0x181,
 } as const
 export const CKO_SECRET_KEY = 4
 const CKK_AES = 0x1f
@@ -74,7 +85,7 @@ export function parseObjectLabel(
   return { keyId, versionNumber: Number(number), role: role as MasterKeyRole }
 }
 
-const attributes = (values: Readonly<Record<string, Attribute['value']>>): Attribute[] =>
+export const attributes = (values: Readonly<Record<string, Attribute['value']>>): Attribute[] =>
   Object.entries(values).map(([name, value]) => ({
     type: CKA[name as keyof typeof CKA],
     value: value as boolean,

@@ -1,6 +1,7 @@
 import type {
   CallOptions,
   CryptoProvider,
+  KeyPairRequest,
   MasterKeyRef,
   MaterialPresence,
   Sealed,
@@ -80,6 +81,15 @@ export class TokenSet implements CryptoProvider {
     options: CallOptions,
   ) {
     return this.#require(ref.token).sealRandomInside(ref, lengthBytes, aadFor, options)
+  }
+
+  async sealKeyPair(
+    ref: MasterKeyRef,
+    request: KeyPairRequest,
+    aadFor: (mode: SealMode) => Buffer,
+    options: CallOptions,
+  ) {
+    return this.#require(ref.token).sealKeyPair(ref, request, aadFor, options)
   }
 
   async open(

@@ -15,7 +15,7 @@ import {
   toEncryptionContext,
 } from '../members.ts'
 import { type AwsCall, type AwsOperation, awsOperation } from '../operation.ts'
-import { type ArnScope, keyArn, keyMaterialId, toBase64 } from '../wire.ts'
+import { type ArnScope, giveAway, keyArn, keyMaterialId, toBase64 } from '../wire.ts'
 
 const SYMMETRIC = 'SYMMETRIC_DEFAULT'
 const DATA_KEY_BYTES = { AES_128: 16, AES_256: 32 } as const
@@ -162,15 +162,6 @@ export const CRYPTOGRAPHIC_OPERATIONS = {
     },
   }),
 } as const satisfies Readonly<Record<string, AwsOperation>>
-
-/** The base64 text of bytes that are zeroed with that. */
-function giveAway(secret: Buffer): string {
-  try {
-    return toBase64(secret)
-  } finally {
-    secret.fill(0)
-  }
-}
 
 function dataKeyInput({ scope }: AwsCall, body: z.output<typeof dataKeyBody>) {
   const { KeySpec: spec, NumberOfBytes: length } = body

@@ -14,6 +14,7 @@ export const OPERATIONS = [
   'sealRandom',
   'seal',
   'sealRandomInside',
+  'sealKeyPair',
   'open',
   'generateRandom',
   'createMasterKey',

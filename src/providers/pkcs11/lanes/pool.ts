@@ -13,7 +13,7 @@ const SWEEP_INTERVAL_MS = 20
 const SWEEP_STALL_MS = 500
 
 export interface LanePoolSettings {
-  /** `crypto`, `write` or `control`. */
+  /** `crypto`, `write`, `pair` or `control`. */
   readonly role: string
   readonly lanes: number
   /** Calls that may wait, and urgent calls besides. */
@@ -64,6 +64,11 @@ export class LanePool {
   /** Calls waiting or running. */
   get depth(): number {
     return this.#lanes.reduce((sum, lane) => sum + lane.inFlight, this.#waiting)
+  }
+
+  /** Whether a call would be begun at once. */
+  get idle(): boolean {
+    return this.#waiting === 0 && this.#lanes.some((lane) => lane.hasRoom && lane.inFlight === 0)
   }
 
   get lanes(): readonly Lane[] {

@@ -1,6 +1,7 @@
-import { Pkcs11Error, type TokenFault } from '../errors.ts'
+import { lacksSession, Pkcs11Error, ruleOf, type TokenFault } from '../errors.ts'
 import type { CallOutcome } from './lane.ts'
 import { parseJsonPart, REPLY } from './messages.ts'
+import type { LanePool } from './pool.ts'
 
 /** The fault that a lane answered with, if that is how the call ended. */
 export function faultIn(outcome: CallOutcome): TokenFault | undefined {
@@ -25,4 +26,10 @@ export function requireReply(token: string, outcome: CallOutcome): readonly Uint
   }
   if (outcome.kind === 'timeout') throw new Error('The token did not answer in time.')
   return outcome.frame.parts
+}
+
+/** Whether another lane, which has a session, or the key's new handle may do what failed. */
+export function mayHelpToRepeat(fault: TokenFault, pool: LanePool): boolean {
+  if (lacksSession(fault)) return pool.open
+  return fault.kind === 'cryptoki' && ruleOf(fault.name).retry === 'handle'
 }

@@ -1,14 +1,15 @@
 import { checkCanary, checkWrapCanary } from '../canary.ts'
 import { readSecret, useSecret } from '../data-key.ts'
 import { TokenRefusal } from '../errors.ts'
-import { gcmOpen, gcmUnwrapKey } from '../gcm.ts'
+import { gcmOpen, gcmUnwrapAs } from '../gcm.ts'
 import { SEAL_MODE_NUMBERS } from '../inside-mode.ts'
 import { KEY_WRAP_FORMATS, parseWrappedPayload, unwrapKey } from '../key-wrap.ts'
 import type { LaneToken } from '../lane-token.ts'
 import { GCM_TAG_BYTES } from '../mechanisms.ts'
 import type { Handle } from '../module.ts'
+import { unwrapPrivateKey, unwrapToRead } from '../private-key-wrap.ts'
 import { openProven } from '../prove-open.ts'
-import type { KeyWrap } from '../settings.ts'
+import { readOutTemplate } from '../templates.ts'
 import { type Procedure, part } from './procedure.ts'
 
 /**
@@ -49,18 +50,27 @@ function openByUnwrapping(token: LaneToken, parts: readonly Buffer[]): Buffer {
       'The ciphertext says W1, and the token does not unwrap with CKM_AES_GCM: forged, or of another token.',
     )
   }
-  const secret = openProven(
+  const lengthBytes = sealed.bytes.length - GCM_TAG_BYTES
+  const template = readOutTemplate(token.capabilities.gcmReadOut, lengthBytes)
+  return openProven(
     token,
-    () => gcmUnwrapKey(token, key, sealed, part(parts, 2)),
+    () =>
+      unwrapToRead(
+        token,
+        (as) => gcmUnwrapAs(token, key, sealed, part(parts, 2), as),
+        template,
+        (secret) => valueOf(token, secret, lengthBytes),
+      ),
     () => checkWrapCanary(token, 'gcm', key),
   )
-  return valueOf(token, secret, sealed.bytes.length - GCM_TAG_BYTES)
 }
 
 /** The data key inside an authentic W2 payload, by the format that it was wrapped in rather than by today's choice. */
 function openWrapped(token: LaneToken, outer: Buffer, parts: readonly Buffer[]): Buffer {
   const { format, lengthBytes, wrapped } = parseWrappedPayload(outer)
-  if (!format || wrapped.length !== KEY_WRAP_FORMATS[format].wrappedBytes(lengthBytes)) {
+  // A private key tells its own length: clause ENV-10.
+  const isPrivateKey = lengthBytes === 0
+  if (!format || (!isPrivateKey && wrapped.length !== KEY_WRAP_FORMATS[format].wrappedBytes(lengthBytes))) {
     throw invalid('The payload is not what any key wrap makes of a key.')
   }
   const keyWrap = token.capabilities.keyWraps.find((candidate) => candidate.format === format)
@@ -71,25 +81,18 @@ function openWrapped(token: LaneToken, outer: Buffer, parts: readonly Buffer[]):
       hint: 'Go back to the firmware or policy under which the data key was made; see docs/operating/tokens.md.',
     })
   }
-  return valueOf(token, unwrap(token, keyWrap, part(parts, 1), wrapped, lengthBytes), lengthBytes)
-}
-
-function unwrap(
-  token: LaneToken,
-  keyWrap: KeyWrap,
-  key: Handle,
-  wrapped: Buffer,
-  lengthBytes: number,
-): Handle {
-  return openProven(
-    token,
-    () => unwrapKey(token, keyWrap, key, wrapped, lengthBytes),
-    () => checkWrapCanary(token, keyWrap, key),
-  )
+  const key = part(parts, 1)
+  const read = isPrivateKey
+    ? () => unwrapPrivateKey(token, keyWrap, key, wrapped)
+    : () =>
+        useSecret(token, unwrapKey(token, keyWrap, key, wrapped, lengthBytes), (secret) =>
+          valueOf(token, secret, lengthBytes),
+        )
+  return openProven(token, read, () => checkWrapCanary(token, keyWrap, key))
 }
 
 function valueOf(token: LaneToken, secret: Handle, lengthBytes: number): Buffer {
-  const value = useSecret(token, secret, () => readSecret(token, secret, lengthBytes))
+  const value = readSecret(token, secret, lengthBytes)
   if (value) return value
   throw invalid('The unwrapped key does not have the length that was sealed with it.')
 }

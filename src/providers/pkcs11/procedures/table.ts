@@ -9,6 +9,7 @@ import { generateRandom } from './generate-random.ts'
 import { open } from './open.ts'
 import type { ProcedureRow } from './procedure.ts'
 import { seal } from './seal.ts'
+import { sealKeyPair } from './seal-key-pair.ts'
 import { sealRandom } from './seal-random.ts'
 import { sealRandomInside } from './seal-random-inside.ts'
 
@@ -23,6 +24,7 @@ export const PROCEDURES: Readonly<Record<Operation, ProcedureRow>> = {
   sealRandom: { run: sealRandom, repeatable: true },
   seal: { run: seal, repeatable: true },
   sealRandomInside: { run: sealRandomInside, repeatable: true },
+  sealKeyPair: { run: sealKeyPair, repeatable: true },
   open: { run: open, repeatable: true },
   generateRandom: { run: generateRandom, repeatable: true },
   createMasterKey: { run: createMasterKey, repeatable: false },

@@ -1,0 +1,107 @@
+import { invariant } from '../../lib/invariant.ts'
+import { EMPTY_CONTEXT, type EncryptionContext, encodeEncryptionContext } from '../encryption-context.ts'
+import { encodeNativeEnvelope, nativeAad } from '../envelope/native-envelope.ts'
+import type { PrivateKeyPresentation } from '../envelope/payload-form.ts'
+import { present, presentPublicKey } from '../envelope/present.ts'
+import { KmsError } from '../errors.ts'
+import { requireKey, requirePrimaryVersion, tokenRef } from '../find-key.ts'
+import type { KeyIdentifier } from '../key.ts'
+import type { KeyPairSpec } from '../key-pair-spec.ts'
+import type { CallContext, KmsDeps } from '../kms-context.ts'
+import type { SealedKeyPair } from '../ports/crypto-provider.ts'
+import { requireUsage } from '../usage.ts'
+import type { SealedPayload } from './seal-payload.ts'
+
+export interface GenerateDataKeyPairInput {
+  readonly key: KeyIdentifier
+  readonly spec: KeyPairSpec
+  /** How both keys are written, here and by a later Decrypt. */
+  readonly presentation: PrivateKeyPresentation
+  readonly encryptionContext?: EncryptionContext | undefined
+  /** How long to wait while the token makes other pairs; 0 to be refused at once. Milliseconds. */
+  readonly waitMs: number
+}
+
+/** A key pair whose private key is sealed under a master key. */
+export interface SealedDataKeyPair extends SealedPayload {
+  /** SubjectPublicKeyInfo, written as was asked. */
+  readonly publicKey: Buffer
+}
+
+/** A key pair with its private key, which the receiver zeroes. */
+export interface DataKeyPair extends SealedDataKeyPair {
+  readonly plaintext: Buffer
+}
+
+export async function generateDataKeyPair(
+  deps: KmsDeps,
+  context: CallContext,
+  input: GenerateDataKeyPairInput,
+): Promise<DataKeyPair> {
+  const { sealed, ...made } = await makePair(deps, context, input, 'GenerateDataKeyPair', true)
+  invariant(sealed.privateKey, 'a readable key pair comes with its private key')
+  return { ...made, plaintext: present(input.presentation, sealed.privateKey) }
+}
+
+export async function generateDataKeyPairWithoutPlaintext(
+  deps: KmsDeps,
+  context: CallContext,
+  input: GenerateDataKeyPairInput,
+): Promise<SealedDataKeyPair> {
+  const operation = 'GenerateDataKeyPairWithoutPlaintext'
+  const { sealed, ...made } = await makePair(deps, context, input, operation, false)
+  if (sealed.hostMemory) context.trail.hostMemory = true
+  return made
+}
+
+async function makePair(
+  deps: KmsDeps,
+  context: CallContext,
+  input: GenerateDataKeyPairInput,
+  operation: 'GenerateDataKeyPair' | 'GenerateDataKeyPairWithoutPlaintext',
+  readable: boolean,
+): Promise<SealedDataKeyPair & { readonly sealed: SealedKeyPair }> {
+  const key = await requireKey(deps, context, operation, input.key)
+  requireUsage(key, operation)
+  const version = requirePrimaryVersion(key)
+  const callerAad = encodeEncryptionContext(input.encryptionContext ?? EMPTY_CONTEXT)
+  const { presentation, spec } = input
+  const leftMs = context.deadlineAt - Date.now()
+  const work = deps.pairs.use(key.token, Math.min(input.waitMs, leftMs), (deadlineAt) =>
+    deps.provider.sealKeyPair(
+      tokenRef(key, version),
+      { spec, readable },
+      (mode) => nativeAad({ mode, presentation }, version.versionId, callerAad),
+      { deadlineAt, timings: context.trail.timings },
+    ),
+  )
+  const sealed = await inTime(work, context.deadlineAt, key.token)
+  const form = { mode: sealed.mode, presentation }
+  const blob = encodeNativeEnvelope({ form, keyVersionId: version.versionId, sealed })
+  return { blob, key, version, publicKey: presentPublicKey(presentation, sealed.publicKey), sealed }
+}
+
+/**
+ * What `work` gives, unless the caller's deadline passes first. A token cannot be stopped: the work goes on then, with the
+ * gate closed behind it, and what it makes is zeroed.
+ */
+async function inTime(
+  work: Promise<SealedKeyPair>,
+  deadlineAt: number,
+  token: string,
+): Promise<SealedKeyPair> {
+  const { promise: late, reject } = Promise.withResolvers<never>()
+  const giveUp = () => {
+    work.then(
+      ({ privateKey }) => privateKey?.fill(0),
+      () => undefined,
+    )
+    reject(new KmsError('TOKEN_TIMEOUT', 'The token did not make the key pair in time.', { token }))
+  }
+  const timer = setTimeout(giveUp, Math.max(0, deadlineAt - Date.now()))
+  try {
+    return await Promise.race([work, late])
+  } finally {
+    clearTimeout(timer)
+  }
+}

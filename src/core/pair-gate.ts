@@ -1,0 +1,112 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import type { Clock } from '../lib/clock.ts'
+import { KmsError } from './errors.ts'
+import type { Lease, LeaseStore } from './ports/lease-store.ts'
+
+export interface PairGateDeps {
+  readonly leases: LeaseStore
+  readonly clock: Clock
+  /** A fresh random UUID. */
+  readonly newId: () => string
+  /** How long one generation may take in a token, of that name. Milliseconds. */
+  readonly pairTimeoutMs: (token: string) => number
+}
+
+/** Calls that may wait for one token in this process; more are refused at once. */
+const WAITING_MAX = 64
+/** How often a lease that another process holds is asked for again. */
+const LEASE_POLL_MS = 50
+/** What has to be found and queued before the token begins. */
+const START_ALLOWANCE_MS = 5_000
+/** How much longer a lease lasts than the work under it may: clocks, and a token that is given up late. */
+const LEASE_MARGIN_MS = 5_000
+
+/**
+ * Lets key pairs be made one at a time per token, over every API, lane and process on one store: first come, first served in
+ * this process, then a lease of the store. The lease is given for longer than a generation may take, rather than renewed: a
+ * process whose renewal fails could not stop the token. A holder that died therefore keeps the token from making pairs for
+ * that long, and for no longer.
+ */
+export class PairGate {
+  readonly #deps: PairGateDeps
+  /** By token: who waits while somebody is inside. */
+  readonly #waiting = new Map<string, (() => void)[]>()
+
+  constructor(deps: PairGateDeps) {
+    this.#deps = deps
+  }
+
+  /**
+   * Runs `work` while nobody else does, for the same token.
+   *
+   * @param waitMs - How long to wait for those before; 0 to be refused at once.
+   * @param work - Has to have ended in the token by `deadlineAt`, milliseconds since the epoch: when it settles, or then.
+   * @throws {@link KmsError} `TOKEN_BUSY` when the wait was in vain; `STORE_UNAVAILABLE`.
+   */
+  async use<T>(token: string, waitMs: number, work: (deadlineAt: number) => Promise<T>): Promise<T> {
+    const until = this.#deps.clock.monotonic() + waitMs
+    await this.#enter(token, waitMs)
+    try {
+      const lease = await this.#takeLease(token, until)
+      try {
+        return await work(lease.expiresAt - LEASE_MARGIN_MS)
+      } finally {
+        await this.#release(lease)
+      }
+    } finally {
+      this.#leave(token)
+    }
+  }
+
+  #enter(token: string, waitMs: number): Promise<void> {
+    const waiting = this.#waiting.get(token)
+    if (!waiting) {
+      this.#waiting.set(token, [])
+      return Promise.resolve()
+    }
+    if (waitMs <= 0 || waiting.length >= WAITING_MAX) return Promise.reject(tokenBusy(token))
+    return new Promise((resolve, reject) => {
+      const enter = () => {
+        clearTimeout(timer)
+        resolve()
+      }
+      const timer = setTimeout(() => {
+        waiting.splice(waiting.indexOf(enter), 1)
+        reject(tokenBusy(token))
+      }, waitMs)
+      waiting.push(enter)
+    })
+  }
+
+  #leave(token: string): void {
+    const next = this.#waiting.get(token)?.shift()
+    if (next) next()
+    else this.#waiting.delete(token)
+  }
+
+  async #takeLease(token: string, until: number): Promise<Lease> {
+    const { leases, clock, newId, pairTimeoutMs } = this.#deps
+    const [name, holder] = [`pair/${token}`, newId()]
+    const leaseMs = START_ALLOWANCE_MS + pairTimeoutMs(token) + LEASE_MARGIN_MS
+    for (;;) {
+      const now = clock.now()
+      const lease = { name, holder, expiresAt: now + leaseMs }
+      if (await leases.acquireLease(lease, now)) return lease
+      const leftMs = until - clock.monotonic()
+      if (leftMs <= 0) throw tokenBusy(token)
+      await delay(Math.min(LEASE_POLL_MS, leftMs))
+    }
+  }
+
+  async #release({ name, holder }: Lease): Promise<void> {
+    try {
+      await this.#deps.leases.releaseLease(name, holder)
+    } catch {
+      // It ends by itself, and what was made under it is good.
+    }
+  }
+}
+
+function tokenBusy(token: string): KmsError<'TOKEN_BUSY'> {
+  return new KmsError('TOKEN_BUSY', 'The token makes another key pair; it makes one at a time.', { token })
+}

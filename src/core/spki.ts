@@ -1,0 +1,33 @@
+import { DER_TAG, type DerValue, derUnsigned, encodeDer } from '../lib/der.ts'
+import { type Curve, ED25519_OID } from './key-pair-spec.ts'
+import { EC_OID, RSA_OID } from './pkcs8.ts'
+
+/**
+ * Public keys as SubjectPublicKeyInfo in DER.
+ *
+ * @see RFC 5280, "Subject Public Key Info"; RFC 3279, "RSA Keys"; RFC 5480, "Elliptic Curve Cryptography"; RFC 8410, "Subject
+ *   Public Key Fields"
+ */
+
+const sequence = (...content: DerValue['content']): DerValue => ({ tag: DER_TAG.sequence, content })
+const bits = (...content: DerValue['content']): DerValue => ({
+  tag: DER_TAG.bitString,
+  content: [Buffer.of(0), ...content],
+})
+const NULL: DerValue = { tag: DER_TAG.null, content: [] }
+
+/** Numbers are unsigned and big-endian. */
+export function rsaSpki(modulus: Buffer, exponent: Buffer): Buffer {
+  const key = sequence(derUnsigned(modulus), derUnsigned(exponent))
+  return encodeDer(sequence(sequence(RSA_OID, NULL), bits(key)))
+}
+
+/** @param point - Uncompressed. */
+export function ecSpki(curve: Curve, point: Buffer): Buffer {
+  return encodeDer(sequence(sequence(EC_OID, curve.oid), bits(point)))
+}
+
+/** @param point - 32 bytes. */
+export function ed25519Spki(point: Buffer): Buffer {
+  return encodeDer(sequence(sequence(ED25519_OID), bits(point)))
+}

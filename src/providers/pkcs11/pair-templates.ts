@@ -1,0 +1,85 @@
+import { ED25519_OID, type PairAlgorithm } from '../../core/key-pair-spec.ts'
+import { CKM_EC_EDWARDS_KEY_PAIR_GEN, CKM_EC_KEY_PAIR_GEN, CKM_RSA_PKCS_KEY_PAIR_GEN } from './mechanisms.ts'
+import { type Attribute, attributes } from './templates.ts'
+
+const CKO_PUBLIC_KEY = 2
+const CKO_PRIVATE_KEY = 3
+const CKK_RSA = 0
+const CKK_EC = 3
+const CKK_EC_EDWARDS = 0x40
+const PUBLIC_EXPONENT = Buffer.from('010001', 'hex')
+
+/** How one kind of key pair is made. */
+export interface PairGeneration {
+  readonly mechanism: number
+  /** Its name, for operators. */
+  readonly mechanismName: string
+  readonly publicTemplate: Attribute[]
+  readonly privateTemplate: Attribute[]
+}
+
+const KINDS = {
+  rsa: {
+    mechanism: CKM_RSA_PKCS_KEY_PAIR_GEN,
+    mechanismName: 'CKM_RSA_PKCS_KEY_PAIR_GEN',
+    keyType: CKK_RSA,
+  },
+  ec: { mechanism: CKM_EC_KEY_PAIR_GEN, mechanismName: 'CKM_EC_KEY_PAIR_GEN', keyType: CKK_EC },
+  ed25519: {
+    mechanism: CKM_EC_EDWARDS_KEY_PAIR_GEN,
+    mechanismName: 'CKM_EC_EDWARDS_KEY_PAIR_GEN',
+    keyType: CKK_EC_EDWARDS,
+  },
+} as const
+
+/**
+ * A key pair that lives in the token for the length of one call. It may sign and verify, since some tokens make no key
+ * without a use, and nothing else.
+ *
+ * @param sensitive - Whether the private key can leave the token wrapped alone; otherwise its attributes can be read.
+ * @see PKCS#11 v3.1, "RSA private key objects", "EC private key objects", "Edwards EC private key objects"
+ */
+export function pairGeneration(algorithm: PairAlgorithm, sensitive: boolean): PairGeneration {
+  const { mechanism, mechanismName, keyType } = KINDS[algorithm.kind]
+  return {
+    mechanism,
+    mechanismName,
+    publicTemplate: attributes({
+      CLASS: CKO_PUBLIC_KEY,
+      KEY_TYPE: keyType,
+      TOKEN: false,
+      PRIVATE: false,
+      ...parameters(algorithm),
+      VERIFY: true,
+      ENCRYPT: false,
+      WRAP: false,
+    }),
+    privateTemplate: attributes({
+      CLASS: CKO_PRIVATE_KEY,
+      KEY_TYPE: keyType,
+      TOKEN: false,
+      PRIVATE: true,
+      SENSITIVE: sensitive,
+      EXTRACTABLE: true,
+      SIGN: true,
+      DECRYPT: false,
+      UNWRAP: false,
+      DERIVE: false,
+    }),
+  }
+}
+
+function parameters(algorithm: PairAlgorithm): Parameters<typeof attributes>[0] {
+  if (algorithm.kind === 'rsa') return { MODULUS_BITS: algorithm.modulusBits, PUBLIC_EXPONENT }
+  return { EC_PARAMS: algorithm.kind === 'ec' ? algorithm.curve.oid : ED25519_OID }
+}
+
+/** An RSA private key that is unwrapped to have its numbers read. */
+export const READABLE_RSA_KEY: readonly Attribute[] = attributes({
+  CLASS: CKO_PRIVATE_KEY,
+  KEY_TYPE: CKK_RSA,
+  TOKEN: false,
+  PRIVATE: true,
+  SENSITIVE: false,
+  EXTRACTABLE: true,
+})
