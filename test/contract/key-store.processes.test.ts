@@ -135,6 +135,32 @@ describe('one SQLite store, several processes', () => {
     await store.close()
   })
 
+  it('STO-28 processes that take invocations one by one never take more than were leased, nor than there are', async () => {
+    const key = sampleKey()
+    const store = await openSqliteStore({ path })
+    await store.createKey(key)
+    const [max, block, killed] = [800, 16, 3]
+    const task = ['seal', path, REGION, key.keyId, String(max)]
+    let taken = 0
+    for (let round = 0; round < killed; round++) {
+      // Killed between a lease and the use of it: 40 is inside of its third block.
+      const victim = start(...task)
+      taken += (await lines(victim, 40)).length
+      await kill(victim)
+    }
+    const racers = [1, 2, 3].map(() => start(...task))
+    const told = (await Promise.all(racers.map((racer) => lines(racer, 2 * max)))).flat()
+    const ended = told.filter((line) => line !== 'taken')
+    taken += told.length - ended.length
+    expect(ended).toHaveLength(racers.length)
+    for (const line of ended) expect(line).toContain('as often as AES-GCM allows')
+    expect(taken).toBeLessThanOrEqual(max)
+    // A victim takes on while its lines are read, and loses at most the block in use and the one ahead.
+    expect(taken).toBeGreaterThan(max / 2 - killed * 2 * block)
+    expect(await store.leaseInvocations(key.primaryVersionId, 1, max)).toStrictEqual({ first: max, count: 0 })
+    await store.close()
+  })
+
   it('STO-37 the instance lock is refused while another process holds it, and free once that is killed', async () => {
     const holder = start('lock', path)
     expect(await lines(holder, 1)).toStrictEqual(['held'])

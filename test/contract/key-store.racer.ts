@@ -1,8 +1,11 @@
 /**
  * A process of its own on a store: `race <path> <region> <keyId> <wins>` changes one key until it has won so often,
- * `create <path>` makes keys until it is killed, `lease <path> <region> <keyId> <max>` leases invocations until none is left, `lock <path>` holds the instance lock, `open <path>` says what keeps
+ * `create <path>` makes keys until it is killed, `lease <path> <region> <keyId> <max>` leases invocations until none is left,
+ * `seal <path> <region> <keyId> <max>` takes them one by one as a gateway does, `lock <path>` holds the instance lock, `open <path>` says what keeps
  * it, as a user without privileges, from opening the store. Tells on stdout.
  */
+import { GcmBudget } from '../../src/core/gcm-budget.ts'
+import { SYSTEM_CLOCK } from '../../src/lib/clock.ts'
 import { acquireInstanceLock } from '../../src/store/instance-lock.ts'
 import { openSqliteStore } from '../../src/store/sqlite.ts'
 import { StoreOpenError } from '../../src/store/store-open-error.ts'
@@ -44,6 +47,19 @@ if (task === 'lease') {
     tell(JSON.stringify(block))
     if (block.count === 0) break
     await new Promise((resolve) => setTimeout(resolve, 1))
+  }
+  await store.close()
+}
+if (task === 'seal') {
+  const store = await openSqliteStore({ path, busyTimeoutMs: 15_000 })
+  const versionId = (await store.getKey(region, keyId))?.primaryVersionId ?? ''
+  const quiet = { warn: () => undefined, error: () => undefined }
+  const settings = { invocationsMax: Number(wins), leaseInvocations: 16, rotateAt: 1 }
+  const budget = new GcmBudget({ ledger: store, clock: SYSTEM_CLOCK, log: quiet, settings })
+  for (let taken = true; taken; await new Promise((resolve) => setTimeout(resolve, 1))) {
+    const outcome = await Promise.resolve(budget.take({ keyId, versionId })).then(() => 'taken', String)
+    tell(outcome)
+    taken = outcome === 'taken'
   }
   await store.close()
 }

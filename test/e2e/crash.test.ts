@@ -1,5 +1,3 @@
-import { readFileSync } from 'node:fs'
-import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import {
   CreateKeyCommand,
@@ -9,12 +7,10 @@ import {
   type KMSClient,
   paginateListKeys,
 } from '@aws-sdk/client-kms'
-import * as graphene from 'graphene-pk11'
 import { describe, expect, it } from 'vitest'
-import { findSofthsmModule } from '../../src/config/home.ts'
 import { freePort, type Gateway, newHome, removeHome, sdkClient, startGateway } from '../support/gateway.ts'
+import { tokenLabels } from '../support/token-labels.ts'
 
-const SOFTHSM_MODULE = findSofthsmModule(process.env)
 const ROUNDS = 8
 const KEY_MAKERS = 2
 const DATA_KEY_MAKERS = 6
@@ -80,31 +76,6 @@ async function listKeyIds(kms: KMSClient): Promise<string[]> {
     keyIds.push(...(page.Keys ?? []).map((key) => key.KeyId ?? ''))
   }
   return keyIds
-}
-
-/**
- * Labels of the secret keys that the token holds, in order. A C_GenerateKey that was cut off may leave SoftHSM an object
- * that is not whole: one without CKA_LOCAL, which it sets together with the value, holds no key.
- */
-function tokenLabels(home: string): string[] {
-  process.env['SOFTHSM2_CONF'] = join(home, 'softhsm2.conf')
-  const module = graphene.Module.load(SOFTHSM_MODULE)
-  module.initialize()
-  try {
-    const slots = module.getSlots(true)
-    const slot = Array.from({ length: slots.length }, (_, i) => slots.items(i)).find(
-      (candidate) => candidate.getToken().label.trimEnd() === 'p11kms',
-    )
-    if (!slot) throw new Error('no token')
-    const session = slot.open(graphene.SessionFlag.SERIAL_SESSION)
-    session.login(readFileSync(join(home, 'secrets/user-pin'), 'utf8').trim())
-    const objects = session.find({ class: graphene.ObjectClass.SECRET_KEY, local: true })
-    return Array.from({ length: objects.length }, (_, i) => objects.items(i).getAttribute('label')).toSorted(
-      byText,
-    )
-  } finally {
-    module.finalize()
-  }
 }
 
 describe('kill -9 at any moment', () => {
