@@ -9,9 +9,13 @@ export default defineConfig({
   test: {
     projects: [
       project('unit'),
-      project('contract', { pool: 'forks', testTimeout: 20_000 }),
+      project('contract', { pool: 'forks', testTimeout: 60_000, hookTimeout: 60_000 }),
       project('http'),
       project('token', { pool: 'forks', testTimeout: 30_000, hookTimeout: 30_000 }),
+      // Only where scripts/opencryptoki runs it.
+      ...(process.env['OPENCRYPTOKI_MODULE']
+        ? [project('by-hand', { pool: 'forks', testTimeout: 30_000 })]
+        : []),
       project('e2e', { pool: 'forks', testTimeout: 120_000, hookTimeout: 60_000, fileParallelism: false }),
     ],
   },

@@ -82,6 +82,13 @@ has_spy() { # pkcs11-spy belongs to no PATH, so look where distributions put it
   return 1
 }
 
+has_softokn() { # nor does NSS, the second token of the tests
+  for softokn in /usr/lib/*/libsoftokn3.so /usr/lib/*/nss/libsoftokn3.so /usr/lib64/libsoftokn3.so /usr/lib/libsoftokn3.so; do
+    if [ -e "$softokn" ]; then return 0; fi
+  done
+  return 1
+}
+
 # Sets `missing` (Debian package names) to what this run needs from the system, and `wanted` to what only tests use.
 find_missing() {
   missing='' wanted=''
@@ -104,16 +111,17 @@ find_missing() {
   fi
   if [ "$1" = test ]; then
     has_spy || wanted="$wanted opensc-pkcs11"
+    has_softokn || wanted="$wanted libnss3"
     have aws || wanted="$wanted awscli"
   fi
 }
 
 explain_missing() {
   say "this needs$1, and only root on a system with apt-get gets it installed from here. Install it yourself:
-  Debian, Ubuntu  apt-get install softhsm2 g++ make python3 nodejs npm      (tests: opensc-pkcs11 awscli)
-  Fedora          dnf install softhsm gcc-c++ make python3 nodejs24 npm     (tests: opensc awscli2)
-  Arch            pacman -S softhsm gcc make python nodejs-lts-krypton npm  (tests: opensc aws-cli)
-  Alpine          apk add softhsm g++ make python3 nodejs npm               (tests: opensc aws-cli)
+  Debian, Ubuntu  apt-get install softhsm2 g++ make python3 nodejs npm      (tests: opensc-pkcs11 libnss3 awscli)
+  Fedora          dnf install softhsm gcc-c++ make python3 nodejs24 npm     (tests: opensc nss awscli2)
+  Arch            pacman -S softhsm gcc make python nodejs-lts-krypton npm  (tests: opensc nss aws-cli)
+  Alpine          apk add softhsm g++ make python3 nodejs npm               (tests: opensc nss aws-cli)
   macOS           brew install softhsm python node@24                       (tests: opensc awscli; g++, make: xcode-select --install)"
 }
 

@@ -1,6 +1,6 @@
 import { randomBytes, randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import type { CryptoProvider, MasterKeyRef, Sealed } from '../../src/core/ports/crypto-provider.ts'
+import type { CryptoProvider, MasterKeyRef, Sealed, SealMode } from '../../src/core/ports/crypto-provider.ts'
 
 export interface OpenProvider {
   readonly provider: CryptoProvider
@@ -9,11 +9,28 @@ export interface OpenProvider {
   close(): Promise<void>
 }
 
+/** What is known of one provider, and differs between tokens. */
+export interface ProviderTraits {
+  /** Length of the IVs that it seals with. */
+  readonly ivBytes: 12 | 16
+  /** How it seals a data key that nobody is given; `none` where it refuses. */
+  readonly inside: 'W1' | 'W2' | 'hostMemory' | 'none'
+  /** Shortest and longest data key that it makes so. */
+  readonly insideBytesMin: number
+  readonly insideBytesMax: number
+}
+
+const USUAL: ProviderTraits = { ivBytes: 12, inside: 'W2', insideBytesMin: 1, insideBytesMax: 1024 }
+
 const within = (ms = 10_000) => ({ deadlineAt: Date.now() + ms })
 const flipped = (bytes: Buffer, at: number) => Buffer.from(bytes).fill((bytes[at] ?? 0) ^ 1, at, at + 1)
 
-/** The behaviour every CryptoProvider owes its callers; each provider's test file calls this once. */
-export function cryptoProviderContract(open: () => Promise<OpenProvider>): void {
+/** The behaviour every CryptoProvider owes its callers; each provider's test file calls this once per token. */
+export function cryptoProviderContract(
+  open: () => Promise<OpenProvider>,
+  differing: Partial<ProviderTraits> = {},
+): void {
+  const { ivBytes, inside, insideBytesMin, insideBytesMax } = { ...USUAL, ...differing }
   let opened: OpenProvider
   let provider: CryptoProvider
   let ref: MasterKeyRef
@@ -67,7 +84,7 @@ export function cryptoProviderContract(open: () => Promise<OpenProvider>): void 
     it.each([1, 31, 32, 33, 1024, 4096])('gives back %i bytes that were sealed', async (length) => {
       const plaintext = randomBytes(length)
       const sealed = await provider.seal(ref, plaintext, aad, within())
-      expect(sealed.iv).toHaveLength(12)
+      expect(sealed.iv).toHaveLength(ivBytes)
       expect(sealed.tag).toHaveLength(16)
       expect(sealed.ciphertext).toHaveLength(length)
       expect(await provider.open(ref, 'W0', sealed, aad, within())).toEqual(plaintext)
@@ -78,39 +95,6 @@ export function cryptoProviderContract(open: () => Promise<OpenProvider>): void 
       expect(plaintext).toHaveLength(length)
       expect(await provider.open(ref, 'W0', sealed, aad, within())).toEqual(plaintext)
     })
-
-    it.each([1, 16, 32, 33, 1024])(
-      'makes a data key of %i bytes inside, under the mode that it told',
-      async (length) => {
-        const told: string[] = []
-        const sealed = await provider.sealRandomInside(
-          ref,
-          length,
-          (mode) => {
-            told.push(mode)
-            return Buffer.from(`aad of ${mode}`)
-          },
-          within(),
-        )
-        expect(told).toEqual([sealed.mode])
-        const first = await provider.open(
-          ref,
-          sealed.mode,
-          sealed,
-          Buffer.from(`aad of ${sealed.mode}`),
-          within(),
-        )
-        expect(first).toHaveLength(length)
-        const again = await provider.open(
-          ref,
-          sealed.mode,
-          sealed,
-          Buffer.from(`aad of ${sealed.mode}`),
-          within(),
-        )
-        expect(again).toEqual(first)
-      },
-    )
 
     it('never uses an IV or a data key twice', async () => {
       const sealed = await Promise.all(
@@ -154,11 +138,79 @@ export function cryptoProviderContract(open: () => Promise<OpenProvider>): void 
       })
     })
 
-    it('refuses a payload of one mode as one of the other', async () => {
+    it.each(['W1', 'W2'] as const)('refuses bytes of the caller as a key of mode %s', async (mode) => {
       const sealed = await provider.seal(ref, randomBytes(42), aad, within())
-      await expect(provider.open(ref, 'W2', sealed, aad, within())).rejects.toMatchObject({
+      await expect(provider.open(ref, mode, sealed, aad, within())).rejects.toMatchObject({
         code: 'CIPHERTEXT_INVALID',
       })
+    })
+  })
+
+  describe('data keys that nobody is given', () => {
+    const mode: SealMode = inside === 'hostMemory' || inside === 'none' ? 'W0' : inside
+    const aadOf = (told: SealMode) => Buffer.from(`aad of ${told}`)
+    const make = (length: number) => provider.sealRandomInside(ref, length, aadOf, within())
+    const openAgain = (sealed: Sealed) => provider.open(ref, mode, sealed, aadOf(mode), within())
+    const lengths = [1, 16, 32, 33, 256, 257, 1024]
+    const made =
+      inside === 'none'
+        ? []
+        : lengths.filter((length) => length >= insideBytesMin && length <= insideBytesMax)
+    const refused = lengths.filter((length) => !made.includes(length))
+
+    it.each(made)('are made with %i bytes, sealed as was told', async (length) => {
+      const told: string[] = []
+      const aadFor = (one: SealMode) => {
+        told.push(one)
+        return aadOf(one)
+      }
+      const sealed = await provider.sealRandomInside(ref, length, aadFor, within())
+      expect([told, sealed.mode, sealed.hostMemory === true]).toEqual([[mode], mode, inside === 'hostMemory'])
+      expect([sealed.iv.length, sealed.tag.length]).toEqual([ivBytes, 16])
+      const first = await openAgain(sealed)
+      expect(first).toHaveLength(length)
+      expect(await openAgain(sealed)).toEqual(first)
+    })
+
+    it.each(refused)('are refused with %i bytes, naming what an operator can do', async (length) => {
+      const error = await make(length).catch((thrown: unknown) => thrown)
+      expect(error).toMatchObject({
+        code: 'UNSUPPORTED',
+        cause: { hint: expect.stringContaining('allowHostMemory') },
+      })
+    })
+
+    if (inside === 'none') return
+
+    it('differ, and so do their IVs', async () => {
+      const sealed = await Promise.all(Array.from({ length: 24 }, () => make(32)))
+      const keys = await Promise.all(sealed.map(openAgain))
+      expect(new Set(keys.map((key) => key.toString('hex'))).size).toBe(24)
+      expect(new Set(sealed.map(({ iv }) => iv.toString('hex'))).size).toBe(24)
+    })
+
+    it('open neither changed nor as of another mode', async () => {
+      const { iv, ciphertext, tag } = await make(32)
+      const sealed = { iv, ciphertext, tag }
+      const changed = (['iv', 'ciphertext', 'tag'] as const).flatMap((field) =>
+        Array.from(sealed[field], (_, at) => ({ ...sealed, [field]: flipped(sealed[field], at) })),
+      )
+      const attempts = [
+        ...changed.map((one) => [mode, one, aadOf(mode)] as const),
+        [mode, { ...sealed, ciphertext: ciphertext.subarray(1) }, aadOf(mode)] as const,
+        [mode, sealed, Buffer.alloc(0)] as const,
+        ...(['W0', 'W1', 'W2'] as const)
+          .filter((other) => other !== mode)
+          .map((other) => [other, sealed, aadOf(other)] as const),
+      ]
+      const messages = new Set<string>()
+      for (const [as, one, aadGiven] of attempts) {
+        const error = await provider.open(ref, as, one, aadGiven, within()).catch((thrown) => thrown)
+        expect(error).toMatchObject({ code: 'CIPHERTEXT_INVALID' })
+        messages.add(error.message)
+      }
+      expect(messages.size).toBe(1)
+      expect(await openAgain(sealed)).toHaveLength(32)
     })
   })
 

@@ -113,6 +113,7 @@ export class SoftwareProvider implements CryptoProvider {
   ): Promise<Buffer> {
     this.#enter('open', ref.token, options)
     const { enc, wrap } = this.#require(ref)
+    if (mode === 'W1') throw ciphertextInvalid()
     try {
       const opened = gcmOpen(enc, sealed, aad)
       if (mode !== 'W2') return opened

@@ -5,6 +5,7 @@ import { LaneToken } from '../../../src/providers/pkcs11/lane-token.ts'
 import { CKM_AES_GCM, CKM_AES_KEY_WRAP_KWP } from '../../../src/providers/pkcs11/mechanisms.ts'
 import type { KeyWrap, TokenCapabilities } from '../../../src/providers/pkcs11/settings.ts'
 import { type Attribute, CKA } from '../../../src/providers/pkcs11/templates.ts'
+import type { ScriptedWrap } from './scripted-wraps.ts'
 
 const TAG_BYTES = 16
 
@@ -28,9 +29,18 @@ type Template = readonly Attribute[]
 interface GcmMechanism {
   readonly parameter: { readonly iv: Buffer; readonly aad: Buffer }
 }
+interface WrapMechanism {
+  readonly mechanism: number
+  readonly parameter?: unknown
+}
 interface ScriptedCall {
   readonly name: string
   readonly args: readonly unknown[]
+}
+
+/** The value of a key that was never made: any handle names one. */
+function keyOf(handle: Buffer): Buffer {
+  return createHash('sha256').update(handle).digest()
 }
 
 /** What pkcs11js throws. */
@@ -53,6 +63,17 @@ export class ScriptedLibrary {
   readonly #poisoned = new Set<string>()
   /** C_Decrypt gives other bytes than were sealed, and takes any tag. */
   openToOtherBytes = false
+  /** Wrap mechanisms by number. Without any, what is wrapped is 40 bytes of nothing. */
+  wraps: Readonly<Record<number, ScriptedWrap>> = {}
+  /** What C_GenerateKey and C_UnwrapKey answer to a template instead of taking it. */
+  refuses: (method: string, template: ReadonlyMap<number, Attribute['value']>) => string | undefined = () =>
+    undefined
+  /** The IV that AES-GCM uses, given the one that was passed. */
+  ivFor: (given: Buffer) => Buffer = (given) => given
+  /** What AES-GCM does not look at when it opens; the IV is then always the same. */
+  ignores: 'aad' | 'iv' | 'tag' | undefined
+  readonly #values = new Map<string, Buffer>()
+  #lastPlaintext: Buffer = Buffer.alloc(0)
   readonly #faults = new Map<string, { name: string; times: number }>()
   #lastHandle = 0
   #mechanism: GcmMechanism | undefined
@@ -116,28 +137,46 @@ export class ScriptedLibrary {
     C_FindObjects: () => [],
     C_FindObjectsFinal: () => undefined,
     C_GenerateRandom: (_: Buffer, output: Buffer) => randomBytes(output.length).copy(output) && output,
-    C_GenerateKey: (_: Buffer, __: object, template: Template) => this.#make(template),
+    C_GenerateKey: (_: Buffer, __: object, template: Template) => {
+      const handle = this.#makeUnlessRefused('C_GenerateKey', template)
+      const lengthBytes = Number(this.#attribute(handle, CKA.VALUE_LEN))
+      this.#values.set(handle.toString('hex'), randomBytes(lengthBytes))
+      return handle
+    },
     C_DestroyObject: (_: Buffer, handle: Buffer) => this.objects.delete(handle.toString('hex')),
     C_GetAttributeValue: (_: Buffer, handle: Buffer, asked: Template) =>
       asked.map(({ type }) => ({
         type,
-        value: bytesOf(this.objects.get(handle.toString('hex'))?.get(type)),
+        value: type === CKA.VALUE ? this.#valueOf(handle) : bytesOf(this.#attribute(handle, type)),
       })),
-    C_WrapKey: (_: Buffer, { mechanism }: { mechanism: number }, __: Buffer, ___: Buffer, output: Buffer) =>
-      output.subarray(0, mechanism === CKM_AES_GCM ? 32 + TAG_BYTES : 40),
-    C_UnwrapKey: (_: Buffer, __: object, ___: Buffer, ____: Buffer, template: Template) =>
-      this.#make(template),
+    C_WrapKey: (_: Buffer, mechanism: WrapMechanism, key: Buffer, secret: Buffer, output: Buffer) => {
+      const wrap = this.#wrapOf(mechanism)
+      if (!wrap) return output.subarray(0, mechanism.mechanism === CKM_AES_GCM ? 32 + TAG_BYTES : 40)
+      const value = this.#values.get(secret.toString('hex')) ?? Buffer.alloc(0)
+      return wrap.wrap(keyOf(key), value, mechanism.parameter)
+    },
+    C_UnwrapKey: (_: Buffer, mechanism: WrapMechanism, key: Buffer, wrapped: Buffer, template: Template) => {
+      const value = this.#unwrap(mechanism, key, wrapped)
+      const handle = this.#makeUnlessRefused('C_UnwrapKey', template)
+      this.#values.set(handle.toString('hex'), value)
+      return handle
+    },
     C_EncryptInit: (session: Buffer, mechanism: GcmMechanism, key: Buffer) =>
       this.#begin(session, mechanism, key),
     C_DecryptInit: (session: Buffer, mechanism: GcmMechanism, key: Buffer) =>
       this.#begin(session, mechanism, key),
     C_Encrypt: (_: Buffer, plaintext: Buffer) => {
-      const { iv, aad } = this.#parameter()
+      const parameter = this.#parameter()
+      const iv = this.ivFor(parameter.iv)
+      const aad = this.ignores === 'aad' ? Buffer.alloc(0) : parameter.aad
+      this.#lastPlaintext = Buffer.from(plaintext)
       const cipher = createCipheriv('aes-256-gcm', this.#key, iv).setAAD(aad)
       return Buffer.concat([cipher.update(plaintext), cipher.final(), cipher.getAuthTag()])
     },
     C_Decrypt: (session: Buffer, bytes: Buffer) => {
-      const { iv, aad } = this.#parameter()
+      const parameter = this.#parameter()
+      const iv = this.ignores === 'iv' ? this.ivFor(parameter.iv) : parameter.iv
+      const aad = this.ignores === 'aad' ? Buffer.alloc(0) : parameter.aad
       if (this.openToOtherBytes) return Buffer.alloc(bytes.length - TAG_BYTES)
       const decipher = createDecipheriv('aes-256-gcm', this.#key, iv).setAAD(aad)
       decipher.setAuthTag(bytes.subarray(bytes.length - TAG_BYTES))
@@ -145,6 +184,7 @@ export class ScriptedLibrary {
         const opened = decipher.update(bytes.subarray(0, bytes.length - TAG_BYTES))
         return Buffer.concat([opened, decipher.final()])
       } catch {
+        if (this.ignores === 'tag') return Buffer.from(this.#lastPlaintext)
         if (this.poisons) this.#poisoned.add(session.toString('hex'))
         throw ckr('CKR_GENERAL_ERROR', 'C_Decrypt')
       }
@@ -154,7 +194,38 @@ export class ScriptedLibrary {
   #begin(session: Buffer, mechanism: GcmMechanism, key: Buffer): void {
     if (this.#poisoned.has(session.toString('hex'))) throw ckr('CKR_OPERATION_ACTIVE', 'C_?')
     this.#mechanism = mechanism
-    this.#key = createHash('sha256').update(key).digest()
+    this.#key = keyOf(key)
+  }
+
+  #wrapOf({ mechanism }: WrapMechanism): ScriptedWrap | undefined {
+    const wrap = this.wraps[mechanism]
+    if (!wrap && Object.keys(this.wraps).length > 0) throw ckr('CKR_MECHANISM_INVALID', 'C_WrapKey')
+    return wrap
+  }
+
+  #unwrap(mechanism: WrapMechanism, key: Buffer, wrapped: Buffer): Buffer {
+    const wrap = this.#wrapOf(mechanism)
+    try {
+      return wrap?.unwrap(keyOf(key), wrapped, mechanism.parameter) ?? Buffer.alloc(0)
+    } catch {
+      throw ckr('CKR_WRAPPED_KEY_INVALID', 'C_UnwrapKey')
+    }
+  }
+
+  #makeUnlessRefused(method: string, template: Template): Buffer {
+    const refusal = this.refuses(method, new Map(template.map(({ type, value }) => [type, value])))
+    if (refusal) throw ckr(refusal, method)
+    return this.#make(template)
+  }
+
+  #attribute(handle: Buffer, type: number): Attribute['value'] {
+    return this.objects.get(handle.toString('hex'))?.get(type)
+  }
+
+  #valueOf(handle: Buffer): Buffer {
+    if (this.#attribute(handle, CKA.SENSITIVE) === true)
+      throw ckr('CKR_ATTRIBUTE_SENSITIVE', 'C_GetAttributeValue')
+    return Buffer.from(this.#values.get(handle.toString('hex')) ?? [])
   }
 
   #parameter(): GcmMechanism['parameter'] {

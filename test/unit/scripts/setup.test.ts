@@ -42,7 +42,7 @@ it('names what to install, per system, where it cannot install itself', () => {
   const { run } = checkout({ id: 'echo 1000', 'apt-get': 'echo must not run >&2; exit 1' })
   const { status, stderr } = run('scripts/start')
   expect(status).toBe(69)
-  expect(stderr).toContain('this needs softhsm2 nodejs npm g++ make python3')
+  expect(stderr).toContain('this needs softhsm2 nodejs npm python3 g++ make')
   for (const command of ['apt-get install', 'dnf install', 'pacman -S', 'apk add', 'brew install']) {
     expect(stderr).toContain(command)
   }
