@@ -66,6 +66,26 @@ describeWith([SOFTHSM_MODULE], 'a token that stumbles', () => {
     }
   })
 
+  it.each(['CKR_GENERAL_ERROR', 'CKR_FUNCTION_FAILED', 'CKR_DEVICE_ERROR', '0x80000011'])(
+    'twice in an opening with %s does not make a good ciphertext invalid',
+    async (ckr) => {
+      const running = await start()
+      const ref = freshRef()
+      await running.createMasterKey(ref, within())
+      const { plaintext, ...sealed } = await running.sealRandom(ref, 32, AAD, within())
+      for (const times of [1, 2, 3]) {
+        chaos.set(`fail C_Decrypt ${ckr} times=${times}`)
+        expect(await running.open(ref, 'W0', sealed, AAD, within()), `${times} times`).toEqual(plaintext)
+      }
+      const forged = { ...sealed, tag: Buffer.alloc(16) }
+      const before = running.status()
+      await expect(running.open(ref, 'W0', forged, AAD, within())).rejects.toMatchObject({
+        code: 'CIPHERTEXT_INVALID',
+      })
+      expect(running.status()).toMatchObject({ state: 'up', generation: before.generation })
+    },
+  )
+
   it('and loses the login does not look like one whose keys are gone', async () => {
     const running = await start()
     const ref = freshRef()

@@ -5,8 +5,9 @@ import type { LaneToken } from './lane-token.ts'
  * Opens something of a caller's and says whose fault a failure is. SoftHSM answers a wrong tag with CKR_GENERAL_ERROR and
  * nShield with CKR_FUNCTION_FAILED, which elsewhere mean a broken device. Such an answer costs one more try, for a device
  * that stumbled; after the second, `prove` opens something known to be good under the same key on the same session: that
- * works only where the ciphertext is to blame and the session is clean. So a caller who sends forged ciphertexts in a
- * loop causes neither reconnects nor new sessions.
+ * works only where the ciphertext is to blame and the session is clean. A device that stumbled twice has recovered by then,
+ * so an answer that says nothing of the ciphertext by itself counts only if it comes again after that proof. So a caller
+ * who sends forged ciphertexts in a loop causes neither reconnects nor new sessions.
  *
  * @param open - Throws what the token answered.
  * @param prove - Throws when the token does not work with that key.
@@ -18,17 +19,29 @@ export function openProven<T>(token: LaneToken, open: () => T, prove: () => void
   const last = isAmbiguous(token, first.fault) ? attempt(() => onCleanSession(token, open)) : first
   if ('value' in last) return last.value
   if (!mayBlameCiphertext(token, last.fault)) throw last.error
+  const clean = proveOn(token, prove)
+  const settled = isAmbiguous(token, last.fault) ? attempt(() => onCleanSession(token, open)) : last
+  if ('value' in settled) return settled.value
+  if (!mayBlameCiphertext(token, settled.fault)) throw settled.error
+  // What a failed opening leaves behind was proved to be clean once.
+  if (clean) token.endOperation()
+  throw new TokenRefusal({
+    code: 'CIPHERTEXT_INVALID',
+    reason: `${describeFault(settled.fault)}, and a canary under the same key opens: it is the ciphertext.`,
+  })
+}
+
+/** @returns Whether it worked on the session that the failed opening left. */
+function proveOn(token: LaneToken, prove: () => void): boolean {
   try {
     prove()
+    return true
   } catch {
     // What failed may be the session, which the failed opening poisoned.
     token.discardSession()
     prove()
+    return false
   }
-  throw new TokenRefusal({
-    code: 'CIPHERTEXT_INVALID',
-    reason: `${describeFault(last.fault)}, and a canary under the same key opens: it is the ciphertext.`,
-  })
 }
 
 type Attempt<T> = { readonly value: T } | { readonly error: unknown; readonly fault: TokenFault }
