@@ -27,6 +27,7 @@ module.exports = {
     only('providers', ['core', 'lib']),
     only('http', ['core', 'lib']),
     only('cli', ['core', 'lib']),
+    only('supervisor', ['lib']),
     home(['pkcs11js', 'graphene-pk11'], 'providers/pkcs11'),
     home(['fastify'], 'http'),
     home(['better-sqlite3', 'kysely'], 'store'),

@@ -18,9 +18,12 @@ import { RepeatedLog } from './lib/repeated-log.ts'
 import { readinessOf } from './readiness.ts'
 import { acquireInstanceLock } from './store/instance-lock.ts'
 import { openSqliteStore } from './store/sqlite.ts'
+import type { FileWatch } from './store/watched-file.ts'
 import { Teardown } from './teardown.ts'
+import { Tending } from './tending.ts'
 import { addTokenMetrics } from './token-metrics.ts'
 import { findStrayTokens, startTokens } from './tokens.ts'
+import type { WorkerSeat } from './worker-seat.ts'
 
 /** A gateway that serves. */
 export interface App {
@@ -46,35 +49,41 @@ const CREATIONS = { max: 16, perAccountMax: 8 } as const
  * Opens the store, reaches for the tokens, serves, and tends to what a crash left. A token that is absent is no reason
  * to fail: calls are answered as retryable until it appears.
  *
+ * @param seat - Where this process is one of several workers.
  * @throws StoreOpenError, or the system's error when the address cannot be listened on. Nothing stays open then.
  */
-export async function startApp(config: Config, logger: Logger): Promise<App> {
+export async function startApp(config: Config, logger: Logger, seat?: WorkerSeat): Promise<App> {
   const teardown = new Teardown()
   try {
-    return await assemble(config, logger, teardown)
+    return await assemble(config, logger, seat, teardown)
   } catch (error) {
     await teardown.run()
     throw error
   }
 }
 
-async function assemble(config: Config, logger: Logger, teardown: Teardown): Promise<App> {
-  const startedAt = SYSTEM_CLOCK.now()
-  const lock = await acquireInstanceLock(config.store.path)
-  teardown.add(() => lock.release())
+async function assemble(
+  config: Config,
+  logger: Logger,
+  seat: WorkerSeat | undefined,
+  teardown: Teardown,
+): Promise<App> {
+  const lock = seat?.lock ?? (await lockStore(config, teardown))
+  const lockedAt = seat?.lockedAt ?? SYSTEM_CLOCK.now()
   const store = await openSqliteStore({ path: config.store.path, lock })
   teardown.add(() => store.close())
 
   const { promise: failed, resolve: fail } = Promise.withResolvers<Error>()
   const [first] = config.tokens
   invariant(first, 'the schema asks for a token')
-  const provider = await startTokens(config.tokens, logger, fail)
+  const provider = await startTokens(config.tokens, logger, fail, seat)
   teardown.add(() => provider.close())
   const strays = await findStrayTokens(store, config.tokens, logger)
 
   const clock = SYSTEM_CLOCK
   const { cacheMaxAgeMs, cacheEntriesMax } = config.keys
-  const directory = new KeyDirectory(store, clock, { maxAgeMs: cacheMaxAgeMs, entriesMax: cacheEntriesMax })
+  const cache = { maxAgeMs: cacheMaxAgeMs, entriesMax: cacheEntriesMax }
+  const directory = new KeyDirectory(store, clock, cache, seat && ((row) => seat.tellPeers(row)))
   const counted = countSeals(provider, store, directory, config.keys, logger)
   const kms = new Kms({
     store,
@@ -89,6 +98,7 @@ async function assemble(config: Config, logger: Logger, teardown: Teardown): Pro
 
   const { host, port, bodyBytesMax, connectionsMax, requestTimeoutMs, drainTimeoutMs } = config.server
   const metricsRegistry = new Registry()
+  if (seat) metricsRegistry.setDefaultLabels({ worker: `${seat.worker}` })
   addTokenMetrics(metricsRegistry, () => provider.members())
   counted.addMetrics(metricsRegistry)
   const aws = awsSettings(config)
@@ -103,25 +113,34 @@ async function assemble(config: Config, logger: Logger, teardown: Teardown): Pro
     clock,
     limits: { ...DEFAULT_SERVER_LIMITS, bodyBytesMax, connectionsMax, requestTimeoutMs },
     health: {
-      ready: () =>
-        readinessOf({
+      ready: async () => {
+        const own = await readinessOf({
           store,
           provider: counted.provider,
           members: () => provider.members(),
           strays,
           log: healthLog,
-        }),
+        })
+        return seat ? seat.readiness(own) : own
+      },
     },
     metricsRegistry,
+    ...(seat && {
+      createServer: (options, listener) => seat.createServer(options, listener),
+      exposition: (own) => seat.exposition(own),
+    }),
   })
-  const endpoint = await server.listen({ host, port })
+  const endpoint = await server.listen(seat ? { host: seat.host } : { host, port })
   teardown.add(() => drain(server, drainTimeoutMs, logger))
-  logger.info({ endpoint, tokens: provider.members() }, 'serving')
+  logger.info({ endpoint, tokens: provider.members() }, seat ? 'ready to serve' : 'serving')
   const { destructionGraceMs } = config.keys
   const maintenance = new Maintenance({ store, provider, directory, clock, log: logger, destructionGraceMs })
-  teardown.add(tendKeys(config, maintenance, startedAt, logger))
+  const tending = new Tending(config, maintenance, lockedAt, logger)
+  teardown.add(() => tending.stop())
   counted.rotations.start()
   teardown.add(() => counted.rotations.stop())
+  if (seat) seat.take({ directory, metrics: metricsRegistry, tend: () => tending.start() })
+  else tending.start()
   const hangs = () => provider.members().some(({ status }) => status.lanesHung > 0)
   return { endpoint, kms, failed, hangs, close: () => teardown.run() }
 }
@@ -130,6 +149,12 @@ async function assemble(config: Config, logger: Logger, teardown: Teardown): Pro
 function pairTimeouts({ tokens }: Config): (token: string) => number {
   const timeouts = new Map(tokens.map(({ name, pairTimeoutMs }) => [name, pairTimeoutMs]))
   return (token) => timeouts.get(token) ?? 0
+}
+
+async function lockStore(config: Config, teardown: Teardown): Promise<FileWatch> {
+  const lock = await acquireInstanceLock(config.store.path)
+  teardown.add(() => lock.release())
+  return lock
 }
 
 /** Lets requests in flight finish; what is left after `timeoutMs` is cut off. */
@@ -144,47 +169,6 @@ async function drain(
   }, timeoutMs)
   await server.close()
   clearTimeout(timer)
-}
-
-/**
- * Runs maintenance now and at intervals, beside the requests. The result stops it: the key in hand is finished, no more.
- *
- * @param startedAt - The instance lock is held since then: older creations are of a process that is gone.
- */
-function tendKeys(
-  config: Config,
-  maintenance: Maintenance,
-  startedAt: number,
-  logger: Logger,
-): () => Promise<void> {
-  const stop = new AbortController()
-  const creationMs = 2 * config.server.requestTimeoutMs
-  const tend = (creatingBefore: number) => runRound(maintenance, creatingBefore, stop.signal, logger)
-  let round = tend(startedAt)
-  const timer = setInterval(() => {
-    round = round.then(() => tend(SYSTEM_CLOCK.now() - creationMs))
-  }, config.keys.maintenanceIntervalMs)
-  timer.unref()
-  return async () => {
-    clearInterval(timer)
-    stop.abort()
-    await round
-  }
-}
-
-async function runRound(
-  maintenance: Maintenance,
-  creatingBefore: number,
-  signal: AbortSignal,
-  logger: Logger,
-): Promise<void> {
-  if (signal.aborted) return
-  try {
-    const report = await maintenance.run(creatingBefore, signal)
-    if (Object.values(report).some((count) => count > 0)) logger.info(report, 'maintenance')
-  } catch (error) {
-    logger.error({ err: error }, 'maintenance failed; the next round tries again')
-  }
 }
 
 function awsSettings(config: Config) {

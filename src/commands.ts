@@ -1,10 +1,8 @@
 import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
-import { pino } from 'pino'
-import { startApp } from './app.ts'
 import { bannerOf } from './cli/banner.ts'
 import { EXIT_CODES } from './cli/exit-codes.ts'
-import { printError, printLine } from './cli/output.ts'
+import { printLine } from './cli/output.ts'
 import {
   type ConfigCheckOptions,
   type QuickstartOptions,
@@ -15,12 +13,9 @@ import { ConfigError } from './config/config-error.ts'
 import { loadConfig } from './config/load.ts'
 import type { Config } from './config/schema.ts'
 import { CONFIG_CHECKS } from './config-checks.ts'
-import { errnoOf } from './lib/errno.ts'
-import { LogSink } from './log-sink.ts'
-import { InspectionError } from './providers/pkcs11/inspect/inspection-error.ts'
-import { startQuickstart } from './quickstart.ts'
-import { endOnUncaught, nextSignal, type ProcessLog, runUntilStopped } from './run.ts'
-import { StoreOpenError } from './store/store-open-error.ts'
+import { reportFailure } from './failure.ts'
+import { openLog } from './process-log.ts'
+import { nextSignal, runUntilStopped } from './run.ts'
 import { TOKEN_ACTIONS } from './token-commands.ts'
 
 const STDOUT_FD = 1
@@ -29,10 +24,16 @@ const STDERR_FD = 2
 async function serve(options: ServeOptions): Promise<number> {
   const signalled = nextSignal()
   const loaded = loadConfig(options.config, process.env, CONFIG_CHECKS)
-  const { host = loaded.server.host, port = loaded.server.port } = options
-  const config: Config = { ...loaded, server: { ...loaded.server, host, port } }
+  const { host = loaded.server.host, port = loaded.server.port, workers = loaded.server.workers } = options
+  const config: Config = { ...loaded, server: { ...loaded.server, host, port, workers } }
   const log = openLog(config.log.level, STDOUT_FD)
   try {
+    // What a process does not run it does not load: a supervisor is small.
+    if (workers > 0) {
+      const { superviseWorkers } = await import('./supervise.ts')
+      return await superviseWorkers(config, signalled, log)
+    }
+    const { startApp } = await import('./app.ts')
     const app = await startApp(config, log.logger)
     return await runUntilStopped(app, signalled, log, config.server.drainTimeoutMs)
   } finally {
@@ -52,6 +53,7 @@ async function quickstart(options: QuickstartOptions): Promise<number> {
       host,
       port,
     }
+    const { startQuickstart } = await import('./quickstart.ts')
     const { app, home, keyId, drainTimeoutMs } = await startQuickstart(settings, log.logger)
     printLine(bannerOf({ endpoint: app.endpoint, envFile: home.envFile, keyId, node: process.execPath }))
     return await runUntilStopped(app, signalled, log, drainTimeoutMs)
@@ -71,42 +73,6 @@ async function checkConfig(options: ConfigCheckOptions): Promise<number> {
     printLine(JSON.stringify({ ok: false, problems: error.problems }))
     return EXIT_CODES.config
   }
-}
-
-function openLog(level: string, fd: number): ProcessLog {
-  const sink = new LogSink(fd)
-  const log = {
-    logger: pino({ level, base: {}, timestamp: pino.stdTimeFunctions.isoTime }, sink),
-    flush: () => sink.flush(),
-  }
-  endOnUncaught(log)
-  return log
-}
-
-/** What listening fails with for a reason that the operator can mend. */
-const ADDRESS_FAULTS = ['EADDRINUSE', 'EADDRNOTAVAIL', 'EACCES', 'ENOTFOUND', 'EAI_AGAIN']
-
-/** Says what went wrong to the operator; the result is the exit code. */
-function reportFailure(error: unknown): number {
-  if (error instanceof ConfigError) {
-    printError(error.message)
-    return EXIT_CODES.config
-  }
-  if (error instanceof StoreOpenError) {
-    const inUse = error.problems.some(({ code }) => code === 'STORE_IN_USE')
-    printError(error.message)
-    return inUse ? EXIT_CODES.unavailable : EXIT_CODES.config
-  }
-  if (error instanceof InspectionError) {
-    printError([error.problem.reason, error.problem.next].filter(Boolean).join(' '))
-    return EXIT_CODES.unavailable
-  }
-  if (ADDRESS_FAULTS.includes(errnoOf(error)) && error instanceof Error) {
-    printError(`${error.message}; choose another address with --host and --port, or stop what uses it.`)
-    return EXIT_CODES.unavailable
-  }
-  printError(error instanceof Error ? (error.stack ?? error.message) : String(error))
-  return EXIT_CODES.software
 }
 
 function version(): string {

@@ -4,7 +4,7 @@ import { EXIT_CODES } from './cli/exit-codes.ts'
 import { SYSTEM_CLOCK } from './lib/clock.ts'
 
 /** What closing may take beyond the time that requests in flight have. Milliseconds. */
-const CLOSE_ALLOWANCE_MS = 10_000
+export const CLOSE_ALLOWANCE_MS = 10_000
 
 /** The log of a serving process, and how to write out what it holds back. */
 export interface ProcessLog {
@@ -70,6 +70,7 @@ export async function runUntilStopped(
   return reason instanceof Error ? EXIT_CODES.software : EXIT_CODES.ok
 }
 
-function killSelf(): void {
+/** Ends this process at once, also where a thread hangs inside a library. */
+export function killSelf(): void {
   process.kill(process.pid, 'SIGKILL')
 }

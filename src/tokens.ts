@@ -3,25 +3,36 @@ import type { SecretSource, TokenConfig } from './config/schema.ts'
 import { readSecret } from './config/secrets.ts'
 import type { KeyStore, TokenUse } from './core/ports/key-store.ts'
 import { Pkcs11Provider } from './providers/pkcs11/provider.ts'
-import type { Pkcs11TokenSettings } from './providers/pkcs11/settings.ts'
+import type { AttemptEnd, Pkcs11TokenSettings } from './providers/pkcs11/settings.ts'
 import { singleToken, TokenSet } from './providers/pkcs11/token-set.ts'
+
+/** Lets one of several processes at a time give a token its PIN, and none a PIN that was refused. */
+export interface Logins {
+  /** Waits for this process's turn. False when the token refused `pin` before. */
+  mayTryPin(token: string, pin: Buffer): Promise<boolean>
+  onAttemptEnded(token: string, ended: AttemptEnd): void
+}
 
 /**
  * Starts what serves each configured token. A token that is absent is no reason to fail: calls are answered as retryable
  * until it appears.
  *
  * @param onFatal - Only a new process helps.
+ * @param logins - Where other processes log in to the same tokens: says when it is this one's turn.
  */
 export async function startTokens(
   configs: readonly TokenConfig[],
   log: Logger,
   onFatal: (error: Error) => void,
+  logins?: Logins,
 ): Promise<TokenSet> {
   // The modules read these with getenv, so they must be set before a worker loads one.
   for (const { environment } of configs) Object.assign(process.env, environment)
   const starts = configs.map(async (config) => {
-    const provider = await Pkcs11Provider.start(settingsOf(config), { log, onFatal })
-    return [config.name, singleToken(config.name, provider)] as const
+    const { name } = config
+    const onAttemptEnded = (ended: AttemptEnd) => logins?.onAttemptEnded(name, ended)
+    const provider = await Pkcs11Provider.start(settingsOf(config, logins), { log, onFatal, onAttemptEnded })
+    return [name, singleToken(name, provider)] as const
   })
   const settled = await Promise.allSettled(starts)
   const started = settled.flatMap((start) => (start.status === 'fulfilled' ? [start.value] : []))
@@ -52,7 +63,7 @@ export async function findStrayTokens(
   return strays
 }
 
-function settingsOf(config: TokenConfig): Pkcs11TokenSettings {
+function settingsOf(config: TokenConfig, logins: Logins | undefined): Pkcs11TokenSettings {
   const { name, module, label, serial, uri, lanes, queueMax, laneTimeoutMs, lostLanesMax, pairTimeoutMs } =
     config
   const { reconnectDelayMs, moduleRestartIntervalMs, allowHostMemory, libraryParameters, userType } = config
@@ -67,6 +78,7 @@ function settingsOf(config: TokenConfig): Pkcs11TokenSettings {
     reconnectDelayMs,
     moduleRestartIntervalMs,
     readPin: pinReader(config.pin),
+    ...(logins && { mayTryPin: (pin: Buffer) => logins.mayTryPin(name, pin) }),
     lanes: { crypto: lanes },
     allowHostMemory,
     ...(libraryParameters !== undefined && { libraryParameters }),

@@ -19,6 +19,7 @@ export interface ListenOptions {
 
 export interface ServeOptions extends ListenOptions {
   readonly config: string
+  readonly workers?: number
 }
 
 export interface QuickstartOptions extends ListenOptions {
@@ -37,6 +38,8 @@ ${Object.entries(EXIT_MEANINGS)
   .join('\n')}`
 
 const DEFAULT_HOME = '.p11kms'
+/** As in the configuration. */
+const WORKERS_MAX = 64
 
 /**
  * Runs the `p11kms` command line.
@@ -91,6 +94,7 @@ export function buildProgram(
   listening('serve')
     .description('Serve until SIGINT or SIGTERM; requests in flight are finished.')
     .option('--config <file>', 'configuration file (P11KMS_CONFIG)', configFile)
+    .option('--workers <number>', 'worker processes, instead of server.workers; 0 for none', parseWorkers)
     .action((options: ServeOptions) => settle(actions.serve(options)))
   listening('quickstart')
     .description('Make what is missing (SoftHSM token, credentials, configuration, a first key), then serve.')
@@ -117,4 +121,10 @@ function parsePort(text: string): number {
   const port = /^[0-9]{1,5}$/.test(text) ? Number(text) : Number.NaN
   if (port <= 65_535) return port
   throw new InvalidArgumentError('A port is a number from 0 to 65535.')
+}
+
+function parseWorkers(text: string): number {
+  const workers = /^[0-9]{1,2}$/.test(text) ? Number(text) : Number.NaN
+  if (workers <= WORKERS_MAX) return workers
+  throw new InvalidArgumentError(`Workers are a number from 0 to ${WORKERS_MAX}.`)
 }

@@ -1,6 +1,6 @@
 /** Settings that an environment variable overrides, for containers. */
 const SECTIONS = {
-  server: ['host', 'port', 'bodyBytesMax', 'connectionsMax', 'requestTimeoutMs', 'drainTimeoutMs'],
+  server: ['host', 'port', 'workers', 'bodyBytesMax', 'connectionsMax', 'requestTimeoutMs', 'drainTimeoutMs'],
   log: ['level'],
   store: ['path'],
   keys: [

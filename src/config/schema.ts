@@ -35,6 +35,14 @@ const server = z
       .max(65_535)
       .default(7711)
       .describe('TCP port to listen on; 0 lets the system choose one.'),
+    workers: z
+      .int()
+      .min(0)
+      .max(64)
+      .default(1)
+      .describe(
+        'Processes that serve, under a supervisor that replaces one that a PKCS#11 module crashed; 0 serves in the very process that was started. Limits per process count in each.',
+      ),
     bodyBytesMax: z
       .int()
       .min(16_384)
@@ -46,7 +54,7 @@ const server = z
       .min(1)
       .max(65_535)
       .default(4096)
-      .describe('Most connections at a time; more are closed at once.'),
+      .describe('Most connections at a time, in each worker; more are closed at once.'),
     requestTimeoutMs: z
       .int()
       .min(100)
@@ -80,7 +88,7 @@ const store = z
       .min(1)
       .default('store.sqlite')
       .describe(
-        'SQLite file, made when absent in a folder that must be there. One process serves from it at a time.',
+        'SQLite file, made when absent in a folder that must be there. One service, whatever its workers, serves from it at a time.',
       ),
   })
   .describe('Where keys, versions and aliases are kept. Key material never is.')

@@ -22,7 +22,12 @@ export function readSecret(source: SecretSource): Buffer {
   throw new SecretError(`${describe(source)} is empty or longer than ${SECRET_BYTES_MAX} bytes.`)
 }
 
-function readSource(source: SecretSource): Buffer {
+/**
+ * What a source gives, newline included, not looked at: for another process, which reads it with {@link readSecret}.
+ *
+ * @throws {@link SecretError} when it cannot be read.
+ */
+export function readSource(source: SecretSource): Buffer {
   if (source.env !== undefined) return Buffer.from(process.env[source.env] ?? '', 'utf8')
   try {
     // A newline at the end does not count.

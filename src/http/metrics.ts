@@ -87,7 +87,7 @@ export class HttpMetrics {
   }
 
   /** All metrics as text. Takes milliseconds of the main thread. */
-  async render(): Promise<Buffer> {
-    return Buffer.from(await this.#registry.metrics(), 'utf8')
+  async render(): Promise<string> {
+    return await this.#registry.metrics()
   }
 }

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import type { RequestListener, Server, ServerOptions } from 'node:http'
 import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
 import type { Logger } from 'pino'
 import type { Registry } from 'prom-client'
@@ -23,6 +24,10 @@ export interface ServerDeps {
   readonly health: HealthChecks
   /** Fresh; `/metrics` shows all that is in it, other layers' metrics included. */
   readonly metricsRegistry: Registry
+  /** Makes the server that requests come to, where it is not to listen itself. */
+  readonly createServer?: (options: ServerOptions, listener: RequestListener) => Server
+  /** Completes what `/metrics` shows: `own` is the text of `metricsRegistry`. */
+  readonly exposition?: (own: string) => Promise<string>
 }
 
 /** How often Node looks for connections past their time limits. Milliseconds; its default is 30,000. */
@@ -49,14 +54,26 @@ export function buildServer(deps: ServerDeps): FastifyInstance {
   return app
 }
 
-function newFastify({ limits, logger }: ServerDeps): FastifyInstance {
+function newFastify({ limits, logger, createServer }: ServerDeps): FastifyInstance {
+  const http = {
+    maxHeaderSize: limits.headerBytesMax,
+    headersTimeout: limits.headersTimeoutMs,
+    connectionsCheckingInterval: TIMEOUT_CHECK_INTERVAL_MS,
+    requestTimeout: limits.requestTimeoutMs,
+    keepAliveTimeout: limits.keepAliveTimeoutMs,
+  }
+  // Nothing moves on a connection while the token works, so both times are in it.
+  const connectionTimeout = limits.requestTimeoutMs + limits.answerTimeoutMs
+  const serverFactory =
+    createServer &&
+    ((listener: RequestListener) => createServer(http, listener).setTimeout(connectionTimeout))
   return fastify({
+    ...(serverFactory && { serverFactory }),
     logger: false,
     genReqId: () => randomUUID(),
     bodyLimit: limits.bodyBytesMax,
     requestTimeout: limits.requestTimeoutMs,
-    // Nothing moves on a connection while the token works, so both times are in it.
-    connectionTimeout: limits.requestTimeoutMs + limits.answerTimeoutMs,
+    connectionTimeout,
     keepAliveTimeout: limits.keepAliveTimeoutMs,
     forceCloseConnections: 'idle',
     return503OnClosing: false,
@@ -66,11 +83,7 @@ function newFastify({ limits, logger }: ServerDeps): FastifyInstance {
     frameworkErrors: (_error, _request, reply) => {
       sendJson(reply, 400, { message: 'The request target is malformed.' })
     },
-    http: {
-      maxHeaderSize: limits.headerBytesMax,
-      headersTimeout: limits.headersTimeoutMs,
-      connectionsCheckingInterval: TIMEOUT_CHECK_INTERVAL_MS,
-    },
+    http,
   })
 }
 
@@ -79,7 +92,11 @@ function addOperatorRoutes(app: FastifyInstance, deps: ServerDeps, metrics: Http
   const onError = (error: unknown) =>
     deps.logger.error({ error: describeError(error, { stack: true }) }, 'readiness check failed')
   const ready = new Kept(() => checkReady(deps.health, onError), deps.clock)
-  const exposition = new Kept(() => metrics.render(), deps.clock)
+  const whole = deps.exposition ?? ((own: string) => Promise.resolve(own))
+  const exposition = new Kept(
+    async () => Buffer.from(await whole(await metrics.render()), 'utf8'),
+    deps.clock,
+  )
   app.get('/healthz', (_request, reply) => sendJson(reply, 200, { status: 'ok' }))
   app.get('/readyz', async (_request, reply) => {
     const report = await ready.get()

@@ -23,7 +23,7 @@ const held = new Set<Database.Database>()
  */
 export async function acquireInstanceLock(path: string): Promise<InstanceLock> {
   requireUsable(resolve(path))
-  const lockPath = `${realStorePath(resolve(path))}.lock`
+  const lockPath = lockPathOf(path)
   requireUsable(lockPath)
   createStoreFile(lockPath)
   const watch = watchLock(lockPath)
@@ -43,6 +43,20 @@ export async function acquireInstanceLock(path: string): Promise<InstanceLock> {
       database.close()
     },
   }
+}
+
+/**
+ * Watches a lock that another process holds for this one: who works under it stops when its file is lost.
+ *
+ * @throws The system's error when there is no such file.
+ */
+export function watchInstanceLock(path: string): FileWatch {
+  return watchLock(lockPathOf(path))
+}
+
+/** Beside the store itself, whatever links lead there. */
+function lockPathOf(path: string): string {
+  return `${realStorePath(resolve(path))}.lock`
 }
 
 function requireUsable(path: string): void {

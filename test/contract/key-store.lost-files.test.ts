@@ -11,7 +11,7 @@ import {
 } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import { beforeEach, describe, expect, it } from 'vitest'
-import { acquireInstanceLock } from '../../src/store/instance-lock.ts'
+import { acquireInstanceLock, watchInstanceLock } from '../../src/store/instance-lock.ts'
 import type { SqlKeyStore } from '../../src/store/sql-key-store.ts'
 import { openSqliteStore } from '../../src/store/sqlite.ts'
 import { storeFolder } from '../support/key-store-folder.ts'
@@ -148,6 +148,16 @@ describe('a SQLite store whose files are taken away while it serves', () => {
     const store = await openSqliteStore({ path, lock })
     await store.ping()
     spoil(`${path}.lock`)
+    await expectLost(store, 'STORE_LOCK_LOST')
+    await store.close()
+    await lock.release()
+  })
+
+  it('STO-38 a process that serves under the lock of another notices that it is lost', async () => {
+    const lock = await acquireInstanceLock(path)
+    const store = await openSqliteStore({ path, lock: watchInstanceLock(path) })
+    await store.ping()
+    rmSync(`${path}.lock`)
     await expectLost(store, 'STORE_LOCK_LOST')
     await store.close()
     await lock.release()

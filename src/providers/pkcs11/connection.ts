@@ -211,6 +211,7 @@ export class TokenConnection {
     this.#connectedAt = performance.now()
     this.#waitsForOperator = false
     this.#counts.connected(connected.loggedIn)
+    this.#events.onAttemptEnded?.('up')
     this.lanes.release()
     this.#log.connected(connected, this.#trouble, this.#connectedAt - this.#downSince)
     const { capabilities } = connected
@@ -224,6 +225,7 @@ export class TokenConnection {
     this.#counts.notConnected(fault)
     this.#trouble = trouble
     this.#log.notConnected(trouble, mayTryAgain)
+    this.#events.onAttemptEnded?.(mayTryAgain ? 'again' : 'operator')
   }
 
   /** @returns Whether a new lane takes the place of the one that was lost. */

@@ -14,13 +14,20 @@ const PINS_TRIED_MAX = 2
  */
 export class GuardedPin {
   readonly #read: () => Promise<Buffer>
+  readonly #mayTry: (pin: Buffer) => Promise<boolean>
   readonly #lookIntervalMs: number
   readonly #key = randomBytes(32)
   readonly #refused = new Set<string>()
   #taken = ''
 
-  constructor(read: () => Promise<Buffer>, lookIntervalMs = LOOK_INTERVAL_MS) {
+  /** @param mayTry - Asked before a PIN is given out: false when the token refused it to another process. */
+  constructor(
+    read: () => Promise<Buffer>,
+    lookIntervalMs = LOOK_INTERVAL_MS,
+    mayTry: (pin: Buffer) => Promise<boolean> = async () => true,
+  ) {
     this.#read = read
+    this.#mayTry = mayTry
     this.#lookIntervalMs = lookIntervalMs
   }
 
@@ -32,7 +39,7 @@ export class GuardedPin {
   async take(): Promise<Buffer> {
     const pin = await this.#read()
     this.#taken = this.#digestOf(pin)
-    if (!this.#refused.has(this.#taken)) return pin
+    if (!this.#refused.has(this.#taken) && (await this.#hasTurn(pin))) return pin
     pin.fill(0)
     throw new TokenRefusal({
       code: 'TOKEN_UNAVAILABLE',
@@ -40,6 +47,15 @@ export class GuardedPin {
       hint: 'Correct the PIN source, or start the process anew.',
       operator: true,
     })
+  }
+
+  async #hasTurn(pin: Buffer): Promise<boolean> {
+    try {
+      return await this.#mayTry(pin)
+    } catch (error) {
+      pin.fill(0)
+      throw error
+    }
   }
 
   /** The attempt with the PIN that was taken last ended so that nothing may be tried with it again. */

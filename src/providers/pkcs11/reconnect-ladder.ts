@@ -5,16 +5,13 @@ import { needsOperator, Pkcs11Error, type TokenFault, TokenRefusal } from './err
 import { GuardedPin } from './guarded-pin.ts'
 import type { ModuleAccess } from './module-access.ts'
 import type { Connected } from './procedures/connect.ts'
-import type { Pkcs11TokenSettings } from './settings.ts'
+import type { AttemptEnd, Pkcs11TokenSettings } from './settings.ts'
 import type { MaterialName } from './templates.ts'
 
 /** A connection that breaks sooner than this is not made anew without a pause. */
 const STABLE_MS = 2_000
 /** So many times as long as a lane may be silent a hung one may keep an absent token from being found again. */
 const BARRED_LANE_TIMEOUTS = 3
-
-/** How an attempt to connect ended: after `operator` another one needs another PIN. */
-type Attempt = 'up' | 'again' | 'operator'
 
 export interface LadderEvents {
   /** A key that the token held when it was last looked for. */
@@ -52,7 +49,7 @@ export class ReconnectLadder {
     this.#module = module
     this.#signal = signal
     this.#events = events
-    this.#pin = new GuardedPin(settings.readPin)
+    this.#pin = new GuardedPin(settings.readPin, undefined, settings.mayTryPin)
     this.#backoff = new Backoff(settings.reconnectDelayMs)
   }
 
@@ -77,7 +74,7 @@ export class ReconnectLadder {
   }
 
   /** Until the connection is up or the service closes. */
-  async goOn(last: Attempt): Promise<void> {
+  async goOn(last: AttemptEnd): Promise<void> {
     let ended = last
     while (ended !== 'up' && !this.#signal.aborted) {
       if (ended === 'again') await this.#pause()
@@ -90,7 +87,7 @@ export class ReconnectLadder {
    * @param soft - The library was not initialized anew, so it may show a token that it lost sight of: a key that it held
    *   must be there.
    */
-  async attempt(soft: boolean): Promise<Attempt> {
+  async attempt(soft: boolean): Promise<AttemptEnd> {
     this.#attempting = true
     try {
       const witness = soft ? this.#events.witness() : undefined

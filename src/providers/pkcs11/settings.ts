@@ -10,6 +10,11 @@ export interface Pkcs11TokenSettings {
   readonly select: TokenSelector
   /** Called in the main thread at each connect. The buffer is zeroed after use, its text is never logged. */
   readonly readPin: () => Promise<Buffer>
+  /**
+   * Where other processes use the token too: waits for this one's turn to give it `pin`. False when the token refused that
+   * PIN to another of them.
+   */
+  readonly mayTryPin?: (pin: Buffer) => Promise<boolean>
   /** Workers that serve cryptography, 1 to {@link CRYPTO_LANES_MAX}. One is best on SoftHSM. */
   readonly lanes: { readonly crypto: number }
   /** Calls that may wait before the crypto lanes. */
@@ -45,10 +50,15 @@ export interface Pkcs11Log {
   error(fields: object, message: string): void
 }
 
+/** How an attempt to connect ended: connected, to be tried again, or not before an operator did something. */
+export type AttemptEnd = 'up' | 'again' | 'operator'
+
 export interface Pkcs11ProviderEvents {
   readonly log: Pkcs11Log
   /** More lanes hang in the library than `lostLanesMax`, or lanes end again and again: only a new process helps. */
   onFatal(error: Error): void
+  /** An attempt to connect, for which `mayTryPin` was asked or might have been, came to its end. */
+  onAttemptEnded?(ended: AttemptEnd): void
 }
 
 /** What the token says of itself, blanks trimmed. */

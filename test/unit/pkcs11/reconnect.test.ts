@@ -58,6 +58,19 @@ it('never gives out a PIN that the token refused', async () => {
   expect((await pin.take()).toString()).toBe('1234')
 })
 
+it('gives out no PIN that the token refused to another process, nor one whose turn never comes', async () => {
+  const made: Buffer[] = []
+  const read = async () => {
+    made.push(Buffer.from('1234'))
+    return made.at(-1) ?? Buffer.alloc(0)
+  }
+  const refusedElsewhere = new GuardedPin(read, 1, async () => false)
+  await expect(refusedElsewhere.take()).rejects.toMatchObject({ fault: { operator: true } })
+  const closing = new GuardedPin(read, 1, () => Promise.reject(new Error('The service is shutting down.')))
+  await expect(closing.take()).rejects.toThrow('shutting down')
+  expect(made).toEqual([Buffer.alloc(4), Buffer.alloc(4)])
+})
+
 it('takes a changed PIN for one when it is the same at two looks, and no third one', async () => {
   const reads = ['wrong', 'wrong', '', 'ri', 'right', 'right', 'right', 'third']
   let last = ''

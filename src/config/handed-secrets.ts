@@ -1,0 +1,34 @@
+import type { Config, SecretSource } from './schema.ts'
+import { readSource } from './secrets.ts'
+
+/** A configuration for other processes, and what the descriptors in it are to give them. */
+export interface HandedConfig {
+  readonly config: Config
+  /** In the order of the descriptors; the caller zeroes them when the last process was started. */
+  readonly secrets: readonly Buffer[]
+}
+
+/**
+ * A descriptor can be read once and is not inherited. What those of `config` give is read here, and the result names the
+ * descriptors from `firstFd` on, through which each process is to get it.
+ *
+ * @throws {@link SecretError}
+ */
+export function handSecrets(config: Config, firstFd: number): HandedConfig {
+  const secrets: Buffer[] = []
+  const handed = <S extends SecretSource | undefined>(source: S): S => {
+    if (source?.fd === undefined) return source
+    secrets.push(readSource(source))
+    return { ...source, fd: firstFd + secrets.length - 1 }
+  }
+  const accounts = config.accounts.map((account) => ({
+    ...account,
+    credentials: account.credentials.map((credential) => ({
+      ...credential,
+      secretAccessKey: handed(credential.secretAccessKey),
+      ...(credential.sessionToken && { sessionToken: handed(credential.sessionToken) }),
+    })),
+  }))
+  const tokens = config.tokens.map((token) => ({ ...token, pin: handed(token.pin) }))
+  return { config: { ...config, accounts, tokens }, secrets }
+}
