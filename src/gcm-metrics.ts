@@ -46,8 +46,7 @@ function addLeft(registry: Registry, { ledger, invocationsMax }: GcmMetricsSourc
     aggregator: 'min',
     async collect() {
       try {
-        const most = await ledger.mostLeasedVersion()
-        this.set(Math.max(0, invocationsMax - (most?.leased ?? 0)))
+        this.set(Math.max(0, invocationsMax - (await ledger.mostLeased())))
       } catch {
         // The store's trouble shows in /readyz.
       }

@@ -126,16 +126,21 @@ export class GcmBudget {
         this.#counts.refusals += 1
         throw exhausted(name)
       }
-      stock.lease ??= this.#lease(stock)
-      await stock.lease
+      await (stock.lease ?? this.#startLease(stock))
     }
   }
 
   #leaseAhead(stock: Stock): void {
     if (stock.lease || stock.spent || this.#deps.clock.monotonic() < stock.retryAt) return
-    stock.lease = this.#lease(stock)
     // Logged and counted there; whoever comes to need the block waits for the same promise and is told.
-    stock.lease.catch(() => undefined)
+    this.#startLease(stock).catch(() => undefined)
+  }
+
+  #startLease(stock: Stock): Promise<void> {
+    stock.lease = this.#lease(stock).finally(() => {
+      stock.lease = undefined
+    })
+    return stock.lease
   }
 
   async #lease(stock: Stock): Promise<void> {
@@ -153,8 +158,6 @@ export class GcmBudget {
       stock.retryAt = clock.monotonic() + RETRY_PAUSE_MS
       this.#noteFailure(stock, error)
       throw error
-    } finally {
-      stock.lease = undefined
     }
   }
 

@@ -1,4 +1,4 @@
-import type { InvocationBlock, LeasedVersion } from '../core/ports/invocation-ledger.ts'
+import type { InvocationBlock } from '../core/ports/invocation-ledger.ts'
 import { invariant } from '../lib/invariant.ts'
 import { selectKeyIdByVersion } from './key-queries.ts'
 import type { StoreDb } from './schema.ts'
@@ -35,14 +35,16 @@ export async function leaseNext(
   return { first, count: given }
 }
 
-export async function selectMostLeased(db: StoreDb): Promise<LeasedVersion | undefined> {
+/** A cross join, because SQLite keeps its order: by the count, rather than through every enabled key. */
+export async function selectMostLeased(db: StoreDb): Promise<number> {
   const row = await db
     .selectFrom('gcm_invocation as g')
-    .innerJoin('master_key as k', 'k.primary_version_id', 'g.version_id')
-    .select(['g.version_id', 'g.leased'])
+    .crossJoin('master_key as k')
+    .select('g.leased')
+    .whereRef('k.primary_version_id', '=', 'g.version_id')
     .where('k.state', '=', 'Enabled')
     .orderBy('g.leased', 'desc')
-    .orderBy('g.version_id')
+    .limit(1)
     .executeTakeFirst()
-  return row && { versionId: row.version_id, leased: row.leased }
+  return row?.leased ?? 0
 }

@@ -1,4 +1,4 @@
-import type { Selectable, SelectQueryBuilder } from 'kysely'
+import { type Selectable, type SelectQueryBuilder, sql } from 'kysely'
 import type { KeyState, MasterKey } from '../core/key.ts'
 import type { KeyPlace, PageRequest, TokenUse } from '../core/ports/key-store.ts'
 import { checkReplacement } from './check.ts'
@@ -90,7 +90,8 @@ export async function selectKeysToRotate(
   const keys = db
     .selectFrom('master_key')
     .selectAll()
-    .where('state', '=', 'Enabled')
+    // An expression, because SQLite would walk every enabled key by the index of a plain column.
+    .where(sql<string>`state || ''`, '=', 'Enabled')
     .where('pending_version_id', 'is', null)
     .where('primary_version_id', 'in', (eb) =>
       eb.selectFrom('gcm_invocation').select('version_id').where('leased', '>=', leasedMin),

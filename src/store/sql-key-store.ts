@@ -1,6 +1,6 @@
 import { KmsError } from '../core/errors.ts'
 import type { Alias, KeyState, MasterKey } from '../core/key.ts'
-import type { InvocationBlock, LeasedVersion } from '../core/ports/invocation-ledger.ts'
+import type { InvocationBlock } from '../core/ports/invocation-ledger.ts'
 import type { KeyPlace, KeyStore, PageRequest, TokenUse } from '../core/ports/key-store.ts'
 import type { Lease, LeaseStore } from '../core/ports/lease-store.ts'
 import * as aliases from './alias-queries.ts'
@@ -142,7 +142,7 @@ export class SqlKeyStore implements KeyStore, LeaseStore {
     return this.#change((db) => leaseNext(db, versionId, count, max))
   }
 
-  async mostLeasedVersion(): Promise<LeasedVersion | undefined> {
+  async mostLeased(): Promise<number> {
     return this.#run(selectMostLeased)
   }
 

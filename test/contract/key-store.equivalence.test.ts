@@ -51,7 +51,7 @@ const CALLS: Readonly<Record<string, (store: KeyStore, given: Inputs, now?: Mast
       store.listAliases(given.accountId, given.region, given.flag ? given.keyId : undefined, page(given)),
     leaseInvocations: (store, { versionIds: [id = ''], limit, time }, now) =>
       store.leaseInvocations(now?.primaryVersionId ?? id, limit, time),
-    mostLeasedVersion: (store) => store.mostLeasedVersion(),
+    mostLeased: (store) => store.mostLeased(),
     ping: (store) => store.ping(),
   }
 
@@ -151,7 +151,7 @@ it('STO-22, STO-17 SQLite answers every sequence of calls as memory does', { tim
   const done = ['replaceKey: true', 'updateAlias: true', 'deleteAlias: true']
   const found = [
     'leaseInvocations',
-    'mostLeasedVersion',
+    'mostLeased',
     'listKeysInRotation',
     'listKeysToRotate',
     'getKey',

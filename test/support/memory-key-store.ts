@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util'
 import { KmsError } from '../../src/core/errors.ts'
 import type { Alias, KeyState, MasterKey } from '../../src/core/key.ts'
-import type { InvocationBlock, LeasedVersion } from '../../src/core/ports/invocation-ledger.ts'
+import type { InvocationBlock } from '../../src/core/ports/invocation-ledger.ts'
 import type { KeyPlace, KeyStore, PageRequest, TokenUse } from '../../src/core/ports/key-store.ts'
 import { invariant } from '../../src/lib/invariant.ts'
 import {
@@ -171,16 +171,10 @@ export class MemoryKeyStore implements KeyStore {
     return { first, count: given }
   }
 
-  async mostLeasedVersion(): Promise<LeasedVersion | undefined> {
+  async mostLeased(): Promise<number> {
     this.#requireOpen()
-    const inUse = new Set(
-      this.#keys.filter(({ state }) => state === 'Enabled').map((key) => key.primaryVersionId),
-    )
-    const rows = [...this.#leased].map(([versionId, leased]) => ({ versionId, leased }))
-    const [most] = rows
-      .filter(({ versionId }) => inUse.has(versionId))
-      .toSorted((a, b) => b.leased - a.leased || compare([a.versionId], [b.versionId]))
-    return most
+    const inUse = this.#keys.filter(({ state }) => state === 'Enabled')
+    return Math.max(0, ...inUse.map((key) => this.#leased.get(key.primaryVersionId) ?? 0))
   }
 
   async ping(): Promise<void> {

@@ -37,6 +37,6 @@ it('/metrics shows the least that is left, leases, refusals and rotations, and o
   await rotation.run()
   const after = { p11kms_gcm_invocations_left: 40, 'p11kms_key_rotations_total{outcome="ok"}': 1 }
   expect(await shown()).toMatchObject(after)
-  store.mostLeasedVersion = () => Promise.reject(new KmsError('STORE_UNAVAILABLE', 'Away.', {}))
+  store.mostLeased = () => Promise.reject(new KmsError('STORE_UNAVAILABLE', 'Away.', {}))
   expect(await shown()).toMatchObject(after)
 })

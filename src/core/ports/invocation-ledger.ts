@@ -6,12 +6,6 @@ export interface InvocationBlock {
   readonly count: number
 }
 
-/** A key version and how many of its invocations were handed out. */
-export interface LeasedVersion {
-  readonly versionId: string
-  readonly leased: number
-}
-
 /**
  * How many AES-GCM invocations of each key version were handed out to processes, kept with the keys (STO-25 to STO-28). The
  * number only grows: what a process was given and did not use is lost, which errs on the safe side of the bound.
@@ -31,6 +25,6 @@ export interface InvocationLedger {
    */
   leaseInvocations(versionId: string, count: number, max: number): Promise<InvocationBlock>
 
-  /** Of the primary versions of enabled keys, the one that most were handed out of; `undefined` when none was ever sealed with. */
-  mostLeasedVersion(): Promise<LeasedVersion | undefined>
+  /** The most that was handed out of any one primary version of an enabled key; 0 when none was ever sealed with. */
+  mostLeased(): Promise<number>
 }
