@@ -4,6 +4,7 @@ import { FaultSoak } from '../support/fault-soak.ts'
 import { type Chaos, makeChaos } from '../support/p11chaos.ts'
 import {
   describeWith,
+  eventually,
   LogRecorder,
   makeSoftHsm,
   SOFTHSM_MODULE,
@@ -95,8 +96,12 @@ describeWith([SOFTHSM_MODULE], `${OPERATIONS} calls with a fault in ${PERCENT} %
     const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms))
     for (let round = 0; !stopped(); round += 1) {
       const event = EVENTS[round % EVENTS.length] ?? 'sessions-drop'
+      const { generation } = provider.status()
       chaos.set([...faultRules(PERCENT), event])
       await pause(EVENT_MS)
+      // No token gives a lost login back by itself, so the rule stands until there is a new one.
+      if (event === 'logout-drop')
+        await eventually(() => stopped() || provider.status().generation > generation, 60_000)
       chaos.set(faultRules(PERCENT))
       await pause(EVENT_INTERVAL_MS)
     }
