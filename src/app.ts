@@ -76,7 +76,7 @@ async function assemble(
   const { promise: failed, resolve: fail } = Promise.withResolvers<Error>()
   const [first] = config.tokens
   invariant(first, 'the schema asks for a token')
-  const provider = await startTokens(config.tokens, logger, fail, seat)
+  const provider = await startTokens(config.tokens, store, logger, fail, seat)
   teardown.add(() => provider.close())
   const strays = await findStrayTokens(store, config.tokens, logger)
 

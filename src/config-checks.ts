@@ -2,7 +2,7 @@ import { statSync } from 'node:fs'
 import { isDeepStrictEqual } from 'node:util'
 import type { ConfigProblem } from './config/config-error.ts'
 import type { ConfigCheck } from './config/load.ts'
-import type { Config, TokenConfig } from './config/schema.ts'
+import { type Config, type ConnectionConfig, connectionsOf } from './config/schema.ts'
 import { parseTokenSelector, type TokenCriteria } from './providers/pkcs11/token-selector.ts'
 import { inspectStoreFile } from './store/sqlite-file.ts'
 
@@ -19,8 +19,7 @@ function checkStore(config: Config): ConfigProblem[] {
 /** A token selected in two ways is found when it connects. */
 function checkTokens(config: Config): ConfigProblem[] {
   const seen: SeenToken[] = []
-  return config.tokens.flatMap((token, index) => {
-    const path = `tokens.${index}`
+  return connectionsOf(config).flatMap(({ path, connection: token }) => {
     const criteria = criteriaOf(token)
     if (criteria instanceof Error) return [{ path, message: criteria.message }]
     const seenToken = { path, token, module: fileIdOf(token.module), criteria }
@@ -32,7 +31,7 @@ function checkTokens(config: Config): ConfigProblem[] {
 
 interface SeenToken {
   readonly path: string
-  readonly token: TokenConfig
+  readonly token: ConnectionConfig
   readonly module: string
   readonly criteria: TokenCriteria
 }
@@ -47,7 +46,7 @@ function conflictOf(before: SeenToken, { path, token, module, criteria }: SeenTo
   return [{ path: `${path}.libraryParameters`, message }]
 }
 
-function criteriaOf({ label, serial, uri }: TokenConfig): TokenCriteria | Error {
+function criteriaOf({ label, serial, uri }: ConnectionConfig): TokenCriteria | Error {
   try {
     return parseTokenSelector({ ...(label && { label }), ...(serial && { serial }), ...(uri && { uri }) })
   } catch (error) {

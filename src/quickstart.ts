@@ -2,6 +2,7 @@ import type { Logger } from 'pino'
 import { type App, startApp } from './app.ts'
 import { findSofthsmModule, type Home, prepareHome, writeEnvFile } from './config/home.ts'
 import { type ConfigCheck, loadConfig } from './config/load.ts'
+import { connectionsOf } from './config/schema.ts'
 import { readSecret } from './config/secrets.ts'
 import { isKmsError } from './core/errors.ts'
 import type { MasterKey } from './core/key.ts'
@@ -40,7 +41,7 @@ export async function startQuickstart(settings: QuickstartSettings, logger: Logg
   logger.level = loaded.log.level
   const [token] = loaded.tokens
   invariant(token, 'the schema asks for a token')
-  for (const { environment: own } of loaded.tokens) Object.assign(process.env, own)
+  for (const { connection } of connectionsOf(loaded)) Object.assign(process.env, connection.environment)
   const soPin = readSecret({ file: home.soPinFile })
   const userPin = readSecret({ file: home.userPinFile })
   try {

@@ -16,6 +16,8 @@ export interface MemberHealth {
   readonly token: string
   readonly member: 'primary' | 'replica'
   readonly status: { readonly state: string; readonly reason?: string; readonly hint?: string }
+  /** Of a replica: key versions by what is known of their copies. */
+  readonly copies?: { readonly unproven: number; readonly refused: number }
 }
 
 export interface ReadinessDeps {
@@ -89,10 +91,20 @@ async function tokenHealthOf(
   return { ok: false, reason, ...(hint && { hint }) }
 }
 
-function replicaHealthOf({ token, status }: MemberHealth): readonly [string, ComponentHealth] {
+function replicaHealthOf({ token, status, copies }: MemberHealth): readonly [string, ComponentHealth] {
+  const name = `token:${token}/replica`
   const { state, reason, hint } = status
-  const ok = state === 'up'
-  return [`token:${token}/replica`, { ok, ...(!ok && reason && { reason }), ...(!ok && hint && { hint }) }]
+  if (state !== 'up') return [name, { ok: false, ...(reason && { reason }), ...(hint && { hint }) }]
+  const { unproven = 0, refused = 0 } = copies ?? {}
+  if (unproven + refused === 0) return [name, { ok: true }]
+  return [
+    name,
+    {
+      ok: false,
+      reason: `It cannot take over for every key: the copies of ${unproven} versions are not proven, ${refused} are refused.`,
+      hint: 'Copy the missing keys from the primary; the log names those that are refused.',
+    },
+  ]
 }
 
 function strayHealthOf({ token, keys }: TokenUse): readonly [string, ComponentHealth] {

@@ -78,6 +78,9 @@ export interface MeasuredMember {
   readonly token: string
   readonly member: 'primary' | 'replica'
   readonly status: TokenGauges
+  /** Of a replica: key versions by what is known of their copies, and calls answered. */
+  readonly copies?: Readonly<Record<string, number>>
+  readonly served?: number
 }
 
 /** Shows the state of every token's connections on `/metrics`, read when it is asked for. */
@@ -96,6 +99,8 @@ export function addTokenMetrics(registry: Registry, members: () => readonly Meas
   }
   for (const counter of COUNTERS) registry.registerMetric(labelledMetric(counter, members, Counter))
   registry.registerMetric(labelledMetric(BREAKER, members, Gauge))
+  registry.registerMetric(copiesGauge(members))
+  registry.registerMetric(servedGauge(members))
 }
 
 function labelledMetric(
@@ -117,6 +122,31 @@ function labelledMetric(
           this.inc({ token, member, ...(label && { [label]: value }) }, count)
         }
       }
+    },
+  })
+}
+
+function copiesGauge(members: () => readonly MeasuredMember[]) {
+  return new Gauge({
+    name: 'p11kms_replica_versions',
+    help: 'Key versions of a token with a replica, by what is known of their copies: proven, unproven, refused.',
+    labelNames: ['token', 'state'] as const,
+    registers: [],
+    collect() {
+      for (const { token, copies = {} } of members())
+        for (const [state, count] of Object.entries(copies)) this.set({ token, state }, count)
+    },
+  })
+}
+
+function servedGauge(members: () => readonly MeasuredMember[]) {
+  return new Gauge({
+    name: 'p11kms_replica_calls',
+    help: 'Calls that a replica answered since the start, because its primary was away.',
+    labelNames: ['token'] as const,
+    registers: [],
+    collect() {
+      for (const { token, served } of members()) if (served !== undefined) this.set({ token }, served)
     },
   })
 }

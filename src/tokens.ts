@@ -1,10 +1,11 @@
 import type { Logger } from 'pino'
-import type { SecretSource, TokenConfig } from './config/schema.ts'
+import { type ConnectionConfig, connectionsOf, type SecretSource, type TokenConfig } from './config/schema.ts'
 import { readSecret } from './config/secrets.ts'
 import type { KeyStore, TokenUse } from './core/ports/key-store.ts'
+import { type HaStore, startHaToken } from './providers/pkcs11/ha-token.ts'
 import { Pkcs11Provider } from './providers/pkcs11/provider.ts'
-import type { AttemptEnd, Pkcs11TokenSettings } from './providers/pkcs11/settings.ts'
-import { singleToken, TokenSet } from './providers/pkcs11/token-set.ts'
+import type { AttemptEnd, Pkcs11ProviderEvents, Pkcs11TokenSettings } from './providers/pkcs11/settings.ts'
+import { type ServedToken, singleToken, TokenSet } from './providers/pkcs11/token-set.ts'
 
 /** Lets one of several processes at a time give a token its PIN, and none a PIN that was refused. */
 export interface Logins {
@@ -22,18 +23,17 @@ export interface Logins {
  */
 export async function startTokens(
   configs: readonly TokenConfig[],
+  store: HaStore,
   log: Logger,
   onFatal: (error: Error) => void,
   logins?: Logins,
 ): Promise<TokenSet> {
   // The modules read these with getenv, so they must be set before a worker loads one.
-  for (const { environment } of configs) Object.assign(process.env, environment)
-  const starts = configs.map(async (config) => {
-    const { name } = config
-    const onAttemptEnded = (ended: AttemptEnd) => logins?.onAttemptEnded(name, ended)
-    const provider = await Pkcs11Provider.start(settingsOf(config, logins), { log, onFatal, onAttemptEnded })
-    return [name, singleToken(name, provider)] as const
-  })
+  for (const { connection } of connectionsOf({ tokens: [...configs] }))
+    Object.assign(process.env, connection.environment)
+  const starts = configs.map(
+    async (config) => [config.name, await startToken(config, store, { log, onFatal }, logins)] as const,
+  )
   const settled = await Promise.allSettled(starts)
   const started = settled.flatMap((start) => (start.status === 'fulfilled' ? [start.value] : []))
   const set = new TokenSet(new Map(started))
@@ -41,6 +41,34 @@ export async function startTokens(
   if (!failed) return set
   await set.close()
   throw failed.reason
+}
+
+async function startToken(
+  config: TokenConfig,
+  store: HaStore,
+  { log, onFatal }: { readonly log: Logger; readonly onFatal: (error: Error) => void },
+  logins: Logins | undefined,
+): Promise<ServedToken> {
+  const { name, replica, allowHostMemory, pairTimeoutMs } = config
+  // What is agreed for both, whichever serves.
+  const shared = { allowHostMemory, pairTimeoutMs }
+  const eventsOf = (own: Logger, login: string): Pkcs11ProviderEvents => ({
+    log: own,
+    onFatal,
+    onAttemptEnded: (ended) => logins?.onAttemptEnded(login, ended),
+  })
+  const primary = { ...settingsOf(name, config, name, logins), ...shared }
+  const events = eventsOf(log, name)
+  if (!replica) return singleToken(name, await Pkcs11Provider.start(primary, events))
+  const { failbackDelayMs, proveIntervalMs } = replica
+  const login = `${name}/replica`
+  const settings = { ...settingsOf(name, replica, login, logins), ...shared }
+  return startHaToken(
+    { primary, replica: settings, failbackDelayMs, proveIntervalMs },
+    store,
+    events,
+    eventsOf(log.child({ member: 'replica' }), login),
+  )
 }
 
 /**
@@ -63,24 +91,27 @@ export async function findStrayTokens(
   return strays
 }
 
-function settingsOf(config: TokenConfig, logins: Logins | undefined): Pkcs11TokenSettings {
-  const { name, module, label, serial, uri, lanes, queueMax, laneTimeoutMs, lostLanesMax, pairTimeoutMs } =
-    config
-  const { reconnectDelayMs, moduleRestartIntervalMs, allowHostMemory, libraryParameters, userType } = config
+/** @param login - What `logins` knows this connection by. */
+function settingsOf(
+  name: string,
+  config: ConnectionConfig,
+  login: string,
+  logins: Logins | undefined,
+): Omit<Pkcs11TokenSettings, 'pairTimeoutMs'> {
+  const { module, label, serial, uri, lanes, queueMax, laneTimeoutMs, lostLanesMax } = config
+  const { reconnectDelayMs, moduleRestartIntervalMs, libraryParameters, userType } = config
   return {
     name,
     module,
     select: { ...(label && { label }), ...(serial && { serial }), ...(uri && { uri }) },
     queueMax,
     laneTimeoutMs,
-    pairTimeoutMs,
     lostLanesMax,
     reconnectDelayMs,
     moduleRestartIntervalMs,
     readPin: pinReader(config.pin),
-    ...(logins && { mayTryPin: (pin: Buffer) => logins.mayTryPin(name, pin) }),
+    ...(logins && { mayTryPin: (pin: Buffer) => logins.mayTryPin(login, pin) }),
     lanes: { crypto: lanes },
-    allowHostMemory,
     ...(libraryParameters !== undefined && { libraryParameters }),
     ...(userType !== 'user' && { userType }),
   }

@@ -5,7 +5,13 @@ import type { z } from 'zod'
 import { ConfigError, type ConfigProblem } from './config-error.ts'
 import { applyEnvironment } from './environment.ts'
 import { FileProblem, readOperatorFile } from './operator-file.ts'
-import { CONFIG_SCHEMA, type Config, type SecretSource } from './schema.ts'
+import {
+  CONFIG_SCHEMA,
+  type Config,
+  type ConnectionConfig,
+  connectionsOf,
+  type SecretSource,
+} from './schema.ts'
 import { readSecret, SecretError } from './secrets.ts'
 import { findTokenConflicts } from './token-conflicts.ts'
 
@@ -108,6 +114,11 @@ function readText(file: string): string {
 function resolvePaths(config: Config, folder: string): Config {
   const secret = <S extends SecretSource | undefined>(source: S): S =>
     source?.file === undefined ? source : { ...source, file: resolve(folder, source.file) }
+  const placed = <C extends ConnectionConfig>(connection: C): C => ({
+    ...connection,
+    module: resolve(folder, connection.module),
+    pin: secret(connection.pin),
+  })
   return {
     ...config,
     store: { ...config.store, path: resolve(folder, config.store.path) },
@@ -119,10 +130,9 @@ function resolvePaths(config: Config, folder: string): Config {
         sessionToken: secret(credential.sessionToken),
       })),
     })),
-    tokens: config.tokens.map((token) => ({
-      ...token,
-      module: resolve(folder, token.module),
-      pin: secret(token.pin),
+    tokens: config.tokens.map(({ replica, ...token }) => ({
+      ...placed(token),
+      ...(replica && { replica: placed(replica) }),
     })),
   }
 }
@@ -152,10 +162,11 @@ function findUnreadable(config: Config): ConfigProblem[] {
       [`accounts.${a}.credentials.${c}.sessionToken`, credential.sessionToken] as const,
     ]),
   )
-  const pins = config.tokens.map((token, i) => [`tokens.${i}.pin`, token.pin] as const)
+  const connections = connectionsOf(config)
+  const pins = connections.map(({ path, connection }) => [`${path}.pin`, connection.pin] as const)
   return [
     ...[...secrets, ...pins].flatMap(([path, source]) => checkSecret(path, source)),
-    ...config.tokens.flatMap((token, i) => checkModule(`tokens.${i}.module`, token.module)),
+    ...connections.flatMap(({ path, connection }) => checkModule(`${path}.module`, connection.module)),
   ]
 }
 

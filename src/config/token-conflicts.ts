@@ -1,5 +1,5 @@
 import type { ConfigProblem } from './config-error.ts'
-import type { Config, SecretSource } from './schema.ts'
+import { type Config, connectionsOf, type SecretSource } from './schema.ts'
 
 /** What the settings of several tokens say against each other. What only the tokens tell is found when they connect. */
 export function findTokenConflicts(config: Config): ConfigProblem[] {
@@ -19,12 +19,12 @@ function findUnknownTokenForNewKeys({ keys, tokens }: Config): ConfigProblem[] {
 }
 
 /** A module reads the environment of the process, and that is one. */
-function findEnvironmentConflicts({ tokens }: Config): ConfigProblem[] {
+function findEnvironmentConflicts(config: Config): ConfigProblem[] {
   const first = new Map<string, { readonly value: string; readonly path: string }>()
   const problems: ConfigProblem[] = []
-  for (const [index, { environment }] of tokens.entries()) {
-    for (const [variable, value] of Object.entries(environment)) {
-      const path = `tokens.${index}.environment.${variable}`
+  for (const { path: at, connection } of connectionsOf(config)) {
+    for (const [variable, value] of Object.entries(connection.environment)) {
+      const path = `${at}.environment.${variable}`
       const before = first.get(variable) ?? { value, path }
       first.set(variable, before)
       if (before.value === value) continue
@@ -36,15 +36,15 @@ function findEnvironmentConflicts({ tokens }: Config): ConfigProblem[] {
 }
 
 /** A descriptor can be read once: whoever comes second gets nothing. */
-function findSharedDescriptors({ tokens, accounts }: Config): ConfigProblem[] {
+function findSharedDescriptors(config: Config): ConfigProblem[] {
   const sources: (readonly [path: string, source: SecretSource | undefined])[] = [
-    ...accounts.flatMap(({ credentials }, a) =>
+    ...config.accounts.flatMap(({ credentials }, a) =>
       credentials.flatMap((credential, c) => [
         [`accounts.${a}.credentials.${c}.secretAccessKey`, credential.secretAccessKey] as const,
         [`accounts.${a}.credentials.${c}.sessionToken`, credential.sessionToken] as const,
       ]),
     ),
-    ...tokens.map(({ pin }, i) => [`tokens.${i}.pin`, pin] as const),
+    ...connectionsOf(config).map(({ path, connection }) => [`${path}.pin`, connection.pin] as const),
   ]
   const first = new Map<number, string>()
   return sources.flatMap(([path, source]) => {

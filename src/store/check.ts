@@ -4,6 +4,7 @@ import { LEASE_MS_MAX, type Lease } from '../core/ports/lease-store.ts'
 import { invariant } from '../lib/invariant.ts'
 
 /** The most rows that one page may ask for. */
+const CANARY_LENGTH_MAX = 8192
 const PAGE_LIMIT_MAX = 1000
 /** Where a key may have a version in the making. */
 const ROTATING: readonly KeyState[] = ['Enabled', 'Disabled', 'PendingDeletion', 'Deleting']
@@ -101,6 +102,15 @@ export function checkLease(versionId: string, count: number, max: number): void 
 /** @throws {@link InvariantError} when a number of invocations is not a whole one of 1 or more. */
 export function checkCount(number: number): void {
   invariant(Number.isSafeInteger(number) && number >= 1, 'invocations are counted in whole numbers from 1')
+}
+
+/** @throws {@link InvariantError} when a canary could not be of any version, or has more characters than a row takes. */
+export function checkCanary(versionId: string, canary: string): void {
+  const kept = isStorableText(versionId) && isStorableText(canary)
+  invariant(
+    kept && canary.length >= 1 && canary.length <= CANARY_LENGTH_MAX,
+    'a canary is a short text of a version',
+  )
 }
 
 /**

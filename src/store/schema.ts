@@ -10,6 +10,7 @@ export interface StoreSchema {
   readonly alias: AliasTable
   readonly gcm_invocation: GcmInvocationTable
   readonly lease: LeaseTable
+  readonly replica_canary: ReplicaCanaryTable
   readonly heartbeat: HeartbeatTable
   readonly schema_migration: MigrationTable
 }
@@ -61,6 +62,12 @@ interface LeaseTable {
   readonly name: string
   readonly holder: string
   readonly expires_at: number
+}
+
+/** What a token sealed under a version, by which a copy of it in another token is proven. */
+interface ReplicaCanaryTable {
+  readonly version_id: string
+  readonly canary: string
 }
 
 /** The one row that `ping` writes to. */

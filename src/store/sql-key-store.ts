@@ -4,8 +4,10 @@ import type { InvocationBlock } from '../core/ports/invocation-ledger.ts'
 import type { KeyPlace, KeyStore, PageRequest, TokenUse } from '../core/ports/key-store.ts'
 import type { Lease, LeaseStore } from '../core/ports/lease-store.ts'
 import * as aliases from './alias-queries.ts'
+import * as canaries from './canary-queries.ts'
 import {
   checkAlias,
+  checkCanary,
   checkCount,
   checkHolding,
   checkKey,
@@ -154,6 +156,16 @@ export class SqlKeyStore implements KeyStore, LeaseStore {
   async releaseLease(name: string, holder: string): Promise<boolean> {
     if (![name, holder].every(isStorableText)) return false
     return this.#run((db) => leases.deleteLease(db, name, holder))
+  }
+
+  async getCanary(versionId: string): Promise<string | undefined> {
+    if (!isStorableText(versionId)) return undefined
+    return this.#run((db) => canaries.selectCanary(db, versionId))
+  }
+
+  async putCanary(versionId: string, canary: string): Promise<void> {
+    checkCanary(versionId, canary)
+    await this.#change((db) => canaries.upsertCanary(db, versionId, canary))
   }
 
   /** A committed write: one that is rolled back meets neither a full disk nor a failing sync. */

@@ -22,6 +22,7 @@ export function keyStoreContract(open: () => Promise<KeyStore>): void {
   describe('aliases', () => aliasClauses(() => store))
   describe('aliases and tombstones', () => tombstoneClauses(() => store))
   describe('invocations', () => invocationClauses(() => store))
+  describe('canaries', () => canaryClauses(() => store))
   describe('text', () => textClauses(() => store))
   describe('the store itself', () => storeClauses(() => store))
 }
@@ -106,6 +107,34 @@ function listingClauses(store: () => KeyStore): void {
       await expect(store().listAliases(ACCOUNT, REGION, undefined, { limit })).rejects.toMatchObject(bug)
     },
   )
+}
+
+function canaryClauses(store: () => KeyStore): void {
+  it('STO-42 a canary is kept per version, the last one put', async () => {
+    const [key, other] = [rotated(sampleKey()), sampleKey()]
+    for (const one of [key, other]) await store().createKey(one)
+    const [first = '', second = ''] = key.versions.map(({ versionId }) => versionId)
+    expect(await store().getCanary(first)).toBeUndefined()
+    await store().putCanary(first, 'a')
+    await store().putCanary(second, 'b'.repeat(8192))
+    await store().putCanary(first, 'c')
+    expect(await store().getCanary(first)).toBe('c')
+    expect(await store().getCanary(second)).toBe('b'.repeat(8192))
+    expect(await store().getCanary(other.primaryVersionId)).toBeUndefined()
+    expect(await store().getCanary('nul\0')).toBeUndefined()
+  })
+
+  it.each([
+    ['of no version', 'none', 'a'],
+    ['that is empty', undefined, ''],
+    ['that is too long', undefined, 'a'.repeat(8193)],
+  ])('STO-42 a canary %s is a bug of the caller', async (_, versionId, canary) => {
+    const key = sampleKey()
+    await store().createKey(key)
+    const put = store().putCanary(versionId ?? key.primaryVersionId, canary)
+    await expect(put).rejects.toMatchObject({ name: 'InvariantError' })
+    expect(await store().getCanary(key.primaryVersionId)).toBeUndefined()
+  })
 }
 
 function storeClauses(store: () => KeyStore): void {

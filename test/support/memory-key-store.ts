@@ -6,6 +6,7 @@ import type { KeyPlace, KeyStore, PageRequest, TokenUse } from '../../src/core/p
 import { invariant } from '../../src/lib/invariant.ts'
 import {
   checkAlias,
+  checkCanary,
   checkCount,
   checkKey,
   checkLease,
@@ -23,6 +24,7 @@ export class MemoryKeyStore implements KeyStore {
   readonly #keys: MasterKey[] = []
   readonly #aliases: Alias[] = []
   readonly #leased = new Map<string, number>()
+  readonly #canaries = new Map<string, string>()
   #closed = false
 
   async createKey(key: MasterKey): Promise<void> {
@@ -175,6 +177,19 @@ export class MemoryKeyStore implements KeyStore {
     this.#requireOpen()
     const inUse = this.#keys.filter(({ state }) => state === 'Enabled')
     return Math.max(0, ...inUse.map((key) => this.#leased.get(key.primaryVersionId) ?? 0))
+  }
+
+  async getCanary(versionId: string): Promise<string | undefined> {
+    this.#requireOpen()
+    return this.#canaries.get(versionId)
+  }
+
+  async putCanary(versionId: string, canary: string): Promise<void> {
+    this.#requireOpen()
+    checkCanary(versionId, canary)
+    const ids = this.#keys.flatMap(({ versions }) => versions.map((version) => version.versionId))
+    invariant(ids.includes(versionId), 'a canary is of a version')
+    this.#canaries.set(versionId, canary)
   }
 
   async ping(): Promise<void> {

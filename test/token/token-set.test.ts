@@ -44,9 +44,14 @@ describeWith([SOFTHSM_MODULE], 'the tokens of a configuration', () => {
     softHsm = makeSoftHsm()
     softHsm.initToken('one')
     softHsm.initToken('two')
-    tokens = await startTokens(['one', 'two', 'absent'].map(configFor), SILENT, (error) => {
-      throw error
-    })
+    tokens = await startTokens(
+      ['one', 'two', 'absent'].map(configFor),
+      new MemoryKeyStore(),
+      SILENT,
+      (error) => {
+        throw error
+      },
+    )
   })
 
   afterAll(async () => {

@@ -110,6 +110,22 @@ describe('readiness', () => {
     expect(await report()).toMatchObject({ components: { 'token:one': { ok: true } } })
   })
 
+  it('tells of a replica that cannot take over for every key', async () => {
+    const { members, report } = fixture()
+    const replica = { token: 'one', member: 'replica', status: UP } as const
+    members.push({ ...replica, copies: { unproven: 0, refused: 0 } })
+    expect(await report()).toMatchObject({
+      degraded: false,
+      components: { 'token:one/replica': { ok: true } },
+    })
+    members[2] = { ...replica, copies: { unproven: 2, refused: 1 } }
+    expect(await report()).toMatchObject({
+      ready: true,
+      degraded: true,
+      components: { 'token:one/replica': { ok: false, reason: expect.stringMatching(/2 .*1 /) } },
+    })
+  })
+
   it('tells of a replica that is away, and of keys whose token is not configured', async () => {
     const { members, report } = fixture()
     members.push({ token: 'one', member: 'replica', status: { state: 'connecting', reason: 'absent' } })

@@ -1,4 +1,5 @@
 import type { Alias, KeyState, MasterKey } from '../key.ts'
+import type { CanaryStore } from './canary-store.ts'
 import type { InvocationLedger } from './invocation-ledger.ts'
 
 /** A page of rows in ascending key order. A row that exists throughout a walk is seen exactly once, whatever is created meanwhile. */
@@ -42,7 +43,7 @@ export interface TokenUse {
  * - a replacement that differs from the stored key in account, token, spec, usage, creation time or a stored version;
  * - a page whose `limit` is not 1 to 1000.
  */
-export interface KeyStore extends InvocationLedger {
+export interface KeyStore extends InvocationLedger, CanaryStore {
   /**
    * Stores a new key, in whatever state and at whatever revision it is. For now a key id is made in one region only:
    * versions belong to a key id whatever the region, and a second region would need a share in them.

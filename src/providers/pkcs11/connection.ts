@@ -96,6 +96,10 @@ export class TokenConnection {
     return this.#connected !== undefined && this.lanes.crypto.open
   }
 
+  get generation(): number {
+    return this.#counts.connects
+  }
+
   status(): Pkcs11Status {
     const { count: lanesLost, hung: lanesHung } = this.lanes.lost
     const { connects: generation, logins, loginsRefused, reconnects } = this.#counts

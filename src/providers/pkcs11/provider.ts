@@ -30,7 +30,7 @@ import { faultIn, mayHelpToRepeat } from './lanes/reply.ts'
 import { handlesOf, MaterialHandleCache, type MaterialHandles, refKey } from './material-handles.ts'
 import { MissingKeyGuard } from './missing-key-guard.ts'
 import { pairOf, pairParts } from './pair-call.ts'
-import type { FoundMaterial } from './procedures/find-master-key.ts'
+import { type FoundMaterial, READ_BACK } from './procedures/find-master-key.ts'
 import { bufferOf, type Parts, requireAad, requireLength, sealedOf } from './provider-parts.ts'
 import {
   CRYPTO_LANES_MAX,
@@ -85,6 +85,11 @@ export class Pkcs11Provider implements CryptoProvider {
     return this.#connection.available
   }
 
+  /** Counts the connections so far: what was learned of the token holds for one of them. */
+  get generation(): number {
+    return this.#connection.generation
+  }
+
   /** Lets calls in flight end, refuses new ones, logs out, finalizes the library and ends the workers. */
   async close(): Promise<void> {
     await this.#connection.close()
@@ -112,7 +117,16 @@ export class Pkcs11Provider implements CryptoProvider {
   }
 
   async findMasterKey(ref: MasterKeyRef, options: CallOptions): Promise<MaterialPresence> {
-    const [part] = await this.#run(this.#lanes.write, 'findMasterKey', 1, [this.#nameOf(ref)], options)
+    return this.#presence(ref, READ_BACK.created, options)
+  }
+
+  /** As `findMasterKey`, of a version whose material was made elsewhere and brought here: it need not be LOCAL. */
+  async findCopy(ref: MasterKeyRef, options: CallOptions): Promise<MaterialPresence> {
+    return this.#presence(ref, READ_BACK.copied, options)
+  }
+
+  async #presence(ref: MasterKeyRef, readBack: number, options: CallOptions): Promise<MaterialPresence> {
+    const [part] = await this.#run(this.#lanes.write, 'findMasterKey', readBack, [this.#nameOf(ref)], options)
     const found = parseJsonPart(part) as FoundMaterial
     if (found.asCreated) return 'present'
     return found.enc.length + found.wrap.length === 0 ? 'absent' : 'partial'
@@ -266,7 +280,13 @@ export class Pkcs11Provider implements CryptoProvider {
   async #find(ref: MasterKeyRef, options: CallOptions): Promise<FoundMaterial> {
     this.#requireUp()
     // Ahead of creations, which are slow: a flood of them would keep every key that is not cached from being used.
-    const outcome = await this.#lanes.write.call('findMasterKey', 0, [this.#nameOf(ref)], options, true)
+    const outcome = await this.#lanes.write.call(
+      'findMasterKey',
+      READ_BACK.none,
+      [this.#nameOf(ref)],
+      options,
+      true,
+    )
     const [found] = this.#settle(outcome, faultIn(outcome))
     const material = parseJsonPart(found) as FoundMaterial
     if (material.enc.length > 1 || material.wrap.length > 1) {

@@ -6,11 +6,17 @@ import { CKA, MASTER_KEY_READ_BACK, type MasterKeyRole, type ReadBack, usageRead
  * Compares what an object of a master key version says of itself with what its template asked, but for what this token
  * is known not to say (`vendor-quirks.ts`).
  *
+ * @param exempt - Attributes that do not matter here.
  * @returns The first attribute that differs.
  * @throws What the token answered: CKR_ATTRIBUTE_TYPE_INVALID where it does not know one of them.
  */
-export function firstMismatch(token: LaneToken, handle: Handle, role: MasterKeyRole): ReadBack | undefined {
-  const { waived } = token.capabilities
+export function firstMismatch(
+  token: LaneToken,
+  handle: Handle,
+  role: MasterKeyRole,
+  exempt: readonly ReadBack['name'][] = [],
+): ReadBack | undefined {
+  const waived: readonly string[] = [...token.capabilities.waived, ...exempt]
   for (const group of [...MASTER_KEY_READ_BACK, usageReadBack(role)]) {
     const wrong = mismatchIn(
       token,

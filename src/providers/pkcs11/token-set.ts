@@ -8,6 +8,7 @@ import type {
   SealMode,
 } from '../../core/ports/crypto-provider.ts'
 import { tokenUnavailable } from './errors.ts'
+import type { CopyCounts } from './ha-prover.ts'
 import type { Pkcs11Provider } from './provider.ts'
 import type { Pkcs11Status } from './settings.ts'
 
@@ -17,6 +18,9 @@ export interface TokenMember {
   readonly token: string
   readonly member: 'primary' | 'replica'
   readonly status: Pkcs11Status
+  /** Of a replica: how many key versions it was found to hold the same material of, and how many calls it answered. */
+  readonly copies?: CopyCounts
+  readonly served?: number
 }
 
 /** What serves one name of the configuration. */

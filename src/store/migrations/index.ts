@@ -3,6 +3,7 @@ import { GCM_INVOCATIONS } from './0002-gcm-invocations.ts'
 import { LEASES } from './0003-leases.ts'
 import { KEYS_BY_TOKEN } from './0004-keys-by-token.ts'
 import { PENDING_VERSIONS } from './0005-pending-versions.ts'
+import { REPLICA_CANARIES } from './0006-replica-canaries.ts'
 import type { Migration } from './migration.ts'
 
 /** Every migration, in order. New ones are appended. */
@@ -12,4 +13,5 @@ export const MIGRATIONS: readonly Migration[] = [
   LEASES,
   KEYS_BY_TOKEN,
   PENDING_VERSIONS,
+  REPLICA_CANARIES,
 ]

@@ -86,6 +86,30 @@ describe('several tokens', () => {
     expect(problems.join()).not.toContain('value-')
   })
 
+  it('may have a replica each, held to the same rules', () => {
+    const of = (changes: object) => {
+      const { name: _, ...connection } = token('r', changes)
+      return connection
+    }
+    const config = load([token('a', { replica: of({ module: 'other.so' }) })])
+    expect(config.tokens[0]?.replica).toMatchObject({
+      module: join(folder, 'other.so'),
+      pin: { file: join(folder, 'secret') },
+      failbackDelayMs: 5000,
+    })
+    expect(problemsOf([token('a', { replica: of({ label: 'a' }) })])).toEqual([
+      'tokens.0.replica: It is the same token as tokens.0: a token is configured once.',
+    ])
+    const wrong = of({ module: 'gone.so', pin: { file: 'gone' }, environment: { X: '1' } })
+    const problems = problemsOf([token('a', { environment: { X: '2' }, replica: wrong })])
+    expect(problems.map((problem) => problem.split(':')[0])).toEqual([
+      'tokens.0.replica.pin',
+      'tokens.0.replica.module',
+      'tokens.0.replica.environment.X',
+    ])
+    expect(problemsOf([token('a', { replica: { name: 'x' } })]).join()).toContain('tokens.0.replica')
+  })
+
   it('cannot initialize one module in two ways', () => {
     const [one, two] = [token('a', { libraryParameters: 'x' }), token('b', { libraryParameters: 'y' })]
     expect(problemsOf([one, two])).toEqual([expect.stringMatching(/^tokens\.1\.libraryParameters: /)])

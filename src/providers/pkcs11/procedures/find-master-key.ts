@@ -11,14 +11,20 @@ import {
   type MasterKeyRole,
   type MaterialName,
   objectId,
+  type ReadBack,
 } from '../templates.ts'
 import { type Procedure, part } from './procedure.ts'
 
 /** Handles in hex per role; two of one role are one too many. */
 export type FoundMaterial = Readonly<Record<MasterKeyRole, readonly string[]>> & {
-  /** Present where it was asked for: one object of each role is there and reads back as creation demands. */
+  /** Present where it was asked for: one object of each role is there and reads back as asked. */
   readonly asCreated?: boolean
 }
+
+/** What attributes are compared with: nothing; what creation demands; the same, of a copy that was brought into the token. */
+export const READ_BACK = { none: 0, created: 1, copied: 2 } as const
+/** What a copy says otherwise than a key that was made in the token. */
+const PROVENANCE: readonly ReadBack['name'][] = ['ALWAYS_SENSITIVE', 'NEVER_EXTRACTABLE', 'LOCAL']
 
 /** Enough to tell a duplicate. */
 const FOUND_MAX = 2
@@ -26,7 +32,7 @@ const FOUND_MAX = 2
 /**
  * Looks both objects of a version up by CKA_ID.
  *
- * Number: 1 to read their attributes back too. Part 0: {@link MaterialName}. Result: {@link FoundMaterial} as JSON.
+ * Number: what their attributes are compared with, one of {@link READ_BACK}. Part 0: {@link MaterialName}. Result: {@link FoundMaterial} as JSON.
  */
 export const findMasterKey: Procedure = (token, readBack, parts) => {
   const name = parseJsonPart(part(parts, 0)) as MaterialName
@@ -36,18 +42,20 @@ export const findMasterKey: Procedure = (token, readBack, parts) => {
   })
   if (entries.some(([, handles]) => handles.length === 0)) proveKeysVisible(token)
   const found = entries.map(([role, handles]) => [role, handles.map((handle) => handle.toString('hex'))])
-  const asCreated = readBack === 1 ? { asCreated: areAsCreated(token, entries) } : {}
-  return [jsonPart({ ...Object.fromEntries(found), ...asCreated })]
+  if (readBack === READ_BACK.none) return [jsonPart(Object.fromEntries(found))]
+  const exempt = readBack === READ_BACK.copied ? PROVENANCE : []
+  return [jsonPart({ ...Object.fromEntries(found), asCreated: areAsCreated(token, entries, exempt) })]
 }
 
 function areAsCreated(
   token: LaneToken,
   entries: readonly (readonly [role: MasterKeyRole, handles: readonly Handle[]])[],
+  exempt: readonly ReadBack['name'][],
 ): boolean {
   return entries.every(([role, [handle, second]]) => {
     if (!handle || second) return false
     try {
-      return firstMismatch(token, handle, role) === undefined
+      return firstMismatch(token, handle, role, exempt) === undefined
     } catch (error) {
       // A token that does not know an attribute would have refused the creation as well.
       const fault = toFault(error)
