@@ -41,6 +41,8 @@ export class TokenConnection {
   readonly #closing = new AbortController()
   /** What keeps, or last kept, calls from being taken. */
   #trouble: Trouble | undefined
+  /** Why a lane got no session the last time that one did not. */
+  #starved: Trouble | undefined
   /** Nothing is tried before the PIN changes. */
   #waitsForOperator = false
   #checking = false
@@ -82,7 +84,7 @@ export class TokenConnection {
 
   /** Resolves after the first attempt; what follows an attempt that failed goes on by itself. */
   async start(): Promise<void> {
-    const ended = await this.#ladder.attempt(false)
+    const ended = await this.#ladder.attempt()
     this.#cycle = this.#ladder.goOn(ended)
   }
 
@@ -178,7 +180,7 @@ export class TokenConnection {
       this.#counts.reconnect('module')
       this.#goDown({ reason })
       this.#leaving = this.#module.release()
-      this.#cycle = this.#leaving.then(async () => this.#ladder.goOn(await this.#ladder.attempt(false)))
+      this.#cycle = this.#leaving.then(async () => this.#ladder.goOn(await this.#ladder.attempt()))
     }
     return this.#leaving
   }
@@ -221,7 +223,7 @@ export class TokenConnection {
     const { capabilities } = connected
     const passing = this.#settings.allowHostMemory ? keysInHostMemory(capabilities) : undefined
     if (passing !== undefined) this.#log.inHostMemory(passing, capabilities.refused)
-    this.#tender.wake()
+    if (this.#starved && this.lanes.waiting().length > 0) this.#tellWaiting(this.#starved)
   }
 
   #onAttemptFailed(fault: TokenFault | undefined, trouble: Trouble, mayTryAgain: boolean): void {
@@ -243,9 +245,13 @@ export class TokenConnection {
   }
 
   #onStarved(fault: TokenFault): void {
-    if (!this.#connected) return
-    this.#trouble = troubleOf(fault)
-    this.#log.lanesWait(this.#trouble, this.lanes.waiting().length, this.lanes.crypto.readyLanes)
+    this.#starved = troubleOf(fault)
+    if (this.#connected) this.#tellWaiting(this.#starved)
+  }
+
+  #tellWaiting(starved: Trouble): void {
+    this.#trouble = starved
+    this.#log.lanesWait(starved, this.lanes.waiting().length, this.lanes.crypto.readyLanes)
     this.#tender.wake()
   }
 

@@ -110,11 +110,12 @@ export class LaneFleet {
     )
   }
 
-  /** Has the control lane finalize the library at `path`, which nobody uses now. */
-  async finalize(path: string): Promise<void> {
-    await this.#toEveryLane([this.control], (pool, lane) =>
+  /** Has the control lane finalize the library at `path`, which nobody uses now. @returns Whether that worked. */
+  async finalize(path: string): Promise<boolean> {
+    const outcomes = await this.#toEveryLane([this.control], (pool, lane) =>
       pool.callLane(lane, 'finalize', [Buffer.from(path)], NO_DEADLINE),
     )
+    return outcomes.some(isOk)
   }
 
   /**
@@ -136,6 +137,8 @@ export class LaneFleet {
     const parts = [jsonPart({ ...attachment, write: pool === this.write })]
     const outcome = await pool.callLane(lane, 'attach', parts, NO_DEADLINE)
     lane.ready = isOk(outcome)
+    const fault = faultIn(outcome)
+    if (fault && lacksSession(fault)) this.#events.onStarved(fault)
     return outcome
   }
 

@@ -8,19 +8,25 @@ const LANES_ENDED_WINDOW_MS = 60_000
 export class LostLanes {
   /** Those that had not exited when last looked at: they may still be inside the library. */
   #hung: Lane[] = []
-  /** When lanes ended by themselves, `performance.now()`. */
+  /** When lanes ended by themselves. */
   #endedAt: number[] = []
   #count = 0
   readonly #hungMax: number
 
-  /** @param hungMax - Lanes that may hang at one time. */
-  constructor(hungMax: number) {
+  readonly #now: () => number
+
+  /**
+   * @param hungMax - Lanes that may hang at one time.
+   * @param now - Milliseconds of a clock that is never set.
+   */
+  constructor(hungMax: number, now: () => number = () => performance.now()) {
     this.#hungMax = hungMax
+    this.#now = now
   }
 
   add(lane: Lane): void {
     this.#count += 1
-    if (lane.exited) this.#endedAt.push(performance.now())
+    if (lane.exited) this.#endedAt.push(this.#now())
     else this.#hung.push(lane)
   }
 
@@ -38,7 +44,7 @@ export class LostLanes {
   /** Why another lane would not help, if so. */
   beyondReplacement(): string | undefined {
     if (this.hung > this.#hungMax) return `More than ${this.#hungMax} token lanes hang in the library.`
-    const since = performance.now() - LANES_ENDED_WINDOW_MS
+    const since = this.#now() - LANES_ENDED_WINDOW_MS
     this.#endedAt = this.#endedAt.filter((at) => at > since)
     if (this.#endedAt.length > LANES_ENDED_MAX) return 'Token lanes end again and again.'
     return undefined

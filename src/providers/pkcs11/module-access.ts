@@ -88,14 +88,20 @@ export class ModuleAccess {
    * C_Finalize, where it interrupts no other token or has not done so for a while. Only after {@link ModuleAccess.release}.
    *
    * @param waitedMs - How long the token was tried for without.
+   * @returns Whether it was finalized.
    */
-  async finalize(waitedMs: number): Promise<void> {
-    if (!this.#opened) return
+  async finalize(waitedMs: number): Promise<boolean> {
+    if (!this.#opened) return false
     const { path, shared } = this.#opened
     const doublings = Math.min(this.#interruptions, DOUBLINGS_MAX)
     const pauseMs = this.#settings.moduleRestartIntervalMs * 2 ** doublings
-    if (!shared.mayFinalize(this.#member, pauseMs, waitedMs)) return
-    if (await shared.finalize(this.#member, () => this.#lanes.finalize(path))) this.#interruptions += 1
+    if (!shared.mayFinalize(this.#member, pauseMs, waitedMs)) return false
+    let finalized = false
+    const interrupted = await shared.finalize(this.#member, async () => {
+      finalized = await this.#lanes.finalize(path)
+    })
+    if (interrupted) this.#interruptions += 1
+    return finalized
   }
 
   /** The last to end finalizes the library. */

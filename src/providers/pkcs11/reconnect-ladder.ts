@@ -37,6 +37,8 @@ export class ReconnectLadder {
   #attempting = false
   #downSince = performance.now()
   #barredSince: number | undefined
+  /** The library was not initialized since the connection broke: it may show a token that it lost sight of. */
+  #stale = false
 
   /** @param signal - Ends every climb. */
   constructor(
@@ -65,12 +67,13 @@ export class ReconnectLadder {
    */
   async climb(blind: boolean, upMs: number): Promise<void> {
     this.#downSince = performance.now()
+    this.#stale = true
     if (upMs > STABLE_MS) this.#backoff.reset()
     // A token that connects and fails at once is not hammered.
     else await this.#pause()
-    if (blind) await this.#module.finalize(Number.POSITIVE_INFINITY)
-    const first = await this.attempt(!blind)
-    await this.goOn(first === 'again' && !blind ? await this.attempt(false) : first)
+    if (blind) await this.#finalize(Number.POSITIVE_INFINITY)
+    const first = await this.attempt()
+    await this.goOn(first === 'again' && !blind ? await this.attempt() : first)
   }
 
   /** Until the connection is up or the service closes. */
@@ -79,18 +82,14 @@ export class ReconnectLadder {
     while (ended !== 'up' && !this.#signal.aborted) {
       if (ended === 'again') await this.#pause()
       else if (!(await this.#pin.changed(this.#signal))) return
-      if (!this.#signal.aborted) ended = await this.attempt(false)
+      if (!this.#signal.aborted) ended = await this.attempt()
     }
   }
 
-  /**
-   * @param soft - The library was not initialized anew, so it may show a token that it lost sight of: a key that it held
-   *   must be there.
-   */
-  async attempt(soft: boolean): Promise<AttemptEnd> {
+  async attempt(): Promise<AttemptEnd> {
     this.#attempting = true
     try {
-      const witness = soft ? this.#events.witness() : undefined
+      const witness = this.#stale ? this.#events.witness() : undefined
       await this.#module.connect(
         () => this.#pin.take(),
         witness,
@@ -100,14 +99,19 @@ export class ReconnectLadder {
     } catch (error) {
       if (!this.#failed(error)) return 'operator'
       this.#giveUpWhereBarred()
-      await this.#module.finalize(performance.now() - this.#downSince)
+      await this.#finalize(performance.now() - this.#downSince)
       return 'again'
     } finally {
       this.#attempting = false
     }
   }
 
+  async #finalize(waitedMs: number): Promise<void> {
+    if (await this.#module.finalize(waitedMs)) this.#stale = false
+  }
+
   #up(connected: Connected): void {
+    this.#stale = false
     this.#barredSince = undefined
     this.#pin.accept()
     this.#events.up(connected)

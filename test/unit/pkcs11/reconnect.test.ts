@@ -4,6 +4,8 @@ import { Backoff } from '../../../src/providers/pkcs11/backoff.ts'
 import { ConnectionLog } from '../../../src/providers/pkcs11/connection-log.ts'
 import { lacksSession, toFault } from '../../../src/providers/pkcs11/errors.ts'
 import { GuardedPin } from '../../../src/providers/pkcs11/guarded-pin.ts'
+import type { Lane } from '../../../src/providers/pkcs11/lanes/lane.ts'
+import { LostLanes } from '../../../src/providers/pkcs11/lost-lanes.ts'
 import { LogRecorder } from '../../support/softhsm.ts'
 
 it('pauses twice as long after each attempt, up to the bound, and less by up to a half at random', () => {
@@ -109,4 +111,23 @@ it.each([
 ])('%s (%i) of %s lets a lane wait for a session: %s', (name, code, method, expected) => {
   const fault = toFault(Object.assign(new Error(name), { name: 'Pkcs11Error', code, method }))
   expect(lacksSession(fault)).toBe(expected)
+})
+
+it('gives up on lanes that hang at one time, or that end by themselves sixteen times within a minute', () => {
+  let now = 0
+  const lost = new LostLanes(2, () => now)
+  const lane = (exited: boolean) => ({ exited }) as { exited: boolean } & Lane
+  const hung = [lane(false), lane(false), lane(false)]
+  for (const one of hung.slice(0, 2)) lost.add(one)
+  expect(lost.beyondReplacement()).toBeUndefined()
+  lost.add(hung[2] ?? lane(false))
+  expect(lost.beyondReplacement()).toContain('hang')
+  for (const one of hung) one.exited = true
+  expect([lost.hung, lost.count, lost.beyondReplacement()]).toEqual([0, 3, undefined])
+  for (let i = 0; i < 16; i += 1) lost.add(lane(true))
+  expect(lost.beyondReplacement()).toBeUndefined()
+  lost.add(lane(true))
+  expect(lost.beyondReplacement()).toContain('again and again')
+  now = 60_001
+  expect(lost.beyondReplacement()).toBeUndefined()
 })

@@ -68,6 +68,8 @@ export const connect: Procedure = (token, _, parts) => {
     const healthKey = makeSessionKey(token, anchor, 'enc')
     probeOn(token, anchor, healthKey, description)
     if (request.witness) requireWitness(token, request.witness)
+    // Sessions that the probe gave up on purpose are no trouble.
+    token.takeNotes()
     const { capabilities } = token
     const healthKeyHex = healthKey.toString('hex')
     const connected = { slotHex, token: description, capabilities, healthKeyHex, loggedIn }
