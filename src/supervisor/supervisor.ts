@@ -4,8 +4,8 @@ import { Door } from './door.ts'
 import { LoginDesk } from './login-desk.ts'
 import type { FromWorker, WorkersView } from './messages.ts'
 import { Questions } from './questions.ts'
-import { RestartPolicy } from './restart-policy.ts'
-import { type End, WorkerProcess } from './worker-process.ts'
+import { emptySlot, explanation, type Slot, troubleOf } from './slot.ts'
+import { WorkerProcess } from './worker-process.ts'
 
 export interface SupervisorSettings {
   readonly workers: number
@@ -40,19 +40,6 @@ export interface SupervisorEvents {
   readonly onLog: (lines: string) => void
 }
 
-/** One of the N places that a worker process fills. */
-interface Slot {
-  readonly number: number
-  readonly policy: RestartPolicy
-  /** The process that serves or is about to. */
-  process: WorkerProcess | undefined
-  restart: NodeJS.Timeout | undefined
-  /** How its last process ended, while there is none. */
-  lastEnd: End | undefined
-  /** Its last process ended with a final exit code. */
-  givenUp: boolean
-}
-
 /**
  * Keeps N worker processes serving one address and one store. It loads no PKCS#11 library, so what crashes one crashes one
  * worker, which is started anew. It holds what outlives a worker: the listening socket, the lock of the store, and secrets
@@ -79,14 +66,7 @@ export class Supervisor {
   constructor(settings: SupervisorSettings, events: SupervisorEvents) {
     this.#settings = settings
     this.#events = events
-    this.#slots = Array.from({ length: settings.workers }, (_, i) => ({
-      number: i + 1,
-      policy: new RestartPolicy(),
-      process: undefined,
-      restart: undefined,
-      lastEnd: undefined,
-      givenUp: false,
-    }))
+    this.#slots = Array.from({ length: settings.workers }, (_, i) => emptySlot(i + 1))
     const { host, port, connectionsMax } = settings
     this.#door = new Door({
       host,
@@ -301,26 +281,5 @@ export class Supervisor {
     this.#restarts += 1
     slot.restart = setTimeout(() => this.#fill(slot), delayMs)
     this.#tellView()
-  }
-}
-
-function troubleOf(slot: Slot): string[] {
-  const { number, process, policy, lastEnd, givenUp } = slot
-  if (process?.readyAt !== undefined || lastEnd === undefined) return []
-  const how = typeof lastEnd === 'number' ? `with exit code ${lastEnd}` : `by ${lastEnd}`
-  if (givenUp) return [`Worker ${number} ended ${how} and is not started anew.`]
-  return policy.loops
-    ? [`Worker ${number} ends again and again, last ${how}.`]
-    : [`Worker ${number} ended ${how} and is being started anew.`]
-}
-
-/** What is told to those who found no worker; in the shape of `/readyz`. */
-function explanation({ configured, serving, trouble }: WorkersView): object {
-  const reason = trouble ?? `${serving} of ${configured} workers serve.`
-  return {
-    message: 'No process of the service can answer right now; try again.',
-    ready: false,
-    degraded: true,
-    components: { workers: { ok: false, reason, hint: 'See the log.' } },
   }
 }
