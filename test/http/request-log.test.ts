@@ -30,6 +30,7 @@ it('CIPHERTEXT_INVALID shows the operator what the token said', async () => {
     function: 'C_Decrypt',
     ckr: 'CKR_ENCRYPTED_DATA_INVALID',
     number: 64,
+    hint: 'Nothing: the caller sent bytes that do not authenticate.',
   })
 })
 
@@ -102,4 +103,19 @@ it('a request shows the token that it went to', async () => {
     await fixture.request(operation, body)
     expect(JSON.parse(fixture.lines.at(-1) ?? '{}')).toMatchObject({ operation, token: TEST_TOKEN })
   }
+})
+
+it('tells when a data key that was to stay in the token was in host memory, and only then', async () => {
+  const fixture = awsFixture()
+  const { keyId: KeyId } = await fixture.newKey()
+  const ask = async () => {
+    const answer = await fixture.request('GenerateDataKeyWithoutPlaintext', { KeyId, KeySpec: 'AES_256' })
+    expect(answer.status).toBe(200)
+    return JSON.parse(fixture.lines.at(-1) ?? '{}')
+  }
+  expect(await ask()).not.toHaveProperty('hostMemory')
+  const { provider } = fixture
+  const inside = provider.sealRandomInside.bind(provider)
+  provider.sealRandomInside = async (...args) => ({ ...(await inside(...args)), hostMemory: true })
+  expect(await ask()).toMatchObject({ hostMemory: true, outcome: 'ok' })
 })

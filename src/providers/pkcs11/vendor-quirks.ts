@@ -23,8 +23,7 @@ const QUIRKS: readonly QuirkRow[] = [
   {
     manufacturer: 'Mozilla Foundation',
     model: 'NSS 3',
-    source:
-      'Seen on NSS 3.87 and 3.110: C_GenerateKey leaves CKA_LOCAL false, on session and token objects alike.',
+    source: 'Seen on NSS 3.87: C_GenerateKey leaves CKA_LOCAL false, on session and token objects alike.',
     waives: ['LOCAL'],
   },
 ]

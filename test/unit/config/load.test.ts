@@ -55,6 +55,21 @@ describe('configuration', () => {
     expect(config.tokens[0]?.pin).toEqual({ file: join(folder, 'secret') })
   })
 
+  it('lets a token keep data keys inside, logs in as its user, and takes exceptions by their names', () => {
+    const token = (more: string) => load(VALID.replace('label: prod', `label: prod\n    ${more}`)).tokens[0]
+    expect(load(VALID).tokens[0]).toMatchObject({ allowHostMemory: false, userType: 'user' })
+    expect(load(VALID).tokens[0]).not.toHaveProperty('libraryParameters')
+    expect(token('allowHostMemory: true')).toMatchObject({ allowHostMemory: true })
+    expect(token('userType: 2147483649')).toMatchObject({ userType: 0x8000_0001 })
+    expect(token(`libraryParameters: "configdir='sql:/db' flags="`)).toMatchObject({
+      libraryParameters: "configdir='sql:/db' flags=",
+    })
+    for (const role of ['0', '1', 'so', '4294967296']) {
+      const problems = problemsOf(VALID.replace('label: prod', `label: prod\n    userType: ${role}`))
+      expect(problems).toEqual([expect.stringContaining('tokens.0.userType')])
+    }
+  })
+
   it('lists every problem of a file at once, each with its path', () => {
     const problems = problemsOf(`
 server: { port: 70000, prot: 1 }

@@ -1,5 +1,13 @@
+import { createDecipheriv } from 'node:crypto'
+import { readFileSync } from 'node:fs'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { encodeEncryptionContext } from '../../../src/core/encryption-context.ts'
+import {
+  type NativeEnvelope,
+  nativeAad,
+  parseNativeEnvelope,
+} from '../../../src/core/envelope/native-envelope.ts'
 import {
   encodeWrappedPayload,
   formatOf,
@@ -13,6 +21,7 @@ import {
   CKM_AES_KEY_WRAP_PAD,
 } from '../../../src/providers/pkcs11/mechanisms.ts'
 import type { KeyWrapFormat } from '../../../src/providers/pkcs11/settings.ts'
+import { WRAPS } from './scripted-wraps.ts'
 
 const FORMATS = Object.keys(KEY_WRAP_FORMATS) as KeyWrapFormat[]
 
@@ -45,6 +54,42 @@ describe('a wrapped payload', () => {
     for (const number of [4, 5, 6, 7]) {
       expect(parseWrappedPayload(Buffer.of(number << 5, 32, 1)).format).toBeUndefined()
     }
+  })
+})
+
+interface Vector {
+  readonly name: string
+  readonly form: NativeEnvelope['form']
+  readonly keyWrap: KeyWrapFormat
+  readonly encryptionContext: Readonly<Record<string, string>>
+  readonly masterKey: string
+  readonly wrapKey: string
+  readonly plaintext: string
+  readonly aad: string
+  readonly blob: string
+}
+
+const vectors = JSON.parse(
+  readFileSync(new URL('../../vectors/envelope-v1/key-wraps.json', import.meta.url), 'utf8'),
+) as readonly Vector[]
+
+describe('a frozen blob of mode W2', () => {
+  it.each(vectors)('ENV-6, ENV-9, ENV-11 opens: $name', (vector) => {
+    const hex = (text: string) => Buffer.from(text, 'hex')
+    const envelope = parseNativeEnvelope(hex(vector.blob))
+    if (!envelope) throw new Error('The blob is not one.')
+    const context = encodeEncryptionContext(new Map(Object.entries(vector.encryptionContext)))
+    const aad = nativeAad(envelope.form, envelope.keyVersionId, context)
+    expect([envelope.form, aad.toString('hex')]).toEqual([vector.form, vector.aad])
+    const { iv, ciphertext, tag } = envelope.sealed
+    const gcm = createDecipheriv('aes-256-gcm', hex(vector.masterKey), iv).setAAD(aad).setAuthTag(tag)
+    const payload = parseWrappedPayload(Buffer.concat([gcm.update(ciphertext), gcm.final()]))
+    expect([payload.format, payload.lengthBytes]).toEqual([vector.keyWrap, vector.plaintext.length / 2])
+    expect(payload.wrapped).toHaveLength(KEY_WRAP_FORMATS[vector.keyWrap].wrappedBytes(payload.lengthBytes))
+    const cbc = vector.keyWrap === 'cbc-pad' ? 16 : 0
+    const [cbcIv, wrapped] = [payload.wrapped.subarray(0, cbc), payload.wrapped.subarray(cbc)]
+    const opened = WRAPS[vector.keyWrap].unwrap(hex(vector.wrapKey), wrapped, cbcIv)
+    expect(opened.toString('hex')).toBe(vector.plaintext)
   })
 })
 

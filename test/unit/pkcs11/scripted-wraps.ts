@@ -33,7 +33,7 @@ function padded(block: number): ScriptedWrap {
 }
 
 /** The formats by their standards, in OpenSSL's words. */
-const WRAPS: Readonly<Record<KeyWrapFormat, ScriptedWrap>> = {
+export const WRAPS: Readonly<Record<KeyWrapFormat, ScriptedWrap>> = {
   rfc5649: {
     wrap: (key, value) => crypt(createCipheriv('id-aes256-wrap-pad', key, IV_5649), value),
     unwrap: (key, wrapped) => crypt(createDecipheriv('id-aes256-wrap-pad', key, IV_5649), wrapped),
