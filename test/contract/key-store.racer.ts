@@ -1,10 +1,11 @@
 /**
  * A process of its own on a store: `race <path> <region> <keyId> <wins>` changes one key until it has won so often,
  * `create <path>` makes keys until it is killed, `lease <path> <region> <keyId> <max>` leases invocations until none is left,
- * `seal <path> <region> <keyId> <max>` takes them one by one as a gateway does, `lock <path>` holds the instance lock, `open <path>` says what keeps
+ * `seal <path> <region> <keyId> <max>` takes them one by one as a gateway does, `pair <path>` begins a key pair that never ends, `lock <path>` holds the instance lock, `open <path>` says what keeps
  * it, as a user without privileges, from opening the store. Tells on stdout.
  */
 import { GcmBudget } from '../../src/core/gcm-budget.ts'
+import { PairGate } from '../../src/core/pair-gate.ts'
 import { SYSTEM_CLOCK } from '../../src/lib/clock.ts'
 import { acquireInstanceLock } from '../../src/store/instance-lock.ts'
 import { openSqliteStore } from '../../src/store/sqlite.ts'
@@ -62,6 +63,16 @@ if (task === 'seal') {
     taken = outcome === 'taken'
   }
   await store.close()
+}
+if (task === 'pair') {
+  const store = await openSqliteStore({ path })
+  const newId = () => `holder-${process.pid}`
+  const gate = new PairGate({ leases: store, clock: SYSTEM_CLOCK, newId, pairTimeoutMs: () => 0 })
+  void gate.use('main', 0, (deadlineAt) => {
+    tell(String(deadlineAt))
+    return new Promise(() => undefined)
+  })
+  setInterval(() => undefined, 60_000)
 }
 if (task === 'race') {
   const store = await openSqliteStore({ path, busyTimeoutMs: 15_000 })

@@ -1,4 +1,5 @@
 import { execFile } from 'node:child_process'
+import { createPrivateKey, createPublicKey, sign, verify } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { promisify } from 'node:util'
 import {
@@ -12,6 +13,8 @@ import {
   EnableKeyCommand,
   EncryptCommand,
   GenerateDataKeyCommand,
+  GenerateDataKeyPairCommand,
+  GenerateDataKeyPairWithoutPlaintextCommand,
   GenerateDataKeyWithoutPlaintextCommand,
   GenerateRandomCommand,
   type KMSClient,
@@ -41,6 +44,15 @@ afterAll(async () => {
 
 const EncryptionContext = { app: 'payments', tenant: '7' }
 
+/** Whether a signature of the private key verifies with the public key. */
+function matches(spki: Uint8Array | undefined, pkcs8: Uint8Array | undefined): boolean {
+  const publicKey = createPublicKey({ key: Buffer.from(spki ?? []), format: 'der', type: 'spki' })
+  const privateKey = createPrivateKey({ key: Buffer.from(pkcs8 ?? []), format: 'der', type: 'pkcs8' })
+  const digest = privateKey.asymmetricKeyType === 'ed25519' ? null : 'sha256'
+  const text = Buffer.from('signed')
+  return verify(digest, text, publicKey, sign(digest, text, privateKey))
+}
+
 async function newKey(): Promise<string> {
   const { KeyMetadata } = await kms.send(new CreateKeyCommand({ Description: 'e2e' }))
   return KeyMetadata?.KeyId ?? ''
@@ -62,6 +74,43 @@ describe('the unmodified AWS SDK', () => {
       expect(opened.KeyId).toBe(dataKey.KeyId)
       expect(opened.EncryptionAlgorithm).toBe('SYMMETRIC_DEFAULT')
     }
+  })
+
+  it.each(['RSA_2048', 'ECC_NIST_P256', 'ECC_NIST_EDWARDS25519'] as const)(
+    'gets a %s key pair, and the private key of it again',
+    async (KeyPairSpec) => {
+      const pair = await kms.send(
+        new GenerateDataKeyPairCommand({ KeyId: keyId, KeyPairSpec, EncryptionContext }),
+      )
+      expect(pair.KeyPairSpec).toBe(KeyPairSpec)
+      const opened = await kms.send(
+        new DecryptCommand({ CiphertextBlob: pair.PrivateKeyCiphertextBlob, EncryptionContext }),
+      )
+      expect(opened.Plaintext).toEqual(pair.PrivateKeyPlaintext)
+      expect(matches(pair.PublicKey, opened.Plaintext)).toBe(true)
+    },
+  )
+
+  it('gets key pairs whose private keys never left the token, several at a time', async () => {
+    const specs = ['RSA_2048', 'ECC_NIST_P384', 'ECC_SECG_P256K1', 'ECC_NIST_P521'] as const
+    const pairs = await Promise.all(
+      specs.map((KeyPairSpec) =>
+        kms.send(
+          new GenerateDataKeyPairWithoutPlaintextCommand({ KeyId: keyId, KeyPairSpec, EncryptionContext }),
+        ),
+      ),
+    )
+    for (const pair of pairs) {
+      expect(pair).not.toHaveProperty('PrivateKeyPlaintext')
+      const opened = await kms.send(
+        new DecryptCommand({ CiphertextBlob: pair.PrivateKeyCiphertextBlob, EncryptionContext }),
+      )
+      expect(matches(pair.PublicKey, opened.Plaintext)).toBe(true)
+    }
+    const refused = kms.send(
+      new GenerateDataKeyPairWithoutPlaintextCommand({ KeyId: keyId, KeyPairSpec: 'ECC_NIST_EDWARDS25519' }),
+    )
+    await expect(refused).rejects.toMatchObject({ name: 'UnsupportedOperationException' })
   })
 
   it('opens a data key that was made without plaintext', async () => {

@@ -1,4 +1,4 @@
-import { randomBytes, randomUUID } from 'node:crypto'
+import { createPrivateKey, createPublicKey, randomBytes, randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { CryptoProvider, MasterKeyRef, Sealed, SealMode } from '../../src/core/ports/crypto-provider.ts'
 
@@ -102,6 +102,38 @@ export function cryptoProviderContract(
       )
       expect(new Set(sealed.map(({ iv }) => iv.toString('hex'))).size).toBe(200)
       expect(new Set(sealed.map(({ plaintext }) => plaintext.toString('hex'))).size).toBe(200)
+    })
+  })
+
+  describe('key pairs', () => {
+    const publicKeyOf = (pkcs8: Buffer): Buffer => {
+      const privateKey = createPrivateKey({ key: pkcs8, format: 'der', type: 'pkcs8' })
+      return createPublicKey(privateKey).export({ type: 'spki', format: 'der' })
+    }
+    const aadFor = (mode: string) => Buffer.from(`aad of ${mode}`)
+
+    it.each(['EC_P256', 'RSA_2048'] as const)('of spec %s with their private key', async (spec) => {
+      const sealed = await provider.sealKeyPair(ref, { spec, readable: true }, aadFor, within(90_000))
+      expect(sealed).not.toHaveProperty('hostMemory')
+      const pkcs8 = await provider.open(ref, sealed.mode, sealed, aadFor(sealed.mode), within())
+      expect(pkcs8).toEqual(sealed.privateKey)
+      expect(publicKeyOf(pkcs8)).toEqual(sealed.publicKey)
+    })
+
+    it.each(['EC_P256', 'RSA_2048'] as const)('of spec %s without it', async (spec) => {
+      const sealing = provider.sealKeyPair(ref, { spec, readable: false }, aadFor, within(90_000))
+      if (inside === 'none') return expect(sealing).rejects.toMatchObject({ code: 'UNSUPPORTED' })
+      const sealed = await sealing
+      expect(sealed.mode).toBe(inside === 'hostMemory' ? 'W0' : inside)
+      expect(sealed.hostMemory).toBe(inside === 'hostMemory' ? true : undefined)
+      expect(sealed).not.toHaveProperty('privateKey')
+      const openPair = (payload: Sealed) =>
+        provider.open(ref, sealed.mode, payload, aadFor(sealed.mode), within())
+      const pkcs8 = await openPair(sealed)
+      expect(await openPair(sealed)).toEqual(pkcs8)
+      expect(publicKeyOf(pkcs8)).toEqual(sealed.publicKey)
+      const forged = { ...sealed, tag: flipped(sealed.tag, 3) }
+      return expect(openPair(forged)).rejects.toMatchObject({ code: 'CIPHERTEXT_INVALID' })
     })
   })
 

@@ -65,6 +65,57 @@ describeWith([SOFTHSM_MODULE], 'key pairs on SoftHSM', () => {
     },
     60_000,
   )
+
+  it('of one spec are different pairs, whose scalars keep their zeros', async () => {
+    const opened: Buffer[] = []
+    for (const [spec, count] of [
+      ['EC_P256', 150],
+      ['EC_P521', 60],
+      ['ED25519', 20],
+    ] as const) {
+      for (let made = 0; made < count; made += 1) {
+        const { publicKey, privateKey = expect.fail() } = await make(spec, true)
+        requireUsable(spec, publicKey, privateKey)
+        opened.push(privateKey)
+      }
+    }
+    for (let made = 0; made < 40; made += 1) {
+      const sealed = await make('EC_P521', false)
+      const privateKey = await open(sealed)
+      requireUsable('EC_P521', sealed.publicKey, privateKey)
+      opened.push(privateKey)
+    }
+    expect(new Set(opened.map((key) => key.toString('hex'))).size).toBe(opened.length)
+    expect([...new Set(opened.map(({ length }) => length))].toSorted((a, b) => a - b)).toEqual([48, 138, 241])
+    // Half of the scalars of P-521 begin with a zero byte, which SoftHSM strips.
+    const zeroes = opened.filter((key) => key.length === 241 && key[35] === 0)
+    expect(zeroes.length).toBeGreaterThan(5)
+  }, 60_000)
+
+  it('of Ed25519, which SoftHSM does not wrap, are refused without their private key, and the switch is named', async () => {
+    for (let time = 0; time < 2; time += 1) {
+      const error = await make('ED25519', false).catch((caught: unknown) => caught)
+      expect(error).toMatchObject({ code: 'UNSUPPORTED' })
+      expect((error as Error).cause).toMatchObject({
+        message: expect.stringContaining('CKR_KEY_NOT_WRAPPABLE'),
+        hint: expect.stringContaining('allowHostMemory'),
+      })
+    }
+    expect(provider.status()).toMatchObject({ state: 'up', lanesLost: 0 })
+  })
+
+  it('of Ed25519 pass through host memory where the operator allows it, and all open alike after a restart', async () => {
+    const before = [await make('EC_P256', false), await make('ED25519', true), await make('RSA_2048', false)]
+    const opened = await Promise.all(before.map(open))
+    await provider.close()
+    provider = await startProvider(settingsFor('pairs', { allowHostMemory: true }))
+    expect(await Promise.all(before.map(open))).toEqual(opened)
+    const sealed = await make('ED25519', false)
+    expect(sealed).toMatchObject({ mode: 'W0', hostMemory: true })
+    expect(sealed).not.toHaveProperty('privateKey')
+    requireUsable('ED25519', sealed.publicKey, await open(sealed))
+    expect(await make('EC_P256', false)).not.toHaveProperty('hostMemory')
+  })
 })
 
 /** A signature of the private key verifies with the public key, and both have the form that OpenSSL gives them. */

@@ -1,3 +1,4 @@
+import { createPrivateKey } from 'node:crypto'
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, it } from 'vitest'
@@ -89,6 +90,30 @@ function boundarySuite(watch: (softHsm: SoftHsm) => Watcher): void {
     }
   })
 
+  it.each(['RSA_2048', 'EC_P256', 'EC_P384', 'EC_P521', 'EC_SECP256K1'] as const)(
+    'is never the private key of a %s pair that nobody asked to see, nor a number of it',
+    async (spec) => {
+      const ref = await preparedKey()
+      const sealInside = () => provider.sealKeyPair(ref, { spec, readable: false }, () => AAD, within(90_000))
+      // The first of its kind is preceded by a pair of nobody's, which is read out.
+      await sealInside()
+      const [sealed, making] = await traced(sealInside)
+      const [pkcs8, opening] = await traced(() => provider.open(ref, sealed.mode, sealed, AAD, within()))
+      expect(making.functions.filter((name) => /Pair|Wrap/.test(name))).toEqual([
+        'C_GenerateKeyPair',
+        'C_WrapKey',
+      ])
+      const secrets = secretNumbers(pkcs8)
+      expect(secrets.length).toBe(spec === 'RSA_2048' ? 6 : 1)
+      for (const secret of secrets) {
+        expect(secret.length).toBeGreaterThanOrEqual(28)
+        expect(holds(making, secret)).toBe(false)
+        expect(holds(opening, secret)).toBe(true)
+      }
+    },
+    60_000,
+  )
+
   it('is not searched for a key that was just made', async () => {
     const ref = freshRef()
     await provider.createMasterKey(ref, within())
@@ -163,6 +188,15 @@ function watchByChaos(softHsm: SoftHsm): Watcher {
     return { functions: calls.map((call) => call.function), buffers }
   }
   return { module: chaos.module, take }
+}
+
+/** The secret numbers of a private key, without leading zeros: d, p, q, dP, dQ and qInv of RSA, the scalar of a curve. */
+function secretNumbers(pkcs8: Buffer): Buffer[] {
+  const jwk = createPrivateKey({ key: pkcs8, format: 'der', type: 'pkcs8' }).export({ format: 'jwk' })
+  return [jwk.d, jwk.p, jwk.q, jwk.dp, jwk.dq, jwk.qi]
+    .filter((text) => text !== undefined)
+    .map((text) => Buffer.from(text, 'base64url'))
+    .map((bytes) => bytes.subarray(bytes.findIndex((byte) => byte !== 0)))
 }
 
 /** Whether a buffer holds the secret, or the first 16 bytes of it. */

@@ -1,6 +1,6 @@
 import type pkcs11js from 'pkcs11js'
 import { invariant } from '../../lib/invariant.ts'
-import { ruleOf, TokenRefusal, toFault } from './errors.ts'
+import { ruleOf, type TokenFault, TokenRefusal, toFault } from './errors.ts'
 import type { LaneNotes } from './lanes/messages.ts'
 import type { Sealed } from './mechanisms.ts'
 import { type Handle, initialize, loadModule, openSession } from './module.ts'
@@ -38,7 +38,7 @@ export class LaneToken {
   /** One sealed known text per CKA handle (hex), to tell a wrong tag from a broken device. */
   readonly canaries = new Map<string, Sealed>()
   /** What was learned of key pairs on this connection, by `procedures/seal-key-pair.ts`: why not, or nothing. */
-  readonly pairFacts = new Map<string, string>()
+  readonly pairFacts = new Map<string, TokenFault | undefined>()
   #attached: Attached | undefined
   #operationOpen = false
   #sessionsDiscarded = 0

@@ -1,7 +1,7 @@
 import { KEY_PAIR_SPECS, type KeyPairSpec, type PairAlgorithm } from '../../../core/key-pair-spec.ts'
 import { canonicalPkcs8 } from '../../../core/pkcs8.ts'
 import type { SealMode } from '../../../core/ports/crypto-provider.ts'
-import { describeFault, TokenRefusal, toFault } from '../errors.ts'
+import { describeFault, type TokenFault, TokenRefusal, toFault } from '../errors.ts'
 import { freshIv, gcmSeal } from '../gcm.ts'
 import type { LaneToken } from '../lane-token.ts'
 import { jsonPart, parseJsonPart } from '../lanes/messages.ts'
@@ -74,9 +74,11 @@ function sealInside(token: LaneToken, task: Task): readonly Buffer[] {
   const refusal = whyNotInside(token, task)
   if (refusal === undefined) return sealUnseen(token, task)
   if (!task.allowHostMemory) {
+    // A hint of its own: the token makes no such pair, and host memory would not help.
+    if (refusal.kind === 'refusal' && refusal.hint !== undefined) throw new TokenRefusal(refusal)
     throw new TokenRefusal({
       code: 'UNSUPPORTED',
-      reason: `The token cannot seal a private key of spec ${task.spec} inside: ${refusal}.`,
+      reason: `The token cannot seal a private key of spec ${task.spec} inside: ${describeFault(refusal).replace(/\.$/, '')}.`,
       hint: 'Use a token that can, or let such keys pass through host memory with allowHostMemory: true of the token in the configuration.',
     })
   }
@@ -115,21 +117,20 @@ function mayBeSensitive(token: LaneToken): boolean {
  *
  * @returns Why the token cannot do it; `undefined` when it can.
  */
-function whyNotInside(token: LaneToken, task: Task): string | undefined {
+function whyNotInside(token: LaneToken, task: Task): TokenFault | undefined {
   const { kind } = task.algorithm
   const what = `seals ${kind === 'rsa' ? kind : task.spec}`
-  const known = token.pairFacts.get(what)
-  if (known !== undefined) return known || undefined
+  if (token.pairFacts.has(what)) return token.pairFacts.get(what)
   const algorithm = kind === 'rsa' ? PROOF_RSA : task.algorithm
-  let refusal = ''
+  let refusal: TokenFault | undefined
   try {
     makeWrapped(token, { ...task, algorithm }).pkcs8.fill(0)
   } catch (error) {
     if (!isUnsupported(error)) throw error
-    refusal = describeFault(toFault(error))
+    refusal = toFault(error)
   }
   token.pairFacts.set(what, refusal)
-  return refusal || undefined
+  return refusal
 }
 
 interface ReadablePair {
@@ -150,7 +151,7 @@ function makeReadable(token: LaneToken, task: Task): ReadablePair {
   }
   try {
     const pair = makeWrapped(token, task)
-    token.pairFacts.set(hides, '')
+    token.pairFacts.set(hides, undefined)
     return pair
   } catch (error) {
     throw isUnsupported(error) ? hidden : error
