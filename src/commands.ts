@@ -1,6 +1,8 @@
 import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { bannerOf } from './cli/banner.ts'
+import type { DoctorActions } from './cli/commands/doctor.ts'
+import type { TokenActions } from './cli/commands/token.ts'
 import { EXIT_CODES } from './cli/exit-codes.ts'
 import { printLine } from './cli/output.ts'
 import {
@@ -16,7 +18,6 @@ import { CONFIG_CHECKS } from './config-checks.ts'
 import { reportFailure } from './failure.ts'
 import { openLog } from './process-log.ts'
 import { nextSignal, runUntilStopped } from './run.ts'
-import { TOKEN_ACTIONS } from './token-commands.ts'
 
 const STDOUT_FD = 1
 const STDERR_FD = 2
@@ -75,6 +76,14 @@ async function checkConfig(options: ConfigCheckOptions): Promise<number> {
   }
 }
 
+/** What a supervisor and its workers do not run they do not load. */
+const inspection: TokenActions & DoctorActions = {
+  doctor: async (options) => (await import('./doctor.ts')).doctor(options),
+  listTokens: async (options) => (await import('./token-commands.ts')).listTokens(options),
+  showToken: async (name, options) => (await import('./token-commands.ts')).showToken(name, options),
+  listObjects: async (name, options) => (await import('./object-commands.ts')).listObjects(name, options),
+}
+
 function version(): string {
   const text = readFileSync(new URL('../package.json', import.meta.url), 'utf8')
   return (JSON.parse(text) as { readonly version: string }).version
@@ -84,7 +93,7 @@ function version(): string {
 export async function runCommandLine(): Promise<number> {
   try {
     return await runProgram(
-      { serve, quickstart, checkConfig, ...TOKEN_ACTIONS },
+      { serve, quickstart, checkConfig, ...inspection },
       process.argv,
       version(),
       process.env,

@@ -1,5 +1,6 @@
 import { resolve } from 'node:path'
-import type { InspectionOptions, TokenActions, TokenListOptions } from './cli/commands/token.ts'
+import type { InspectionOptions } from './cli/commands/inspection-options.ts'
+import type { TokenListOptions } from './cli/commands/token.ts'
 import { EXIT_CODES } from './cli/exit-codes.ts'
 import { printLine } from './cli/output.ts'
 import { renderDetails, renderModules } from './cli/render/token.ts'
@@ -12,13 +13,9 @@ import {
   requireToken,
 } from './configured-tokens.ts'
 import type { ModuleReport, SlotReport } from './core/inspection/token-report.ts'
-import { listObjects } from './object-commands.ts'
 import { InspectionError } from './providers/pkcs11/inspect/inspection-error.ts'
 import { type InspectionSettings, inspect } from './providers/pkcs11/inspect/inspector.ts'
 import { matchesCriteria } from './providers/pkcs11/token-selector.ts'
-
-/** The commands under `p11kms token`. */
-export const TOKEN_ACTIONS: TokenActions = { listTokens, showToken, listObjects }
 
 /** A library, and the configured tokens that are reached through it. */
 interface ConfiguredModule {
@@ -27,7 +24,8 @@ interface ConfiguredModule {
   readonly tokens: readonly TokenConfig[]
 }
 
-async function listTokens(options: TokenListOptions): Promise<number> {
+/** `p11kms token list`. */
+export async function listTokens(options: TokenListOptions): Promise<number> {
   const { module: path, parameters: libraryParameters } = options
   const config = path === undefined ? configWithTokens(options.config) : undefined
   const modules =
@@ -43,7 +41,8 @@ async function listTokens(options: TokenListOptions): Promise<number> {
   return reports.some(({ problem }) => problem) ? EXIT_CODES.unavailable : EXIT_CODES.ok
 }
 
-async function showToken(name: string, options: InspectionOptions): Promise<number> {
+/** `p11kms token info`. */
+export async function showToken(name: string, options: InspectionOptions): Promise<number> {
   const config = configWithTokens(options.config)
   const token = requireToken(name, config, options.config)
   const details = await inspect(

@@ -16,7 +16,7 @@ export const EXIT_CODES = {
 /** Each exit code in a few words, for the help and for docs/cli.md. */
 export const EXIT_MEANINGS: Readonly<Record<keyof typeof EXIT_CODES, string>> = {
   ok: 'done',
-  problems: 'errors were found (`token objects`)',
+  problems: 'what was looked at is not in order (`doctor`, `token objects`)',
   usage: 'wrong arguments',
   unavailable: 'address or store in use, token out of reach',
   software: 'internal error, or a token library that only a new process can help',

@@ -1,4 +1,5 @@
 import { Command, CommanderError, InvalidArgumentError } from 'commander'
+import { addDoctorCommand, type DoctorActions } from './commands/doctor.ts'
 import { addTokenCommands, type TokenActions } from './commands/token.ts'
 import { EXIT_CODES, EXIT_MEANINGS } from './exit-codes.ts'
 
@@ -6,7 +7,7 @@ import { EXIT_CODES, EXIT_MEANINGS } from './exit-codes.ts'
  * What the commands do, each ending as an exit code. The composition root supplies them, so that this layer knows
  * arguments and nothing else.
  */
-export interface CliActions extends TokenActions {
+export interface CliActions extends TokenActions, DoctorActions {
   serve(options: ServeOptions): Promise<number>
   quickstart(options: QuickstartOptions): Promise<number>
   checkConfig(options: ConfigCheckOptions): Promise<number>
@@ -108,6 +109,7 @@ export function buildProgram(
     .option('--config <file>', 'configuration file (P11KMS_CONFIG)', configFile)
     .option('--json', 'print the result as JSON')
     .action((options: ConfigCheckOptions) => settle(actions.checkConfig(options)))
+  addDoctorCommand(program, actions, settle, configFile)
   addTokenCommands(program, actions, settle, configFile)
   return program
 }

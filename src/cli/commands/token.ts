@@ -1,17 +1,11 @@
-import { type Command, InvalidArgumentError } from 'commander'
+import type { Command } from 'commander'
+import { addInspectionOptions, type InspectionOptions } from './inspection-options.ts'
 
 /** What the commands under `p11kms token` do, each ending as an exit code. */
 export interface TokenActions {
   listTokens(options: TokenListOptions): Promise<number>
   showToken(name: string, options: InspectionOptions): Promise<number>
   listObjects(name: string, options: ObjectsOptions): Promise<number>
-}
-
-export interface InspectionOptions {
-  readonly config: string
-  readonly json?: boolean
-  /** How long one call into the library may take. Seconds. */
-  readonly timeout: number
 }
 
 export interface TokenListOptions extends InspectionOptions {
@@ -26,10 +20,6 @@ export interface ObjectsOptions extends InspectionOptions {
   readonly store: boolean
 }
 
-const TIMEOUT_S = 15
-const TIMEOUT_S_MIN = 2
-const TIMEOUT_S_MAX = 3600
-
 /** Adds `token list`, `token info` and `token objects` to the program. */
 export function addTokenCommands(
   program: Command,
@@ -38,12 +28,7 @@ export function addTokenCommands(
   configFile: string,
 ): void {
   const token = program.command('token').description('Look into tokens; nothing in them is changed.')
-  const inspecting = (name: string) =>
-    token
-      .command(name)
-      .option('--config <file>', 'configuration file (P11KMS_CONFIG)', configFile)
-      .option('--timeout <seconds>', 'how long one call into the library may take', parseTimeout, TIMEOUT_S)
-      .option('--json', 'print the result as JSON')
+  const inspecting = (name: string) => addInspectionOptions(token.command(name), configFile)
 
   inspecting('list')
     .description('Show every slot and token of the configured modules, or of one. Needs no PIN.')
@@ -57,12 +42,4 @@ export function addTokenCommands(
     .description('Log in to one configured token and check every object in it against the store.')
     .option('--no-store', 'leave the store out')
     .action((name: string, options: ObjectsOptions) => settle(actions.listObjects(name, options)))
-}
-
-function parseTimeout(text: string): number {
-  const seconds = /^[0-9]{1,4}$/.test(text) ? Number(text) : Number.NaN
-  if (seconds >= TIMEOUT_S_MIN && seconds <= TIMEOUT_S_MAX) return seconds
-  throw new InvalidArgumentError(
-    `A time limit is a number of seconds from ${TIMEOUT_S_MIN} to ${TIMEOUT_S_MAX}.`,
-  )
 }

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
+import { CHECK_CODES } from '../../../src/core/inspection/doctor-report.ts'
 import { FINDING_CODES } from '../../../src/core/inspection/object-report.ts'
 import { AWS_FAULTS } from '../../../src/http/aws/errors.ts'
 import { AWS_OPERATIONS } from '../../../src/http/aws/operations.ts'
@@ -34,6 +35,16 @@ describe('docs/operating/looking-into-tokens.md', () => {
       /^\| `([A-Z_]+)` \| (?:error|warning|info)/gm,
     )
     expect([...rows].map(([, code]) => code)).toEqual(FINDING_CODES)
+  })
+})
+
+describe('docs/operating/doctor.md', () => {
+  it('has a row for every check and none besides', () => {
+    const rows = [...read('docs/operating/doctor.md').matchAll(/^\| `([A-Z_]+)` \|/gm)].map(
+      ([, code]) => code,
+    )
+    expect(new Set(rows)).toEqual(new Set(CHECK_CODES))
+    expect(rows).toHaveLength(CHECK_CODES.length)
   })
 })
 

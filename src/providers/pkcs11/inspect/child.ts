@@ -4,12 +4,16 @@
  * of JSON, then the PIN. Descriptor 3: {@link InspectionMessage}s, one per line.
  */
 import { readSync, writeSync } from 'node:fs'
+import type { Tell } from '../../../core/inspection/doctor-report.ts'
+import type { LibraryReport } from '../../../core/inspection/token-report.ts'
 import { toFault } from '../errors.ts'
 import { findSlot } from '../module.ts'
+import { examineToken } from './examine.ts'
 import type { InspectionFailure, InspectionJob, InspectionJobs, InspectionMessage } from './jobs.ts'
 import { LoadError, withLibrary } from './library.ts'
 import { reportMechanisms } from './mechanism-report.ts'
 import { reportSlot, reportSlots } from './slot-report.ts'
+import { since } from './timing.ts'
 import { walkToken } from './walk.ts'
 
 const STDIN_FD = 0
@@ -40,6 +44,18 @@ const RUNS: Runs = {
     }),
   walkToken: (request, announce, pin) =>
     withLibrary(request, announce, (library) => walkToken(library, request, pin)),
+  examineToken: (request, announce, pin) => {
+    const tell: Tell = (check) => send({ kind: 'check', check })
+    const startedAt = performance.now()
+    return withLibrary(request, announce, (library) => {
+      tell({ state: 'ok', code: 'LIBRARY', message: describeLibrary(library.report), ms: since(startedAt) })
+      return examineToken(library, request, tell, pin)
+    })
+  },
+}
+
+function describeLibrary({ description, manufacturer, version, cryptokiVersion }: LibraryReport): string {
+  return `loads: ${[description, manufacturer].filter(Boolean).join(', ')}, version ${version}, Cryptoki ${cryptokiVersion}`
 }
 
 function send(message: InspectionMessage): void {

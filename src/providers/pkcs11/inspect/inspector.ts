@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { createInterface } from 'node:readline'
 import type { Readable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
+import type { Tell } from '../../../core/inspection/doctor-report.ts'
 import { InspectionError } from './inspection-error.ts'
 import type { InspectionFailure, InspectionJob, InspectionJobs, InspectionMessage } from './jobs.ts'
 
@@ -15,6 +16,8 @@ export interface InspectionSettings {
   readonly callTimeoutMs: number
   /** Bytes of UTF-8, for a job that logs in; the caller zeroes them. */
   readonly pin?: Buffer
+  /** Told of each check that the process tells, also where the job comes to nothing later. */
+  readonly onCheck?: Tell
 }
 
 /**
@@ -33,7 +36,7 @@ export async function inspect<Job extends InspectionJob>(
     stdio: ['pipe', 'ignore', 'ignore', 'pipe'],
   })
   try {
-    const ended = endOf(child, settings.callTimeoutMs)
+    const ended = endOf(child, settings)
     const input = Buffer.concat([
       Buffer.from(`${JSON.stringify({ job, request })}\n`, 'utf8'),
       settings.pin ?? Buffer.alloc(0),
@@ -48,7 +51,7 @@ export async function inspect<Job extends InspectionJob>(
 }
 
 /** The result that the process sends; every other end of it is an {@link InspectionError}. */
-async function endOf(child: ChildProcess, callTimeoutMs: number): Promise<unknown> {
+async function endOf(child: ChildProcess, { callTimeoutMs, onCheck }: InspectionSettings): Promise<unknown> {
   const { promise, resolve, reject } = Promise.withResolvers<unknown>()
   const fail = (failure: InspectionFailure) => reject(new InspectionError(failure))
   let call = 'start'
@@ -58,6 +61,7 @@ async function endOf(child: ChildProcess, callTimeoutMs: number): Promise<unknow
     const message = JSON.parse(line) as InspectionMessage
     if (message.kind === 'done') return resolve(message.result)
     if (message.kind === 'failed') return fail(message.failure)
+    if (message.kind === 'check') return onCheck?.(message.check)
     call = message.name
     clearTimeout(timer)
     timer = setTimeout(() => fail({ kind: 'hang', call, afterMs: callTimeoutMs }), callTimeoutMs)

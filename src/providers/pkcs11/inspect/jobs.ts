@@ -1,6 +1,8 @@
+import type { Check } from '../../../core/inspection/doctor-report.ts'
 import type { TokenObject } from '../../../core/inspection/object-report.ts'
 import type { LibraryReport, SlotReport, TokenDetails } from '../../../core/inspection/token-report.ts'
 import type { TokenFault } from '../errors.ts'
+import type { TokenCapabilities } from '../settings.ts'
 import type { TokenCriteria } from '../token-selector.ts'
 
 /** Which library to load, and how. */
@@ -31,6 +33,21 @@ export interface TokenWalk {
   readonly cut: boolean
 }
 
+export interface ExamineRequest extends TokenRequest {
+  /** CKU number to log in as; CKU_USER when absent. */
+  readonly userType?: number
+  /** As configured. */
+  readonly lanes: number
+  readonly allowHostMemory: boolean
+  /** Makes and destroys token objects too. */
+  readonly full: boolean
+}
+
+/** What is known of a token after it was tried, besides the checks that were told. */
+export interface Examination {
+  readonly capabilities?: TokenCapabilities
+}
+
 /** What a process of its own can be asked to find out: request and result of each job, plain data. */
 export interface InspectionJobs {
   readonly listSlots: {
@@ -40,6 +57,8 @@ export interface InspectionJobs {
   readonly describeToken: { readonly request: TokenRequest; readonly result: TokenDetails }
   /** Logs in with the PIN. */
   readonly walkToken: { readonly request: WalkRequest; readonly result: TokenWalk }
+  /** Logs in with the PIN where there is one, and tells checks as it goes. */
+  readonly examineToken: { readonly request: ExamineRequest; readonly result: Examination }
 }
 
 export type InspectionJob = keyof InspectionJobs
@@ -48,6 +67,7 @@ export type InspectionJob = keyof InspectionJobs
 export type InspectionMessage =
   /** Said before each call into the library, so that one which never returns has a name. */
   | { readonly kind: 'call'; readonly name: string }
+  | { readonly kind: 'check'; readonly check: Check }
   | { readonly kind: 'done'; readonly result: unknown }
   | { readonly kind: 'failed'; readonly failure: InspectionFailure }
 

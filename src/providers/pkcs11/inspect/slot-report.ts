@@ -94,7 +94,7 @@ function maxCount(count: number): SessionCount {
 }
 
 /** utcTime is YYYYMMDDhhmmssxx. @see PKCS#11 v3.1, "CK_TOKEN_INFO" */
-function clockOf({ flags, utcTime }: pkcs11js.TokenInfo): string | undefined {
+export function clockOf({ flags, utcTime }: pkcs11js.TokenInfo): string | undefined {
   if ((flags & TokenFlag.CLOCK_ON_TOKEN) === 0) return undefined
   const [, year, month, day, hour, minute, second] =
     /^(\d{4})(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)/.exec(utcTime) ?? []
