@@ -1,7 +1,7 @@
 import { realpathSync } from 'node:fs'
 import { ConfigError } from './config/config-error.ts'
 import { examineConfig } from './config/load.ts'
-import type { Config, TokenConfig } from './config/schema.ts'
+import type { Config, ConnectionConfig } from './config/schema.ts'
 import { errnoOf } from './lib/errno.ts'
 import { InspectionError } from './providers/pkcs11/inspect/inspection-error.ts'
 import type { LibraryRequest } from './providers/pkcs11/inspect/jobs.ts'
@@ -18,8 +18,31 @@ export function configWithTokens(file: string): Config {
   return config
 }
 
+/** A token that a command can look into: one of the configuration, or its replica. */
+export interface NamedToken extends ConnectionConfig {
+  /** Its name in the configuration; a replica is `NAME/replica`. */
+  readonly name: string
+  /** Name by which keys remember it. */
+  readonly holder: string
+  /** Where it is in the configuration. */
+  readonly path: string
+  readonly allowHostMemory: boolean
+}
+
+/** Every token, each followed by its replica. */
+export function namedTokens({ tokens }: Pick<Config, 'tokens'>): readonly NamedToken[] {
+  return tokens.flatMap((token, index) => {
+    const shared = { holder: token.name, allowHostMemory: token.allowHostMemory }
+    const path = `tokens.${index}`
+    const primary = { ...token, ...shared, path }
+    if (!token.replica) return [primary]
+    return [primary, { ...token.replica, ...shared, name: `${token.name}/replica`, path: `${path}.replica` }]
+  })
+}
+
 /** @throws {@link ConfigError} naming the tokens that there are. */
-export function requireToken(name: string, { tokens }: Config, file: string): TokenConfig {
+export function requireToken(name: string, config: Config, file: string): NamedToken {
+  const tokens = namedTokens(config)
   const token = tokens.find((one) => one.name === name)
   if (token) return token
   const known = tokens.map((one) => one.name).join(', ')
@@ -29,13 +52,16 @@ export function requireToken(name: string, { tokens }: Config, file: string): To
 }
 
 /** What the configuration selects the token by. */
-export function criteriaOf({ label, serial, uri }: TokenConfig): TokenCriteria {
+export function criteriaOf({ label, serial, uri }: ConnectionConfig): TokenCriteria {
   return parseTokenSelector({ ...(label && { label }), ...(serial && { serial }), ...(uri && { uri }) })
 }
 
 /** What the modules read with getenv in a process that serves: the variables of all tokens together. */
-export function environmentOf({ tokens }: Config): Readonly<Record<string, string>> {
-  return Object.assign({}, ...tokens.map(({ environment }) => environment)) as Record<string, string>
+export function environmentOf(config: Config): Readonly<Record<string, string>> {
+  return Object.assign({}, ...namedTokens(config).map(({ environment }) => environment)) as Record<
+    string,
+    string
+  >
 }
 
 /**

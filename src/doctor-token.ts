@@ -1,8 +1,8 @@
 import { statSync } from 'node:fs'
 import type { DoctorOptions } from './cli/commands/doctor.ts'
-import type { Config, TokenConfig } from './config/schema.ts'
+import type { Config } from './config/schema.ts'
 import { readSecret, SecretError } from './config/secrets.ts'
-import { criteriaOf, environmentOf, libraryRequest } from './configured-tokens.ts'
+import { criteriaOf, environmentOf, libraryRequest, type NamedToken } from './configured-tokens.ts'
 import type { Check, CheckGroup, Tell } from './core/inspection/doctor-report.ts'
 import { InspectionError } from './providers/pkcs11/inspect/inspection-error.ts'
 import { inspect } from './providers/pkcs11/inspect/inspector.ts'
@@ -14,7 +14,7 @@ const READABLE_BY_OTHERS = 0o044
 /** One configured token, from the file of its library to what works when it is tried. */
 export async function checkToken(
   config: Config,
-  token: TokenConfig,
+  token: NamedToken,
   options: DoctorOptions,
 ): Promise<CheckGroup> {
   const checks: Check[] = []
@@ -26,7 +26,7 @@ export async function checkToken(
 async function examineInto(
   tell: Tell,
   config: Config,
-  token: TokenConfig,
+  token: NamedToken,
   options: DoctorOptions,
 ): Promise<Examination> {
   const file = checkModuleFile(token.module)
@@ -60,7 +60,7 @@ async function examineInto(
 }
 
 /** @returns No bytes where the PIN cannot be read: what needs no login is looked at all the same. */
-function readPin({ pin: source }: TokenConfig, tell: Tell): Buffer {
+function readPin({ pin: source }: NamedToken, tell: Tell): Buffer {
   try {
     const pin = readSecret(source)
     tell(sourceCheck(source.file))

@@ -6,6 +6,7 @@ import { ConfigError, type ConfigProblem } from './config/config-error.ts'
 import { examineConfig } from './config/load.ts'
 import type { Config } from './config/schema.ts'
 import { CONFIG_CHECKS } from './config-checks.ts'
+import { namedTokens } from './configured-tokens.ts'
 import type { Check, CheckGroup, DoctorReport } from './core/inspection/doctor-report.ts'
 import { checkGateway } from './doctor-gateway.ts'
 import { checkStore } from './doctor-store.ts'
@@ -25,7 +26,7 @@ async function examine(options: DoctorOptions): Promise<DoctorReport> {
   const groups = [host, configuration]
   if (config) {
     // One after the other: two processes in one library may wait for each other.
-    for (const token of config.tokens) groups.push(await checkToken(config, token, options))
+    for (const token of namedTokens(config)) groups.push(await checkToken(config, token, options))
     groups.push(
       { group: 'store', checks: await checkStore(config) },
       { group: 'gateway', checks: [await checkGateway(config, options.config)] },
@@ -56,7 +57,7 @@ function readConfig(file: string): { config?: Config; problems: readonly ConfigP
 }
 
 /** Told again, with more, in the groups of the token and the store. */
-const TOLD_ELSEWHERE = /^(tokens\.\d+\.(module|pin)|store\.path)$/
+const TOLD_ELSEWHERE = /^(tokens\.\d+\.(replica\.)?(module|pin)|store\.path)$/
 
 function configChecks(file: string, problems: readonly ConfigProblem[]): Check[] {
   const told = problems.filter(({ path }) => !TOLD_ELSEWHERE.test(path))

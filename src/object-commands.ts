@@ -3,13 +3,14 @@ import { EXIT_CODES } from './cli/exit-codes.ts'
 import { printLine } from './cli/output.ts'
 import { renderInventory } from './cli/render/inventory.ts'
 import { ConfigError } from './config/config-error.ts'
-import type { Config, TokenConfig } from './config/schema.ts'
+import type { Config } from './config/schema.ts'
 import { readSecret, SecretError } from './config/secrets.ts'
 import {
   configWithTokens,
   criteriaOf,
   environmentOf,
   libraryRequest,
+  type NamedToken,
   requireToken,
 } from './configured-tokens.ts'
 import type { Finding, InventoryReport } from './core/inspection/object-report.ts'
@@ -37,22 +38,22 @@ export async function listObjects(name: string, options: ObjectsOptions): Promis
 /** The store is read before and after the token, so that what a running service changes meanwhile is not told as wrong. */
 async function takeInventory(
   config: Config,
-  token: TokenConfig,
+  token: NamedToken,
   options: ObjectsOptions,
 ): Promise<InventoryReport> {
   const before = options.store ? await keysOrProblem(config) : undefined
   const walk = await walkToken(config, token, options)
   const after = before instanceof StoreOpenError || !before ? before : await keysOrProblem(config)
   const known =
-    Array.isArray(before) && Array.isArray(after) ? knownKeys(before, after, token.name) : undefined
+    Array.isArray(before) && Array.isArray(after) ? knownKeys(before, after, token.holder) : undefined
   const unread = after instanceof StoreOpenError ? [notRead(after)] : []
   const linted = lintToken(walk, known, waivedBy(walk.slot), unread)
   return { library: walk.library, slot: walk.slot, ...linted }
 }
 
-async function walkToken(config: Config, token: TokenConfig, options: ObjectsOptions): Promise<TokenWalk> {
+async function walkToken(config: Config, token: NamedToken, options: ObjectsOptions): Promise<TokenWalk> {
   const library = libraryRequest(token.module, token.libraryParameters)
-  const pin = readPin(config, token, options.config)
+  const pin = readPin(token, options.config)
   try {
     return await inspect(
       'walkToken',
@@ -70,12 +71,12 @@ async function walkToken(config: Config, token: TokenConfig, options: ObjectsOpt
 }
 
 /** @throws {@link ConfigError} when the PIN cannot be read. */
-function readPin({ tokens }: Config, token: TokenConfig, file: string): Buffer {
+function readPin(token: NamedToken, file: string): Buffer {
   try {
     return readSecret(token.pin)
   } catch (error) {
     if (!(error instanceof SecretError)) throw error
-    throw new ConfigError(file, [{ path: `tokens.${tokens.indexOf(token)}.pin`, message: error.message }])
+    throw new ConfigError(file, [{ path: `${token.path}.pin`, message: error.message }])
   }
 }
 

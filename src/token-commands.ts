@@ -4,12 +4,13 @@ import type { TokenListOptions } from './cli/commands/token.ts'
 import { EXIT_CODES } from './cli/exit-codes.ts'
 import { printLine } from './cli/output.ts'
 import { renderDetails, renderModules } from './cli/render/token.ts'
-import type { Config, TokenConfig } from './config/schema.ts'
 import {
   configWithTokens,
   criteriaOf,
   environmentOf,
   libraryRequest,
+  type NamedToken,
+  namedTokens,
   requireToken,
 } from './configured-tokens.ts'
 import type { ModuleReport, SlotReport } from './core/inspection/token-report.ts'
@@ -21,7 +22,7 @@ import { matchesCriteria } from './providers/pkcs11/token-selector.ts'
 interface ConfiguredModule {
   readonly path: string
   readonly libraryParameters: string | undefined
-  readonly tokens: readonly TokenConfig[]
+  readonly tokens: readonly NamedToken[]
 }
 
 /** `p11kms token list`. */
@@ -30,7 +31,7 @@ export async function listTokens(options: TokenListOptions): Promise<number> {
   const config = path === undefined ? configWithTokens(options.config) : undefined
   const modules =
     path === undefined
-      ? modulesOf(config?.tokens ?? [])
+      ? modulesOf(config ? namedTokens(config) : [])
       : [{ path: resolve(path), libraryParameters, tokens: [] }]
   const settings = { environment: config ? environmentOf(config) : {}, callTimeoutMs: options.timeout * 1000 }
   const reports: ModuleReport[] = []
@@ -55,7 +56,7 @@ export async function showToken(name: string, options: InspectionOptions): Promi
   return EXIT_CODES.ok
 }
 
-function modulesOf(tokens: Config['tokens']): readonly ConfiguredModule[] {
+function modulesOf(tokens: readonly NamedToken[]): readonly ConfiguredModule[] {
   const groups = Map.groupBy(tokens, ({ module, libraryParameters }) => `${module}\0${libraryParameters}`)
   return [...groups.values()].flatMap((group) => {
     const [first] = group
@@ -76,7 +77,7 @@ async function reportModule(module: ConfiguredModule, settings: InspectionSettin
   }
 }
 
-function withName(slot: SlotReport, tokens: readonly TokenConfig[]): SlotReport {
+function withName(slot: SlotReport, tokens: readonly NamedToken[]): SlotReport {
   const { token, slotId } = slot
   const named = token && tokens.find((one) => matchesCriteria({ ...token, slotId }, criteriaOf(one)))
   return named ? { ...slot, token: { ...token, configuredAs: named.name } } : slot

@@ -275,6 +275,23 @@ tokens: [{ name: ward, module: ${chaos.module}, label: ward, pin: { file: pin } 
     expect(calls('C_Login')).toBe(1)
   })
 
+  it('looks at a replica as at any token, by a name of its own', async () => {
+    softHsm.initToken('spare')
+    const paired = join(softHsm.directory, 'paired.yaml')
+    const replica = `replica: { module: ${chaos.module}, label: spare, pin: { file: none } }`
+    writeFileSync(
+      paired,
+      readFileSync(config, 'utf8').replace(/pin: { file: pin } }\]/, `pin: { file: pin }, ${replica} }]`),
+    )
+    const examined = await doctor(paired)
+    expect(troubles(examined)).toEqual(['fail PIN_SOURCE'])
+    expect(
+      examined.checks.filter(({ code }) => code === 'TOKEN_FOUND').map(({ message }) => message),
+    ).toEqual([expect.stringContaining('"ward"'), expect.stringContaining('"spare"')])
+    const info = await p11kms(['token', 'info', 'ward/replica', '--config', paired])
+    expect(info).toMatchObject({ code: 0, stdout: expect.stringContaining('spare') })
+  })
+
   it('tries a wrong PIN once, and says that it will not try it again', async () => {
     writeFileSync(join(softHsm.directory, 'pin'), 'wrong-pin', { mode: 0o600 })
     const examined = await doctor(config)

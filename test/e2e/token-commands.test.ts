@@ -189,7 +189,7 @@ describe('the commands that look into tokens', () => {
       usedFor: 'seals data keys',
     })
     const human = await p11kms(['token', 'info', 'softhsm', '--config', config()])
-    expect(human.stdout).toMatch(/used by p11kms:\n\s+CKM_AES_GCM .*seals data keys/)
+    expect(human.stdout).toMatch(/used by p11kms:\n(\s+CKM_.*\n)*\s+CKM_AES_GCM .*seals data keys/)
     const unknown = await p11kms(['token', 'info', 'other', '--config', config()])
     expect(unknown).toMatchObject({ code: 78, stderr: expect.stringContaining('there is softhsm') })
     const nothing = await p11kms(['token', 'info', 'softhsm', '--config', '/nowhere.yaml'])

@@ -6,7 +6,10 @@ import {
   CKM_AES_KEY_GEN,
   CKM_AES_KEY_WRAP_KWP,
   CKM_AES_KEY_WRAP_PAD,
+  CKM_EC_EDWARDS_KEY_PAIR_GEN,
+  CKM_EC_KEY_PAIR_GEN,
   CKM_GENERIC_SECRET_KEY_GEN,
+  CKM_RSA_PKCS_KEY_PAIR_GEN,
 } from '../mechanisms.ts'
 import type { Handle } from '../module.ts'
 import type { Library } from './library.ts'
@@ -27,11 +30,15 @@ const FLAG_WORDS: readonly (readonly [flag: number, word: string])[] = [
   [MechanismFlag.DERIVE, 'derive'],
 ]
 
+const MAKES_PAIRS = 'makes data key pairs inside the token'
 const WRAPS_DATA_KEYS = 'wraps data keys inside the token'
 const USED_FOR: Readonly<Record<number, string>> = {
   [CKM_AES_GCM]: 'seals data keys',
   [CKM_AES_KEY_GEN]: 'makes master keys',
   [CKM_GENERIC_SECRET_KEY_GEN]: 'makes data keys inside the token',
+  [CKM_RSA_PKCS_KEY_PAIR_GEN]: MAKES_PAIRS,
+  [CKM_EC_KEY_PAIR_GEN]: MAKES_PAIRS,
+  [CKM_EC_EDWARDS_KEY_PAIR_GEN]: MAKES_PAIRS,
   [CKM_AES_KEY_WRAP_KWP]: WRAPS_DATA_KEYS,
   [CKM_AES_KEY_WRAP_PAD]: WRAPS_DATA_KEYS,
   [CKM_AES_CBC_PAD]: `${WRAPS_DATA_KEYS}, where nothing better works`,
@@ -40,7 +47,7 @@ const USED_FOR: Readonly<Record<number, string>> = {
 /** Names that graphene does not know. @see PKCS#11 v3.1, header file `pkcs11t.h` */
 const NAMES: Readonly<Record<number, string>> = {
   [CKM_AES_KEY_WRAP_KWP]: 'CKM_AES_KEY_WRAP_KWP',
-  0x1055: 'CKM_EC_EDWARDS_KEY_PAIR_GEN',
+  [CKM_EC_EDWARDS_KEY_PAIR_GEN]: 'CKM_EC_EDWARDS_KEY_PAIR_GEN',
   0x1056: 'CKM_EC_MONTGOMERY_KEY_PAIR_GEN',
   0x1057: 'CKM_EDDSA',
 }
