@@ -27,12 +27,14 @@ export interface NamedToken extends ConnectionConfig {
   /** Where it is in the configuration. */
   readonly path: string
   readonly allowHostMemory: boolean
+  readonly pairTimeoutMs: number
 }
 
 /** Every token, each followed by its replica. */
 export function namedTokens({ tokens }: Pick<Config, 'tokens'>): readonly NamedToken[] {
   return tokens.flatMap((token, index) => {
-    const shared = { holder: token.name, allowHostMemory: token.allowHostMemory }
+    const { allowHostMemory, pairTimeoutMs } = token
+    const shared = { holder: token.name, allowHostMemory, pairTimeoutMs }
     const path = `tokens.${index}`
     const primary = { ...token, ...shared, path }
     if (!token.replica) return [primary]

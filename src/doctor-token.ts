@@ -47,7 +47,7 @@ async function examineInto(
         allowHostMemory: token.allowHostMemory,
         full: options.full === true,
       },
-      { environment, callTimeoutMs: options.timeout * 1000, pin, onCheck: tell },
+      { environment, callTimeoutMs: callTimeoutMs(token, options), pin, onCheck: tell },
     )
   } catch (error) {
     if (!(error instanceof InspectionError)) throw error
@@ -57,6 +57,11 @@ async function examineInto(
   } finally {
     pin.fill(0)
   }
+}
+
+/** A key pair takes longer than any other call. */
+function callTimeoutMs({ pairTimeoutMs }: NamedToken, { timeout, full }: DoctorOptions): number {
+  return full ? Math.max(timeout * 1000, pairTimeoutMs) : timeout * 1000
 }
 
 /** @returns No bytes where the PIN cannot be read: what needs no login is looked at all the same. */

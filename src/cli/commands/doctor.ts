@@ -6,7 +6,7 @@ export interface DoctorActions {
 }
 
 export interface DoctorOptions extends InspectionOptions {
-  /** Makes a master key in each token, and destroys it. */
+  /** Makes key pairs of every spec, and a master key in each token, which it destroys. */
   readonly full?: boolean
 }
 
@@ -21,6 +21,9 @@ export function addDoctorCommand(
     .description(
       'Try everything that the service needs, say what is wrong and what to do. Runs beside a service; logs in to each token once.',
     )
-    .option('--full', 'make a master key in each token, try and destroy it')
+    .option(
+      '--full',
+      'make key pairs of every spec, and a master key in each token, which is tried and destroyed',
+    )
     .action((options: DoctorOptions) => settle(actions.doctor(options)))
 }

@@ -7,6 +7,7 @@ import { departures } from '../read-back.ts'
 import { quirksOf } from '../vendor-quirks.ts'
 import { checkMasterKey } from './examine-master-key.ts'
 import { checkOperations } from './examine-operations.ts'
+import { checkPairs } from './examine-pairs.ts'
 import { checkTokenState } from './examine-state.ts'
 import type { Examination, ExamineRequest } from './jobs.ts'
 import type { Library } from './library.ts'
@@ -26,8 +27,8 @@ const READ_BACK = [
 ] as const
 
 /**
- * Tries what a token can do, with one login and session objects alone, and tells each outcome at once. With `full` a master
- * key is made in the token, tried and destroyed.
+ * Tries what a token can do, with one login and session objects alone, and tells each outcome at once. With `full` key
+ * pairs are made too, and a master key is made in the token, tried and destroyed.
  *
  * @param pin - Empty to look without a login.
  */
@@ -66,6 +67,7 @@ export function examineToken(
   checkAttributes(token, keys.enc, tell)
   checkOperations(token, keys, request, tell)
   if (request.full) {
+    checkPairs(token, keys, request.allowHostMemory, tell)
     token.attach({ ...attachment, ...parametersOf(request), write: true, capabilities: able })
     attempted(tell, 'MASTER_KEY', () => checkMasterKey(token, tell))
   }
