@@ -1,6 +1,7 @@
 import type { Logger } from 'pino'
-import { type ConnectionConfig, connectionsOf, type SecretSource, type TokenConfig } from './config/schema.ts'
+import { type SecretSource } from './config/common-schema.ts'
 import { readSecret } from './config/secrets.ts'
+import { type ConnectionConfig, connectionsOf, type TokenConfig } from './config/token-schema.ts'
 import type { KeyStore, TokenUse } from './core/ports/key-store.ts'
 import { type HaStore, startHaToken } from './providers/pkcs11/ha-token.ts'
 import { Pkcs11Provider } from './providers/pkcs11/provider.ts'

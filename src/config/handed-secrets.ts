@@ -1,4 +1,5 @@
-import type { Config, SecretSource } from './schema.ts'
+import type { SecretSource } from './common-schema.ts'
+import type { Config } from './schema.ts'
 import { readSource } from './secrets.ts'
 
 /** A configuration for other processes, and what the descriptors in it are to give them. */

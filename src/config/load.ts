@@ -2,18 +2,14 @@ import { accessSync, constants, realpathSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
 import { type Document, parseDocument } from 'yaml'
 import type { z } from 'zod'
+import { type SecretSource } from './common-schema.ts'
 import { ConfigError, type ConfigProblem } from './config-error.ts'
 import { applyEnvironment } from './environment.ts'
 import { FileProblem, readOperatorFile } from './operator-file.ts'
-import {
-  CONFIG_SCHEMA,
-  type Config,
-  type ConnectionConfig,
-  connectionsOf,
-  type SecretSource,
-} from './schema.ts'
+import { CONFIG_SCHEMA, type Config } from './schema.ts'
 import { readSecret, SecretError } from './secrets.ts'
 import { findTokenConflicts } from './token-conflicts.ts'
+import { type ConnectionConfig, connectionsOf } from './token-schema.ts'
 
 const CONFIG_BYTES_MAX = 4 * 1024 * 1024
 /** Most nodes that the aliases of a configuration may come to. */

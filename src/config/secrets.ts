@@ -1,5 +1,5 @@
+import type { SecretSource } from './common-schema.ts'
 import { FileProblem, readOperatorFile } from './operator-file.ts'
-import type { SecretSource } from './schema.ts'
 
 /** Longest secret that is read. Bytes. */
 const SECRET_BYTES_MAX = 8192

@@ -1,5 +1,7 @@
+import { type SecretSource } from './common-schema.ts'
 import type { ConfigProblem } from './config-error.ts'
-import { type Config, connectionsOf, type SecretSource } from './schema.ts'
+import { type Config } from './schema.ts'
+import { connectionsOf } from './token-schema.ts'
 
 /** What the settings of several tokens say against each other. What only the tokens tell is found when they connect. */
 export function findTokenConflicts(config: Config): ConfigProblem[] {

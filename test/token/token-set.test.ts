@@ -1,6 +1,6 @@
 import { pino } from 'pino'
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import type { TokenConfig } from '../../src/config/schema.ts'
+import type { TokenConfig } from '../../src/config/token-schema.ts'
 import type { TokenSet } from '../../src/providers/pkcs11/token-set.ts'
 import { findStrayTokens, startTokens } from '../../src/tokens.ts'
 import { sampleKey } from '../support/key-store-samples.ts'

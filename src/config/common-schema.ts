@@ -1,0 +1,29 @@
+import { z } from 'zod'
+
+/** Where a secret comes from: exactly one of a file, a descriptor that the service manager opened, or the environment. */
+export const secretSource = z
+  .strictObject({
+    file: z
+      .string()
+      .min(1)
+      .optional()
+      .describe(
+        'Path of a file that holds the secret, writable by its owner alone; one trailing newline is cut off.',
+      ),
+    fd: z
+      .int()
+      .min(3)
+      .max(1023)
+      .optional()
+      .describe('File descriptor to read the secret from, once, at start.'),
+    env: z.string().min(1).optional().describe('Name of an environment variable of the service.'),
+  })
+  .refine((source) => Object.values(source).filter((value) => value !== undefined).length === 1, {
+    message: 'Name exactly one of file, fd and env.',
+  })
+
+/** A short name that goes into ARNs, labels and rows. */
+export const name = (what: string) =>
+  z.string().regex(/^[a-z0-9][a-z0-9-]{0,62}$/, `${what} has 1 to 63 lower-case letters, digits and hyphens.`)
+
+export type SecretSource = z.infer<typeof secretSource>
