@@ -5,7 +5,6 @@ import { renderInventory } from './cli/render/inventory.ts'
 import { ConfigError } from './config/config-error.ts'
 import type { Config } from './config/schema.ts'
 import { readSecret, SecretError } from './config/secrets.ts'
-import type { TokenConfig } from './config/token-schema.ts'
 import {
   configWithTokens,
   criteriaOf,
