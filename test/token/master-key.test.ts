@@ -181,11 +181,29 @@ describeWith([SOFTHSM_MODULE], 'master keys on SoftHSM', () => {
   })
 })
 
+/** Every CK_BBOOL that decides what may be done with a master key. */
+const FLAGS = [
+  'TOKEN',
+  'PRIVATE',
+  'SENSITIVE',
+  'ALWAYS_SENSITIVE',
+  'EXTRACTABLE',
+  'NEVER_EXTRACTABLE',
+  'LOCAL',
+  'MODIFIABLE',
+  'COPYABLE',
+  'ENCRYPT',
+  'DECRYPT',
+  'WRAP',
+  'UNWRAP',
+  'SIGN',
+  'VERIFY',
+  'DERIVE',
+] as const
+
 /** Attributes of an object as another process sees them. */
 function inspect(ref: MasterKeyRef, role: 'enc' | 'wrap'): Record<string, unknown> {
-  const names = Object.entries(CKA).filter(
-    ([name]) => !['CLASS', 'VALUE', 'KEY_TYPE', 'ID', 'LABEL', 'VALUE_LEN', 'DESTROYABLE'].includes(name),
-  )
+  const names = FLAGS.map((name) => [name, CKA[name]])
   const out = inOtherProcess(
     'keys',
     `
