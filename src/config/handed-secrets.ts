@@ -30,6 +30,10 @@ export function handSecrets(config: Config, firstFd: number): HandedConfig {
       ...(credential.sessionToken && { sessionToken: handed(credential.sessionToken) }),
     })),
   }))
-  const tokens = config.tokens.map((token) => ({ ...token, pin: handed(token.pin) }))
+  const tokens = config.tokens.map((token) => ({
+    ...token,
+    pin: handed(token.pin),
+    ...(token.replica && { replica: { ...token.replica, pin: handed(token.replica.pin) } }),
+  }))
   return { config: { ...config, accounts, tokens }, secrets }
 }
