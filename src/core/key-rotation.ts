@@ -2,11 +2,10 @@ import { isKmsError } from './errors.ts'
 import type { MasterKey } from './key.ts'
 import { type RotationDeps, rotateKey, settleRotation } from './ops/rotate-key.ts'
 import type { KeyPlace, PageRequest } from './ports/key-store.ts'
+import { TokenFailures } from './token-failures.ts'
 
 const PAGE_ROWS = 100
 const TOKEN_CALL_TIMEOUT_MS = 10_000
-/** So many keys in a row that the token does not answer for end a round: it is away, and the next round comes. */
-const TOKEN_FAILURES_MAX = 5
 
 const FAILED = 'could not rotate a key; the next round tries again, and the key seals until its bound'
 const HINT_OF_OLD_STORE =
@@ -55,24 +54,26 @@ export class KeyRotation {
    */
   async run(signal?: AbortSignal): Promise<void> {
     const { store, rotateAt } = this.#deps
+    const tokens = new TokenFailures()
     const settle = (key: MasterKey) => this.#settle(key)
-    await this.#over((page) => store.listKeysInRotation(page), settle, signal)
+    await this.#over((page) => store.listKeysInRotation(page), settle, tokens, signal)
     const rotate = (key: MasterKey) => this.#rotate(key)
-    await this.#over((page) => store.listKeysToRotate(rotateAt, page), rotate, signal)
+    await this.#over((page) => store.listKeysToRotate(rotateAt, page), rotate, tokens, signal)
   }
 
   async #over(
     list: (page: PageRequest<KeyPlace>) => Promise<readonly MasterKey[]>,
     tend: (key: MasterKey) => Promise<void>,
+    tokens: TokenFailures,
     signal: AbortSignal | undefined,
   ): Promise<void> {
     let after: KeyPlace | undefined
-    let tokenFailures = 0
     for (;;) {
       const page = await list({ after, limit: PAGE_ROWS })
       for (const key of page) {
-        if (signal?.aborted === true || tokenFailures >= TOKEN_FAILURES_MAX) return
-        tokenFailures = (await this.#guard(key, tend)) ? 0 : tokenFailures + 1
+        if (signal?.aborted === true) return
+        if (tokens.isAway(key.token)) continue
+        tokens.count(key.token, await this.#guard(key, tend))
       }
       const last = page.at(-1)
       if (!last || page.length < PAGE_ROWS) return

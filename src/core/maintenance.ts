@@ -5,6 +5,7 @@ import type { KeyState, MasterKey } from './key.ts'
 import type { KeyDirectory } from './key-directory.ts'
 import type { CryptoProvider, MaterialPresence } from './ports/crypto-provider.ts'
 import type { KeyStore } from './ports/key-store.ts'
+import { TokenFailures } from './token-failures.ts'
 
 export interface MaintenanceDeps {
   readonly store: KeyStore
@@ -37,8 +38,6 @@ type Outcome = keyof MaintenanceReport | 'lost' | 'waiting'
 
 const PAGE_ROWS = 100
 const TOKEN_CALL_TIMEOUT_MS = 10_000
-/** So many keys in a row that the token does not answer for end a round: it is away, and the next round comes. */
-const TOKEN_FAILURES_MAX = 5
 
 /**
  * What time does to keys (ADR 0005). A creation that was cut short is finished where its objects are whole, and rolled
@@ -158,7 +157,7 @@ class Round {
   readonly #store: KeyStore
   readonly #signal: AbortSignal | undefined
   readonly #counts = { finished: 0, rolledBack: 0, destroyed: 0, failed: 0 }
-  #tokenFailures = 0
+  readonly #tokens = new TokenFailures()
 
   constructor(store: KeyStore, signal: AbortSignal | undefined) {
     this.#store = store
@@ -171,11 +170,14 @@ class Round {
 
   async over(state: KeyState, tend: (key: MasterKey) => Promise<Outcome | 'token-failed'>): Promise<void> {
     let after: { readonly region: string; readonly keyId: string } | undefined
-    while (!this.#over) {
+    while (!this.#ended) {
       const page = await this.#store.listKeysInState(state, { after, limit: PAGE_ROWS })
       for (const key of page) {
-        if (this.#over) return
-        this.#count(await tend(key))
+        if (this.#ended) return
+        if (this.#tokens.isAway(key.token)) continue
+        const outcome = await tend(key)
+        this.#tokens.count(key.token, outcome !== 'token-failed')
+        this.#count(outcome)
       }
       const last = page.at(-1)
       if (!last || page.length < PAGE_ROWS) return
@@ -183,12 +185,11 @@ class Round {
     }
   }
 
-  get #over(): boolean {
-    return this.#signal?.aborted === true || this.#tokenFailures >= TOKEN_FAILURES_MAX
+  get #ended(): boolean {
+    return this.#signal?.aborted === true
   }
 
   #count(outcome: Outcome | 'token-failed'): void {
-    this.#tokenFailures = outcome === 'token-failed' ? this.#tokenFailures + 1 : 0
     if (outcome === 'token-failed') this.#counts.failed += 1
     else if (outcome !== 'lost' && outcome !== 'waiting') this.#counts[outcome] += 1
   }

@@ -3,8 +3,8 @@ import type { Alias, KeyState, MasterKey } from '../core/key.ts'
 import { LEASE_MS_MAX, type Lease } from '../core/ports/lease-store.ts'
 import { invariant } from '../lib/invariant.ts'
 
-/** The most rows that one page may ask for. */
 const CANARY_LENGTH_MAX = 8192
+/** The most rows that one page may ask for. */
 const PAGE_LIMIT_MAX = 1000
 /** Where a key may have a version in the making. */
 const ROTATING: readonly KeyState[] = ['Enabled', 'Disabled', 'PendingDeletion', 'Deleting']

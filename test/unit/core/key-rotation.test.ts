@@ -128,6 +128,31 @@ describe('a key whose version has sealed enough', () => {
     expect(fixture.logged.at(-1)?.fields['hint']).toContain('older backup')
   })
 
+  it('is rotated although another token is away whose keys come first', async () => {
+    await fixture.makeDue()
+    for (let dead = 0; dead < 7; dead++) {
+      const versionId = crypto.randomUUID()
+      const keyId = `00000000${crypto.randomUUID().slice(8)}`
+      const versions = [{ versionId, number: 1, createdAt: 0 }]
+      await fixture.store.createKey({
+        ...fixture.key,
+        keyId,
+        token: 'dead',
+        revision: 1,
+        versions,
+        primaryVersionId: versionId,
+      })
+      await fixture.store.leaseInvocations(versionId, 20, 40)
+    }
+    const { provider } = fixture
+    const checkHealth = provider.checkHealth.bind(provider)
+    provider.checkHealth = (token, ref, options) =>
+      token === 'dead' ? Promise.reject(GONE) : checkHealth(token, ref, options)
+    await fixture.rotation.run()
+    expect(fixture.rotation.counts).toEqual({ ok: 1, failed: 5 })
+    expect((await fixture.now()).versions).toHaveLength(2)
+  })
+
   it('is the last one tried in a round when the token does not answer for five in a row', async () => {
     for (let more = 0; more < 7; more++) {
       const { primaryVersionId } = await fixture.kms.createKey(call(), {})

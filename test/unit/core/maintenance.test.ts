@@ -204,14 +204,15 @@ describe('a key whose deletion window has ended', () => {
 })
 
 describe('a round', () => {
-  const cutOffMany = async (count: number) => {
+  const cutOffMany = async (count: number, token = key.token, idStart = '') => {
     const [version] = key.versions
     for (let i = 0; i < count; i++) {
-      const keyId = crypto.randomUUID()
+      const keyId = idStart + crypto.randomUUID().slice(idStart.length)
       const versionId = crypto.randomUUID()
       await fixture.store.createKey({
         ...key,
         keyId,
+        token,
         state: 'Creating',
         revision: 1,
         versions: [{ versionId, number: 1, createdAt: version?.createdAt ?? 0 }],
@@ -223,6 +224,20 @@ describe('a round', () => {
   it('goes through any number of keys', async () => {
     await cutOffMany(230)
     expect(await fixture.maintenance.run(later())).toEqual({ ...NOTHING, rolledBack: 230 })
+  })
+
+  it('gives up the keys of a token that does not answer, and tends those of the others', async () => {
+    await cutOffMany(120, 'dead', '00000000')
+    await cutOffMany(3, 'main', 'ffffffff')
+    const { provider } = fixture
+    const asked: string[] = []
+    const findMasterKey = provider.findMasterKey.bind(provider)
+    provider.findMasterKey = (ref, options) => {
+      asked.push(ref.token)
+      return ref.token === 'dead' ? Promise.reject(GONE) : findMasterKey(ref, options)
+    }
+    expect(await fixture.maintenance.run(later())).toEqual({ ...NOTHING, rolledBack: 3, failed: 5 })
+    expect(asked.filter((token) => token === 'dead')).toHaveLength(5)
   })
 
   it('ends early where the token does not answer, and where it is told to', async () => {
