@@ -45,7 +45,7 @@ export async function readinessOf(deps: ReadinessDeps): Promise<ReadyReport> {
   const components: Record<string, ComponentHealth> = Object.fromEntries([
     ['store', store] as const,
     ...tokens,
-    ...members.filter(({ member }) => member === 'replica').map(replicaHealthOf),
+    ...members.filter(({ token }) => hasReplica(members, token)).map(memberHealthOf),
     ...deps.strays.map(strayHealthOf),
   ])
   return {
@@ -91,8 +91,13 @@ async function tokenHealthOf(
   return { ok: false, reason, ...(hint && { hint }) }
 }
 
-function replicaHealthOf({ token, status, copies }: MemberHealth): readonly [string, ComponentHealth] {
-  const name = `token:${token}/replica`
+function hasReplica(members: readonly MemberHealth[], token: string): boolean {
+  return members.some((one) => one.token === token && one.member === 'replica')
+}
+
+/** One token of a pair. The pair serves while either is there, so only this tells that the other one is gone. */
+function memberHealthOf({ token, member, status, copies }: MemberHealth): readonly [string, ComponentHealth] {
+  const name = `token:${token}/${member}`
   const { state, reason, hint } = status
   if (state !== 'up') return [name, { ok: false, ...(reason && { reason }), ...(hint && { hint }) }]
   const { unproven = 0, refused = 0 } = copies ?? {}

@@ -126,6 +126,27 @@ describe('readiness', () => {
     })
   })
 
+  it('tells of a primary that is away while its replica serves in its place', async () => {
+    const { members, report } = fixture()
+    members.push({ token: 'one', member: 'replica', status: UP, copies: { unproven: 0, refused: 0 } })
+    members[0] = {
+      token: 'one',
+      member: 'primary',
+      status: { state: 'down', reason: 'pulled', hint: 'plug' },
+    }
+    expect(await report()).toEqual({
+      ready: true,
+      degraded: true,
+      components: {
+        store: { ok: true },
+        'token:one': { ok: true },
+        'token:one/primary': { ok: false, reason: 'pulled', hint: 'plug' },
+        'token:one/replica': { ok: true },
+        'token:two': { ok: true },
+      },
+    })
+  })
+
   it('tells of a replica that is away, and of keys whose token is not configured', async () => {
     const { members, report } = fixture()
     members.push({ token: 'one', member: 'replica', status: { state: 'connecting', reason: 'absent' } })
