@@ -16,6 +16,11 @@ export interface PairGateDeps {
 const WAITING_MAX = 64
 /** How often a lease that another process holds is asked for again. */
 const LEASE_POLL_MS = 50
+/** How often giving a lease back is tried: one that stays keeps the token from making pairs until its end. */
+const RELEASE_ATTEMPTS_MAX = 4
+/** The pause between, and how long it is tried in all: whoever made a pair waits for it. */
+const RELEASE_RETRY_MS = 100
+const RELEASE_MS_MAX = 1_000
 /** What has to be found and queued before the token begins. */
 const START_ALLOWANCE_MS = 5_000
 /** How much longer a lease lasts than the work under it may: clocks, and a token that is given up late. */
@@ -85,24 +90,41 @@ export class PairGate {
   }
 
   async #takeLease(token: string, until: number): Promise<Lease> {
-    const { leases, clock, newId, pairTimeoutMs } = this.#deps
+    const { clock, newId, pairTimeoutMs } = this.#deps
     const [name, holder] = [`pair/${token}`, newId()]
     const leaseMs = START_ALLOWANCE_MS + pairTimeoutMs(token) + LEASE_MARGIN_MS
     for (;;) {
       const now = clock.now()
       const lease = { name, holder, expiresAt: now + leaseMs }
-      if (await leases.acquireLease(lease, now)) return lease
+      if (await this.#acquire(lease, now)) return lease
       const leftMs = until - clock.monotonic()
       if (leftMs <= 0) throw tokenBusy(token)
       await delay(Math.min(LEASE_POLL_MS, leftMs))
     }
   }
 
-  async #release({ name, holder }: Lease): Promise<void> {
+  async #acquire(lease: Lease, now: number): Promise<boolean> {
     try {
-      await this.#deps.leases.releaseLease(name, holder)
-    } catch {
-      // It ends by itself, and what was made under it is good.
+      return await this.#deps.leases.acquireLease(lease, now)
+    } catch (error) {
+      // The store may have taken it all the same, and failed after.
+      await this.#release(lease)
+      throw error
+    }
+  }
+
+  async #release({ name, holder }: Lease): Promise<void> {
+    const { leases, clock } = this.#deps
+    const until = clock.monotonic() + RELEASE_MS_MAX
+    for (let attempt = 1; ; attempt++) {
+      try {
+        await leases.releaseLease(name, holder)
+        return
+      } catch {
+        // It ends by itself, and what was made under it is good.
+        if (attempt >= RELEASE_ATTEMPTS_MAX || clock.monotonic() + RELEASE_RETRY_MS > until) return
+      }
+      await delay(RELEASE_RETRY_MS)
     }
   }
 }

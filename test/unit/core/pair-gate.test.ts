@@ -142,6 +142,31 @@ describe('PairGate', () => {
     expect(await second).toBe('made')
   })
 
+  it('gives its lease back although the store fails at it for a moment', async () => {
+    const leases = new MemoryLeaseStore()
+    const releaseLease = leases.releaseLease.bind(leases)
+    let failures = 2
+    leases.releaseLease = async (name, holder) => {
+      if (failures-- > 0) throw new KmsError('STORE_UNAVAILABLE', 'away', {})
+      return releaseLease(name, holder)
+    }
+    expect(await gateOn(leases).use('main', 0, async () => 'made')).toBe('made')
+    expect(await gateOn(leases).use('main', 0, async () => 'next')).toBe('next')
+  })
+
+  it('leaves no lease behind that the store took before it failed', async () => {
+    const leases = new MemoryLeaseStore()
+    const acquireLease = leases.acquireLease.bind(leases)
+    leases.acquireLease = async (lease, now) => {
+      leases.acquireLease = acquireLease
+      await acquireLease(lease, now)
+      throw new KmsError('STORE_UNAVAILABLE', 'away', {})
+    }
+    const gate = gateOn(leases)
+    await expect(gate.use('main', 0, async () => 'in')).rejects.toMatchObject({ code: 'STORE_UNAVAILABLE' })
+    expect(await gate.use('main', 0, async () => 'next')).toBe('next')
+  })
+
   it('lets nobody in while the store is away', async () => {
     const leases = new MemoryLeaseStore()
     leases.acquireLease = () => Promise.reject(new KmsError('STORE_UNAVAILABLE', 'away', {}))
