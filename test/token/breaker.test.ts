@@ -215,6 +215,22 @@ describeWith([SOFTHSM_MODULE], 'a token in trouble', () => {
     expect(running.status()).toMatchObject({ state: 'up', generation: 1 })
   })
 
+  it('that drops every session, and session keys with them, is healthy and takes new keys', async () => {
+    const { running, seal } = await start()
+    for (let round = 1; round <= 2; round += 1) {
+      chaos.set(['sessions-drop keep-login', 'handles-stale'])
+      await running.checkHealth('main', undefined, within())
+      const closed = calls('C_CloseSession')
+      await running.checkHealth('main', undefined, within())
+      expect(calls('C_CloseSession')).toBe(closed)
+      await Promise.allSettled([running.findMasterKey(freshRef(), within())])
+      await running.createMasterKey(freshRef(), within())
+      await seal()
+      chaos.clear()
+    }
+    expect(running.status()).toMatchObject({ state: 'up', generation: 1 })
+  })
+
   it('whose handles went stale has the keys looked up once more', async () => {
     const { running, seal } = await start()
     await seal()

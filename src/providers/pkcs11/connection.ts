@@ -148,9 +148,8 @@ export class TokenConnection {
     const connected = this.#connected
     if (this.#checking || !connected) return
     this.#checking = true
-    const key = Buffer.from(connected.healthKeyHex, 'hex')
     const options = { deadlineAt: Date.now() + this.#settings.laneTimeoutMs }
-    const fault = faultIn(await this.lanes.control.call('checkHealth', 0, [key], options))
+    const fault = faultIn(await this.lanes.control.call('checkHealth', 0, [], options))
     this.#checking = false
     if (fault && this.#connected === connected) this.#reconnectAfter(fault, false)
   }

@@ -21,6 +21,13 @@ export interface Attachment {
   readonly capabilities?: TokenCapabilities
 }
 
+/** The session that keeps the login, on the control lane alone. */
+export interface Anchor {
+  readonly session: Handle
+  /** Session key of role `enc` that health is checked with; it ends with the session. */
+  key: Handle | undefined
+}
+
 interface Attached {
   readonly p11: pkcs11js.PKCS11
   readonly slot: Handle
@@ -39,6 +46,8 @@ export class LaneToken {
   readonly canaries = new Map<string, Sealed>()
   /** What was learned of key pairs on this connection, by `procedures/seal-key-pair.ts`: why not, or nothing. */
   readonly pairFacts = new Map<string, TokenFault | undefined>()
+  /** Open as long as the connection, unless the token drops it. */
+  anchor: Anchor | undefined
   #attached: Attached | undefined
   #operationOpen = false
   #sessionsDiscarded = 0
@@ -76,6 +85,8 @@ export class LaneToken {
     this.#closeSession()
     this.canaries.clear()
     this.pairFacts.clear()
+    if (this.anchor) this.#close(this.anchor.session)
+    this.anchor = undefined
     this.#attached = undefined
   }
 
@@ -127,8 +138,12 @@ export class LaneToken {
     if (!attached?.session) return
     const { session } = attached
     attached.session = undefined
+    this.#close(session)
+  }
+
+  #close(session: Handle): void {
     try {
-      attached.p11.C_CloseSession(session)
+      this.#attached?.p11.C_CloseSession(session)
     } catch {
       // It is gone already, which is what was wanted.
     }

@@ -208,13 +208,6 @@ export class Pkcs11Provider implements CryptoProvider {
     this.#calls.requireToken(token)
     const { control } = this.#lanes
     if (ref) await this.#calls.onKey(ref, 'checkHealth', 0, ({ enc }) => [enc], options, control)
-    else
-      await this.#calls.run(
-        control,
-        'checkHealth',
-        0,
-        [Buffer.from(this.#calls.requireUp().healthKeyHex, 'hex')],
-        options,
-      )
+    else await this.#calls.run(control, 'checkHealth', 0, [], options)
   }
 }

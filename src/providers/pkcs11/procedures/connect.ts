@@ -41,8 +41,6 @@ export interface Connected {
   readonly slotHex: string
   readonly token: TokenDescription
   readonly capabilities: TokenCapabilities
-  /** Session key for health checks, in hex: an AES object of role `enc` that lives as long as the connection. */
-  readonly healthKeyHex: string
   /** False where the process was logged in already. */
   readonly loggedIn: boolean
 }
@@ -65,14 +63,14 @@ export const connect: Procedure = (token, _, parts) => {
     const loggedIn = login(p11, anchor, info, part(parts, 1), request.userType)
     token.attach({ ...attachmentOf(request), slotHex, write: false })
     const description = describeToken(info)
-    const healthKey = makeSessionKey(token, anchor, 'enc')
-    probeOn(token, anchor, healthKey, description)
+    const key = makeSessionKey(token, anchor, 'enc')
+    token.anchor = { session: anchor, key }
+    probeOn(token, anchor, key, description)
     if (request.witness) requireWitness(token, request.witness)
     // Sessions that the probe gave up on purpose are no trouble.
     token.takeNotes()
     const { capabilities } = token
-    const healthKeyHex = healthKey.toString('hex')
-    const connected = { slotHex, token: description, capabilities, healthKeyHex, loggedIn }
+    const connected = { slotHex, token: description, capabilities, loggedIn }
     return [jsonPart(connected satisfies Connected)]
   } catch (error) {
     token.detach()
