@@ -23,6 +23,9 @@ export interface ChangedRow {
  */
 export type TellPeers = (row: ChangedRow) => Promise<void>
 
+/** Ages are whole milliseconds, and a timer may fire one early. */
+const AGE_MARGIN_MS = 5
+
 /**
  * The rows that requests need, held in memory: a request asks the store only for what is not cached and fresh.
  * A change made through this process is seen at once. Before it is acknowledged its peers have been told, or `maxAgeMs` have
@@ -99,7 +102,7 @@ export class KeyDirectory {
     this.forget(row)
     if (!this.#tellPeers) return
     const { promise: aged, resolve } = Promise.withResolvers<void>()
-    const timer = setTimeout(resolve, this.#maxAgeMs)
+    const timer = setTimeout(resolve, this.#maxAgeMs + AGE_MARGIN_MS)
     await Promise.race([this.#tellPeers(row), aged])
     clearTimeout(timer)
   }

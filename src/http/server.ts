@@ -57,7 +57,8 @@ export function buildServer(deps: ServerDeps): FastifyInstance {
 function newFastify({ limits, logger, createServer }: ServerDeps): FastifyInstance {
   const http = {
     maxHeaderSize: limits.headerBytesMax,
-    headersTimeout: limits.headersTimeoutMs,
+    // Node refuses a time for the head that is longer than the one for the whole request.
+    headersTimeout: Math.min(limits.headersTimeoutMs, limits.requestTimeoutMs),
     connectionsCheckingInterval: TIMEOUT_CHECK_INTERVAL_MS,
     requestTimeout: limits.requestTimeoutMs,
     keepAliveTimeout: limits.keepAliveTimeoutMs,

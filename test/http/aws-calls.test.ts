@@ -60,6 +60,28 @@ const CALLS: Readonly<Record<string, Row>> = {
     'generateDataKeyWithoutPlaintext',
     { key: byId(KEY), lengthBytes: 16, encryptionContext: pairs('w') },
   ],
+  GenerateDataKeyPair: [
+    { KeyId: KEY, KeyPairSpec: 'ECC_NIST_P384', ...context('p') },
+    'generateDataKeyPair',
+    {
+      key: byId(KEY),
+      spec: 'EC_P384',
+      presentation: 'pkcs8-der',
+      encryptionContext: pairs('p'),
+      waitMs: 300,
+    },
+  ],
+  GenerateDataKeyPairWithoutPlaintext: [
+    { KeyId: 'alias/q', KeyPairSpec: 'RSA_3072', ...context('q') },
+    'generateDataKeyPairWithoutPlaintext',
+    {
+      key: byAlias('alias/q'),
+      spec: 'RSA_3072',
+      presentation: 'pkcs8-der',
+      encryptionContext: pairs('q'),
+      waitMs: 300,
+    },
+  ],
   GenerateRandom: [{ NumberOfBytes: 9 }, 'generateRandom', 9],
   CreateKey: [{ Description: 'what for' }, 'createKey', { description: 'what for' }],
   DescribeKey: [{ KeyId: 'alias/b' }, 'describeKey', byAlias('alias/b')],

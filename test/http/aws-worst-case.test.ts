@@ -23,6 +23,8 @@ const MEMBERS: Readonly<Record<string, object>> = {
   },
   GenerateDataKey: { ...SEALS, KeySpec: 'AES_256', Recipient: {} },
   GenerateDataKeyWithoutPlaintext: { ...SEALS, KeySpec: 'AES_256' },
+  GenerateDataKeyPair: { ...SEALS, KeyPairSpec: 'ECC_NIST_P256', Recipient: {} },
+  GenerateDataKeyPairWithoutPlaintext: { ...SEALS, KeyPairSpec: 'ECC_NIST_P256' },
   GenerateRandom: { NumberOfBytes: 8, CustomKeyStoreId: 'c', Recipient: {} },
   CreateKey: { Description: '', KeySpec: 'SYMMETRIC_DEFAULT', Origin: 'AWS_KMS', Policy: '{}', Tags: [] },
   DescribeKey: { KeyId: KEY, GrantTokens: [] },

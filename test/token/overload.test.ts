@@ -93,7 +93,7 @@ describeWith([SOFTHSM_MODULE, SPY_MODULE], 'a library that hangs', () => {
 
   it('loses its lane, whose callers get an answer, and past the bound of lost lanes asks for a new process', async () => {
     const fatal: Error[] = []
-    const settings = settingsFor('hung', { module: SPY_MODULE, laneTimeoutMs: 400, lostLanesMax: 0 })
+    const settings = settingsFor('hung', { module: SPY_MODULE, laneTimeoutMs: 2_000, lostLanesMax: 0 })
     const provider = await startProvider(settings, undefined, (error) => fatal.push(error))
     expect(provider.status()).toMatchObject({ state: 'up' })
     const ref = freshRef()
@@ -116,7 +116,7 @@ describeWith([SOFTHSM_MODULE, SPY_MODULE], 'a library that hangs', () => {
 
   it('counts, against the bound, lanes that hang at the same time', async () => {
     const fatal: Error[] = []
-    const settings = settingsFor('hung', { module: SPY_MODULE, laneTimeoutMs: 400, lostLanesMax: 1 })
+    const settings = settingsFor('hung', { module: SPY_MODULE, laneTimeoutMs: 2_000, lostLanesMax: 1 })
     const provider = await startProvider(settings, undefined, (error) => fatal.push(error))
     const ref = freshRef()
     await provider.createMasterKey(ref, within())
