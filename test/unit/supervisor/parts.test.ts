@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest'
+import { afterEach, describe, expect, it, vi } from 'vitest'
 import { mergeExpositions } from '../../../src/exposition.ts'
 import { WholeLines } from '../../../src/supervisor/lines.ts'
 import { LoginDesk } from '../../../src/supervisor/login-desk.ts'
@@ -87,13 +87,54 @@ describe('LoginDesk', () => {
     expect(told).toStrictEqual(['a: yes', 'a: yes', 'b: yes'])
   })
 
-  it('takes the refusal of who has the turn alone for one of the PIN', () => {
+  it('takes no refusal of one that was not let give a PIN for one of the PIN', () => {
     const { made, told, ask, a, b, c } = desk()
     ask(a)
+    ask(b)
     made.ended(b, 'operator')
     made.ended(a, 'up')
     ask(c)
     expect(told).toStrictEqual(['a: yes', 'c: yes'])
+  })
+
+  describe('with a login that takes too long', () => {
+    afterEach(() => vi.useRealTimers())
+
+    function overdueDesk() {
+      vi.useFakeTimers()
+      const made = desk()
+      made.ask(made.a)
+      return made
+    }
+
+    it('keeps those with the same PIN waiting until it ends, and then takes its refusal', () => {
+      const { made, told, ask, a, b, c } = overdueDesk()
+      ask(b)
+      vi.advanceTimersByTime(60_000)
+      ask(c)
+      expect(told).toStrictEqual(['a: yes'])
+      made.ended(a, 'operator')
+      expect(told).toStrictEqual(['a: yes', 'b: no', 'c: no'])
+    })
+
+    it.each(['up', 'again'] as const)('lets the next give the PIN once it ended with "%s"', (how) => {
+      const { made, told, ask, a, b } = overdueDesk()
+      ask(b)
+      vi.advanceTimersByTime(60_000)
+      made.ended(a, how)
+      expect(told).toStrictEqual(['a: yes', 'b: yes'])
+    })
+
+    it('lets another PIN be given meanwhile, and no third one that would be too many', () => {
+      const { made, told, ask, a, b, c } = overdueDesk()
+      ask(b, 'two')
+      vi.advanceTimersByTime(60_000)
+      ask(c, 'three')
+      expect(told).toStrictEqual(['a: yes', 'b: yes'])
+      made.ended(a, 'operator')
+      made.ended(b, 'operator')
+      expect(told).toStrictEqual(['a: yes', 'b: yes', 'c: no'])
+    })
   })
 
   it('lets who asks again have the turn that it has', () => {
