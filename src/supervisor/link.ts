@@ -29,6 +29,7 @@ export class SupervisorLink<Settings> {
   #events: LinkEvents | undefined
   #view: WorkersView
   #nextId = 1
+  #stopping = false
 
   private constructor(order: StartOrder<Settings>, onLost: () => void) {
     this.order = order
@@ -93,9 +94,9 @@ export class SupervisorLink<Settings> {
    * @returns False when the token refused it before. Throws when this worker is to end.
    */
   async mayLogin(token: string, digest: string): Promise<boolean> {
+    if (this.#stopping) throw shuttingDown()
     const turn = Promise.withResolvers<boolean>()
     this.#logins.set(token, turn)
-    void this.stopped.then(() => turn.reject(new Error('The service is shutting down.')))
     this.#send({ kind: 'login', token, digest })
     return await turn.promise
   }
@@ -130,8 +131,15 @@ export class SupervisorLink<Settings> {
         this.#logins.delete(message.token)
         return
       case 'stop':
-        return this.#stop()
+        return this.#onStop()
     }
+  }
+
+  #onStop(): void {
+    this.#stopping = true
+    for (const turn of this.#logins.values()) turn.reject(shuttingDown())
+    this.#logins.clear()
+    this.#stop()
   }
 
   async #answer(id: number, question: unknown): Promise<void> {
@@ -143,4 +151,8 @@ export class SupervisorLink<Settings> {
   #send(message: FromWorker): void {
     if (process.connected) process.send?.(message, undefined, undefined, () => undefined)
   }
+}
+
+function shuttingDown(): Error {
+  return new Error('The service is shutting down.')
 }
