@@ -14,7 +14,7 @@ export class Tending {
   readonly #log: Logger
   readonly #stop = new AbortController()
   #timer: NodeJS.Timeout | undefined
-  #round: Promise<void> = Promise.resolve()
+  #round: Promise<void> | undefined
 
   /** @param lockedAt - The store's lock is held since then: older creations are of a process that is gone. */
   constructor(config: Config, maintenance: Maintenance, lockedAt: number, log: Logger) {
@@ -24,13 +24,11 @@ export class Tending {
     this.#log = log
   }
 
-  /** Runs a round now and at intervals. */
+  /** Runs a round now and at intervals; one that falls due while another is under way is left out. */
   start(): void {
     if (this.#timer || this.#stop.signal.aborted) return
-    this.#round = this.#run()
-    this.#timer = setInterval(() => {
-      this.#round = this.#round.then(() => this.#run())
-    }, this.#config.keys.maintenanceIntervalMs)
+    this.#begin()
+    this.#timer = setInterval(() => this.#begin(), this.#config.keys.maintenanceIntervalMs)
     this.#timer.unref()
   }
 
@@ -39,6 +37,12 @@ export class Tending {
     clearInterval(this.#timer)
     this.#stop.abort()
     await this.#round
+  }
+
+  #begin(): void {
+    this.#round ??= this.#run().finally(() => {
+      this.#round = undefined
+    })
   }
 
   async #run(): Promise<void> {

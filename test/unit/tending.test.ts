@@ -12,7 +12,7 @@ const INTERVAL_MS = 60_000
 beforeEach(() => void vi.useFakeTimers({ now: LOCKED_AT + 1_000 }))
 afterEach(() => vi.useRealTimers())
 
-it('gives up creations of before the lock at once, and others when they had twice the time of a request', async () => {
+function tendingFixture(lockedAt = LOCKED_AT) {
   const config = CONFIG_SCHEMA.parse({
     server: { requestTimeoutMs: REQUEST_TIMEOUT_MS },
     keys: { maintenanceIntervalMs: INTERVAL_MS },
@@ -28,7 +28,11 @@ it('gives up creations of before the lock at once, and others when they had twic
   const log = { info: () => undefined, warn: () => undefined }
   const maintenance = new Maintenance({ store, provider, directory, clock, log, destructionGraceMs: 0 })
   const run = vi.spyOn(maintenance, 'run')
-  const tending = new Tending(config, maintenance, LOCKED_AT, pino({ level: 'silent' }))
+  return { run, tending: new Tending(config, maintenance, lockedAt, pino({ level: 'silent' })) }
+}
+
+it('gives up creations of before the lock at once, and others when they had twice the time of a request', async () => {
+  const { run, tending } = tendingFixture()
   await vi.advanceTimersByTimeAsync(INTERVAL_MS)
   expect(run).not.toHaveBeenCalled()
   tending.start()
@@ -42,8 +46,23 @@ it('gives up creations of before the lock at once, and others when they had twic
     startedAt - 2 * REQUEST_TIMEOUT_MS,
     startedAt + INTERVAL_MS - 2 * REQUEST_TIMEOUT_MS,
   ])
-  const early = new Tending(config, maintenance, startedAt + 2 * INTERVAL_MS, pino({ level: 'silent' }))
-  early.start()
-  await early.stop()
-  expect(run.mock.lastCall?.[0]).toBe(startedAt + 2 * INTERVAL_MS)
+  const early = tendingFixture(startedAt + 2 * INTERVAL_MS)
+  early.tending.start()
+  await early.tending.stop()
+  expect(early.run.mock.lastCall?.[0]).toBe(startedAt + 2 * INTERVAL_MS)
+})
+
+it('leaves out the rounds that fall due while one is under way', async () => {
+  const { run, tending } = tendingFixture()
+  const slow = Promise.withResolvers<Awaited<ReturnType<Maintenance['run']>>>()
+  run.mockReturnValueOnce(slow.promise)
+  tending.start()
+  await vi.advanceTimersByTimeAsync(5 * INTERVAL_MS)
+  expect(run).toHaveBeenCalledTimes(1)
+  slow.reject(new Error('the round failed'))
+  await vi.advanceTimersByTimeAsync(0)
+  expect(run).toHaveBeenCalledTimes(1)
+  await vi.advanceTimersByTimeAsync(INTERVAL_MS)
+  expect(run).toHaveBeenCalledTimes(2)
+  await tending.stop()
 })
