@@ -17,6 +17,8 @@ const FINAL_EXIT_CODES = [EXIT_CODES.usage, EXIT_CODES.config]
 const KILL_ALLOWANCE_MS = 2_000
 /** A worker says that it lives every second; its main thread waits for no token and no network. */
 const SILENCE_MS_MAX = 30_000
+/** The first one migrates the store before it serves, and its thread stands still meanwhile. */
+const START_SILENCE_MS_MAX = 600_000
 
 /**
  * Serves with worker processes until a signal comes or no worker is left that another start would help. This process holds
@@ -87,6 +89,7 @@ function makeSupervisor(
     requireLock: () => lock.requireInPlace(),
     finalExitCodes: FINAL_EXIT_CODES,
     silenceMsMax: SILENCE_MS_MAX,
+    startSilenceMsMax: START_SILENCE_MS_MAX,
     endTimeoutMs: drainTimeoutMs + CLOSE_ALLOWANCE_MS + KILL_ALLOWANCE_MS,
   }
   return new Supervisor(settings, { log: log.logger, onLog: log.relay })

@@ -23,6 +23,8 @@ export interface SupervisorSettings {
   readonly finalExitCodes: readonly number[]
   /** A worker that says nothing for so long is killed. Milliseconds. */
   readonly silenceMsMax: number
+  /** The same for one that does not serve yet. Milliseconds. */
+  readonly startSilenceMsMax: number
   /** What a worker may take to end after it was told to. Milliseconds. */
   readonly endTimeoutMs: number
 }
@@ -149,7 +151,7 @@ export class Supervisor {
       this.#failed.resolve(error instanceof Error ? error : new Error(String(error)))
       return
     }
-    const { settings, secrets, entry, lockedAt, silenceMsMax } = this.#settings
+    const { settings, secrets, entry, lockedAt, silenceMsMax, startSilenceMsMax } = this.#settings
     const order = {
       kind: 'start',
       worker: slot.number,
@@ -161,7 +163,7 @@ export class Supervisor {
     } as const
     slot.process = new WorkerProcess(
       order,
-      { entry, secrets, silenceMsMax },
+      { entry, secrets, silenceMsMax, startSilenceMsMax },
       {
         onMessage: (worker, message) => this.#hear(slot, worker, message),
         onGone: (worker) => this.#onGone(slot, worker),

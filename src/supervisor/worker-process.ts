@@ -16,6 +16,8 @@ export interface WorkerSettings {
   readonly secrets: readonly Buffer[]
   /** A process that says nothing for so long stands still and cannot end itself: it is killed. Milliseconds. */
   readonly silenceMsMax: number
+  /** The same before it serves, when it may bring a large store up to date and can say nothing meanwhile. Milliseconds. */
+  readonly startSilenceMsMax: number
 }
 
 export interface WorkerEvents {
@@ -63,7 +65,7 @@ export class WorkerProcess implements Taker {
     const lines = new WholeLines((text) => events.onLog(text))
     this.#child.stdout?.on('data', (chunk: Buffer) => lines.add(chunk))
     settings.secrets.forEach((secret, i) => giveSecret(this.#child.stdio[FIRST_SECRET_FD + i], secret))
-    this.#heart = setInterval(() => this.#listen(settings.silenceMsMax), LISTEN_INTERVAL_MS)
+    this.#heart = setInterval(() => this.#listen(settings), LISTEN_INTERVAL_MS)
     this.send(order)
   }
 
@@ -91,9 +93,9 @@ export class WorkerProcess implements Taker {
   }
 
   /** Counts turns of this process's own loop, so that a machine that stood still is nobody's silence. */
-  #listen(silenceMsMax: number): void {
+  #listen({ silenceMsMax, startSilenceMsMax }: WorkerSettings): void {
     this.#silentMs += LISTEN_INTERVAL_MS
-    if (this.#silentMs > silenceMsMax) this.kill()
+    if (this.#silentMs > (this.readyAt === undefined ? startSilenceMsMax : silenceMsMax)) this.kill()
   }
 }
 

@@ -1,6 +1,8 @@
 /** A worker that does as its settings say, in place of a gateway: `{ script: [what it does, start by start] }`. */
 import { readFileSync } from 'node:fs'
 
+/** The loop stands still, as in a system call that does not return. */
+const standStill = (ms) => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms)
 const send = (message) => process.send(message, undefined, undefined, () => undefined)
 process.on('SIGTERM', () => undefined)
 process.once('disconnect', () => process.kill(process.pid, 'SIGKILL'))
@@ -18,10 +20,8 @@ process.once('message', ({ worker, settings }) => {
   })
   if (settings.exit !== undefined) return end(settings.exit)
   if (settings.secretFd !== undefined) log(`secret ${readFileSync(settings.secretFd, 'utf8')}`)
+  if (settings.startMs !== undefined) standStill(settings.startMs)
   send({ kind: 'ready' })
   if (settings.leave === worker) setTimeout(() => send({ kind: 'leaving' }), 50)
-  if (settings.mute === worker) {
-    // Its loop stands still for ever, as in a system call that does not return.
-    setTimeout(() => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0), 50)
-  }
+  if (settings.mute === worker) setTimeout(standStill, 50)
 })

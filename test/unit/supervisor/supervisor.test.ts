@@ -16,6 +16,7 @@ interface Script {
   readonly exit?: number
   readonly leave?: number
   readonly mute?: number
+  readonly startMs?: number
   readonly deafTo?: 'stop'
   readonly secretFd?: number
 }
@@ -37,6 +38,7 @@ function supervise(script: Script, overrides: Partial<SupervisorSettings> = {}) 
       requireLock: () => undefined,
       finalExitCodes: [78],
       silenceMsMax: 30_000,
+      startSilenceMsMax: 60_000,
       endTimeoutMs: 20_000,
       ...overrides,
     },
@@ -107,6 +109,20 @@ describe('Supervisor', () => {
     await eventually(() => logged.some(({ end }) => end === 'SIGKILL'), 20_000)
     await supervisor.stop()
     expect(logged.some(({ message }) => message === 'killing workers')).toBe(true)
+  }, 30_000)
+
+  it('lets a worker that does not serve yet say nothing for longer', async () => {
+    const { supervisor, logged } = supervise({ startMs: 4_000 }, { workers: 1, silenceMsMax: 1_000 })
+    await supervisor.start()
+    expect(logged.map(({ message }) => message)).toStrictEqual(['worker serves'])
+  }, 30_000)
+
+  it('kills a worker that says nothing for too long before it serves', async () => {
+    const { supervisor, logged } = supervise({ startMs: 120_000 }, { workers: 1, startSilenceMsMax: 1_000 })
+    const started = supervisor.start()
+    await eventually(() => logged.some(({ end }) => end === 'SIGKILL'), 20_000)
+    await supervisor.stop()
+    await started
   }, 30_000)
 
   it('gives each worker its secrets by descriptor, and each that replaces one', async () => {
