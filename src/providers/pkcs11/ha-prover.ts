@@ -24,7 +24,8 @@ export type CopyCounts = Readonly<Record<CopyState, number>>
 const STATES: readonly KeyState[] = ['Enabled', 'Disabled', 'PendingDeletion']
 const PAGE_ROWS = 100
 const WATCH_INTERVAL_MS = 500
-const PROOF_TIMEOUT_MS = 5_000
+/** Longer than a proof takes, so that one which takes its time is counted. */
+const PROOF_WAIT_MS = 10_000
 /** A round over very many keys is followed by a rest, so that rounds take a small share of the time. */
 const REST_FACTOR = 10
 /** Where everything was proven, keys that were made since wait at most so long. */
@@ -123,7 +124,7 @@ export class HaProver {
     for (const { versionId, number } of key.versions) {
       if (this.#stop.signal.aborted) return
       const ref = { token: name, keyId: key.keyId, versionId, versionNumber: number }
-      const { state } = await proofs.prove(ref, { deadlineAt: Date.now() + PROOF_TIMEOUT_MS })
+      const { state } = await proofs.prove(ref, { deadlineAt: Date.now() + PROOF_WAIT_MS })
       counts[state] += 1
     }
   }
