@@ -1,4 +1,5 @@
 import { ciphertextInvalid, KmsError } from '../../core/errors.ts'
+import { invariant } from '../../lib/invariant.ts'
 import { CKR_NAMES, CKR_RULES, type CkrRule, UNKNOWN_CKR_RULE } from './ckr.ts'
 
 /** A return value of Cryptoki as plain data, so that it survives the hop between threads. */
@@ -96,7 +97,7 @@ export function toFault(error: unknown): TokenFault {
 /** One sentence for a log. */
 export function describeFault(fault: TokenFault): string {
   if (fault.kind === 'refusal') return fault.reason
-  if (fault.number === 0) return `${fault.function} failed without a return value`
+  if (!hasReturnValue(fault)) return `${fault.function} failed without a return value`
   return `${fault.function} returned ${fault.name} (0x${fault.number.toString(16)})`
 }
 
@@ -105,6 +106,16 @@ export function fateOf(fault: TokenFault): 'keep' | 'suspect' | 'reconnect' | 'r
   if (fault.kind === 'refusal') return fault.broken ? 'reconnect' : 'keep'
   const { session } = ruleOf(fault.name)
   return session === 'discard' || session === 'operator' ? 'keep' : session
+}
+
+/** Whether a token may answer it for being unable as well as for being broken; never true of a mistake of our own code. */
+export function isAmbiguous(fault: TokenFault): boolean {
+  return fault.kind === 'cryptoki' && hasReturnValue(fault) && ruleOf(fault.name).ambiguous === true
+}
+
+/** Whether the library answered; otherwise our own code, or the binding, threw. */
+export function hasReturnValue({ number }: CryptokiFault): boolean {
+  return number !== 0
 }
 
 /** Whether a lane could not get a session, though nothing is wrong with the connection: it waits for one to come free. */
@@ -130,8 +141,13 @@ export function needsOperator(fault: TokenFault): boolean {
   return fault.kind === 'refusal' ? fault.operator === true : ruleOf(fault.name).session === 'operator'
 }
 
-/** What callers of the provider see of a fault; {@link Pkcs11Error} is its cause. */
+/**
+ * What callers of the provider see of a fault; {@link Pkcs11Error} is its cause.
+ *
+ * @throws InvariantError where no token answered it: the mistake is our own.
+ */
 export function faultToKmsError(token: string, fault: TokenFault): KmsError {
+  invariant(fault.kind === 'refusal' || hasReturnValue(fault), describeFault(fault))
   return KMS_ERRORS[codeOf(fault)](token, new Pkcs11Error(token, fault))
 }
 

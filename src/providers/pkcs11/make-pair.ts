@@ -1,6 +1,6 @@
 import type { PairAlgorithm } from '../../core/key-pair-spec.ts'
 import { checkCanary } from './canary.ts'
-import { describeFault, ruleOf, TokenRefusal, toFault } from './errors.ts'
+import { describeFault, isAmbiguous, TokenRefusal, toFault } from './errors.ts'
 import type { LaneToken } from './lane-token.ts'
 import type { Handle } from './module.ts'
 import { type PairGeneration, pairGeneration } from './pair-templates.ts'
@@ -42,7 +42,7 @@ function generate(token: LaneToken, { spec, algorithm, sensitive, enc }: PairOpt
   try {
     return generateOnce(token, generation)
   } catch (error) {
-    if (!isAmbiguous(error)) throw isUnsupported(error) ? cannotMake(spec, generation, error) : error
+    if (!isAmbiguous(toFault(error))) throw isUnsupported(error) ? cannotMake(spec, generation, error) : error
   }
   // SoftHSM says CKR_GENERAL_ERROR of a curve that it does not know: a device that stumbled gets a second chance.
   try {
@@ -57,11 +57,6 @@ function generate(token: LaneToken, { spec, algorithm, sensitive, enc }: PairOpt
 function generateOnce(token: LaneToken, generation: PairGeneration): PairHandles {
   const { mechanism, publicTemplate, privateTemplate } = generation
   return token.p11.C_GenerateKeyPair(token.session, { mechanism }, publicTemplate, privateTemplate)
-}
-
-function isAmbiguous(error: unknown): boolean {
-  const fault = toFault(error)
-  return fault.kind === 'cryptoki' && ruleOf(fault.name).ambiguous === true
 }
 
 function cannotMake(spec: string, { mechanismName }: PairGeneration, error: unknown): TokenRefusal {

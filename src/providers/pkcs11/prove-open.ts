@@ -1,4 +1,13 @@
-import { ckrOf, describeFault, ruleOf, type TokenFault, TokenRefusal, toFault } from './errors.ts'
+import {
+  ckrOf,
+  describeFault,
+  hasReturnValue,
+  isAmbiguous,
+  ruleOf,
+  type TokenFault,
+  TokenRefusal,
+  toFault,
+} from './errors.ts'
 import type { LaneToken } from './lane-token.ts'
 
 /**
@@ -16,11 +25,11 @@ import type { LaneToken } from './lane-token.ts'
 export function openProven<T>(token: LaneToken, open: () => T, prove: () => void): T {
   const first = attempt(open)
   if ('value' in first) return first.value
-  const last = isAmbiguous(token, first.fault) ? attempt(() => onCleanSession(token, open)) : first
+  const last = saysNothing(token, first.fault) ? attempt(() => onCleanSession(token, open)) : first
   if ('value' in last) return last.value
   if (!mayBlameCiphertext(token, last.fault)) throw last.error
   const clean = proveOn(token, prove)
-  const settled = isAmbiguous(token, last.fault) ? attempt(() => onCleanSession(token, open)) : last
+  const settled = saysNothing(token, last.fault) ? attempt(() => onCleanSession(token, open)) : last
   if ('value' in settled) return settled.value
   if (!mayBlameCiphertext(token, settled.fault)) throw settled.error
   // What a failed opening leaves behind was proved to be clean once.
@@ -67,16 +76,16 @@ function onCleanSession<T>(token: LaneToken, open: () => T): T {
 }
 
 /** By the rule of the return value, or because this token answered it to a wrong tag when it was connected. */
-function isAmbiguous(token: LaneToken, fault: TokenFault): boolean {
-  if (fault.kind === 'refusal') return false
-  const { code, ambiguous } = ruleOf(fault.name)
-  if (ambiguous || code === 'CIPHERTEXT_INVALID') return ambiguous === true
+function saysNothing(token: LaneToken, fault: TokenFault): boolean {
+  if (isAmbiguous(fault)) return true
+  if (fault.kind === 'refusal' || !hasReturnValue(fault)) return false
+  if (ruleOf(fault.name).code === 'CIPHERTEXT_INVALID') return false
   return token.capabilities.gcm.refusalCkrs.includes(ckrOf(fault))
 }
 
 function mayBlameCiphertext(token: LaneToken, fault: TokenFault): boolean {
   return (
-    isAmbiguous(token, fault) ||
+    saysNothing(token, fault) ||
     (fault.kind === 'cryptoki' && ruleOf(fault.name).code === 'CIPHERTEXT_INVALID')
   )
 }
