@@ -128,6 +128,18 @@ describeWith([SOFTHSM_MODULE], 'the lane of key pairs', () => {
     expect(provider.status()).toMatchObject({ state: 'up', generation: 1 })
   })
 
+  it('tells a token that cannot wrap a private key, and says so as a broken one would, from a broken one', async () => {
+    await start({})
+    const unseen = () =>
+      provider.sealKeyPair(ref, { spec: 'EC_P256', readable: false }, aadFor, within(90_000))
+    chaos.set('fail C_WrapKey CKR_GENERAL_ERROR')
+    await expect(unseen()).rejects.toMatchObject({ code: 'UNSUPPORTED' })
+    chaos.trace()
+    await expect(unseen()).rejects.toMatchObject({ code: 'UNSUPPORTED' })
+    expect(chaos.trace().map((traced) => traced.function)).not.toContain('C_WrapKey')
+    expect(provider.status()).toMatchObject({ state: 'up', generation: 1 })
+  })
+
   it('reads a private key by wrapping it where the token shows no attributes of one', async () => {
     await start({})
     // The classes of the two objects of the master key, the point, and then the scalar; each is asked for its length first.

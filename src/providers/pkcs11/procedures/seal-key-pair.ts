@@ -1,7 +1,8 @@
 import { KEY_PAIR_SPECS, type KeyPairSpec, type PairAlgorithm } from '../../../core/key-pair-spec.ts'
 import { canonicalPkcs8 } from '../../../core/pkcs8.ts'
 import type { SealMode } from '../../../core/ports/crypto-provider.ts'
-import { describeFault, type TokenFault, TokenRefusal, toFault } from '../errors.ts'
+import { checkCanary } from '../canary.ts'
+import { describeFault, isAmbiguous, type TokenFault, TokenRefusal, toFault } from '../errors.ts'
 import { freshIv, gcmSeal } from '../gcm.ts'
 import type { LaneToken } from '../lane-token.ts'
 import { jsonPart, parseJsonPart } from '../lanes/messages.ts'
@@ -124,13 +125,37 @@ function whyNotInside(token: LaneToken, task: Task): TokenFault | undefined {
   const algorithm = kind === 'rsa' ? PROOF_RSA : task.algorithm
   let refusal: TokenFault | undefined
   try {
-    makeWrapped(token, { ...task, algorithm }).pkcs8.fill(0)
+    orUnable(token, task, () => makeWrapped(token, { ...task, algorithm })).pkcs8.fill(0)
   } catch (error) {
     if (!isUnsupported(error)) throw error
     refusal = toFault(error)
   }
   token.pairFacts.set(what, refusal)
   return refusal
+}
+
+/**
+ * Does what the token may be unable to do. Some tokens answer that as they do when they are broken: such an answer costs one more
+ * try, and after the second a canary tells which it is.
+ *
+ * @throws {@link TokenRefusal} `UNSUPPORTED` when the token works otherwise; what it answered when it does not.
+ */
+function orUnable<T>(token: LaneToken, { enc }: SealingKeys, work: () => T): T {
+  try {
+    return work()
+  } catch (error) {
+    if (isUnsupported(error) || !isAmbiguous(toFault(error))) throw error
+    token.discardSession()
+  }
+  try {
+    return work()
+  } catch (error) {
+    const fault = toFault(error)
+    if (isUnsupported(error) || !isAmbiguous(fault)) throw error
+    token.discardSession()
+    checkCanary(token, enc)
+    throw new TokenRefusal({ code: 'UNSUPPORTED', reason: `${describeFault(fault)}.` })
+  }
 }
 
 interface ReadablePair {
@@ -144,13 +169,13 @@ function makeReadable(token: LaneToken, task: Task): ReadablePair {
   if (token.pairFacts.has(hides)) return makeWrapped(token, task)
   let hidden: unknown
   try {
-    return makeShown(token, task)
+    return orUnable(token, task, () => makeShown(token, task))
   } catch (error) {
     if (!isUnsupported(error) || token.capabilities.insideSealMode === undefined) throw error
     hidden = error
   }
   try {
-    const pair = makeWrapped(token, task)
+    const pair = orUnable(token, task, () => makeWrapped(token, task))
     token.pairFacts.set(hides, undefined)
     return pair
   } catch (error) {
@@ -171,11 +196,19 @@ function makeWrapped(token: LaneToken, task: Task): ReadablePair {
   return withPair(token, { ...task, sensitive: mayBeSensitive(token) }, ({ publicKey, privateKey }) => {
     const spki = readPublicKey(token, publicKey, task.algorithm)
     const written = wrapAndUnwrap(token, task, privateKey)
-    const pkcs8 = canonicalPkcs8(written)
-    written.fill(0)
+    const pkcs8 = canonicalOf(written)
     if (pkcs8) return proved(task, spki, pkcs8)
     throw new TokenRefusal({ code: 'UNSUPPORTED', reason: 'The token does not wrap private keys as PKCS#8.' })
   })
+}
+
+/** @param written - A private key; zeroed, whatever becomes of it. */
+function canonicalOf(written: Buffer): Buffer | undefined {
+  try {
+    return canonicalPkcs8(written)
+  } finally {
+    written.fill(0)
+  }
 }
 
 function proved({ algorithm }: Task, spki: Buffer, pkcs8: Buffer): ReadablePair {
