@@ -1,3 +1,4 @@
+import { HINT_OF_ALTERED } from './altered.ts'
 import { isKmsError } from './errors.ts'
 import type { MasterKey } from './key.ts'
 import { type RotationDeps, rotateKey, settleRotation } from './ops/rotate-key.ts'
@@ -7,6 +8,8 @@ import { TokenFailures } from './token-failures.ts'
 const PAGE_ROWS = 100
 const TOKEN_CALL_TIMEOUT_MS = 10_000
 
+const ALTERED =
+  'could not finish the rotation of a key that was cut short: the objects of its new version are altered'
 const FAILED = 'could not rotate a key; the next round tries again, and the key seals until its bound'
 const HINT_OF_OLD_STORE =
   'The token holds a later version of the key than the store knows of: the store may be an older backup. Restore the newer store.'
@@ -104,6 +107,10 @@ export class KeyRotation {
   async #settle(key: MasterKey): Promise<void> {
     const settled = await settleRotation(this.#deps, key, options())
     if (settled === 'finished') this.#rotated(key, 'finished the rotation of a key that was cut short')
+    if (settled === 'altered') {
+      this.#counts.failed += 1
+      this.#deps.log.error({ ...fieldsOf(key), hint: HINT_OF_ALTERED }, ALTERED)
+    }
     if (settled === 'rolledBack')
       this.#deps.log.info(fieldsOf(key), 'rolled back the rotation of a key that was cut short')
   }

@@ -1,4 +1,5 @@
 import type { Clock } from '../lib/clock.ts'
+import { HINT_OF_ALTERED } from './altered.ts'
 import { isKmsError } from './errors.ts'
 import { pendingVersionOf, tokenRef } from './find-key.ts'
 import type { KeyState, MasterKey } from './key.ts'
@@ -20,6 +21,7 @@ export interface MaintenanceDeps {
 export interface MaintenanceLog {
   info(fields: Readonly<Record<string, unknown>>, message: string): void
   warn(fields: Readonly<Record<string, unknown>>, message: string): void
+  error(fields: Readonly<Record<string, unknown>>, message: string): void
 }
 
 /** What one round did. */
@@ -30,7 +32,7 @@ export interface MaintenanceReport {
   readonly rolledBack: number
   /** Keys whose deletion window and grace have ended: destroyed. */
   readonly destroyed: number
-  /** Keys that a later round must come back to, because the token or the store failed. */
+  /** Keys that a later round must come back to, because the token or the store failed, or their objects are altered. */
   readonly failed: number
 }
 
@@ -41,8 +43,9 @@ const TOKEN_CALL_TIMEOUT_MS = 10_000
 
 /**
  * What time does to keys (ADR 0005). A creation that was cut short is finished where its objects are whole, and rolled
- * back where they are not. A key whose deletion window has ended is destroyed, after a grace in which this very process
- * has seen it due: a clock that jumps or a restored backup must not destroy at once what somebody still relies on.
+ * back where one is missing; objects that are altered wait for an operator. A key whose deletion window has ended is
+ * destroyed, after a grace in which this very process has seen it due: a clock that jumps or a restored backup must not
+ * destroy at once what somebody still relies on.
  *
  * Destroying claims the row as `Deleting` (a revision check, so one process wins and a late change loses), destroys the
  * token objects, and leaves the tombstone `Deleted`, with which the key's aliases go (STO-8). A round that is cut short
@@ -108,6 +111,14 @@ export class Maintenance {
 
   async #settleCreation(key: MasterKey): Promise<Outcome> {
     const presence = await this.#presenceOf(key)
+    if (presence === 'altered') {
+      const fields = { keyId: key.keyId, token: key.token, hint: HINT_OF_ALTERED }
+      this.#deps.log.error(
+        fields,
+        'could not finish the creation of a key that was cut short: its objects are altered',
+      )
+      return 'failed'
+    }
     if (presence !== 'present') return this.#claimAndDestroy(key, 'rolledBack')
     const finished = await this.#replace({ ...key, state: 'Enabled', revision: key.revision + 1 })
     if (!finished) return 'lost'

@@ -36,6 +36,8 @@ export class SoftwareProvider implements CryptoProvider {
   readonly pairsMade: Buffer[] = []
   /** While set, every call fails with it. */
   failWith: KmsError | undefined
+  /** IDs of versions whose objects are there and not as they were made. */
+  readonly altered = new Set<string>()
 
   async createMasterKey(ref: MasterKeyRef, options: CallOptions): Promise<void> {
     this.#enter('createMasterKey', ref.token, options)
@@ -53,7 +55,8 @@ export class SoftwareProvider implements CryptoProvider {
 
   async findMasterKey(ref: MasterKeyRef, options: CallOptions): Promise<MaterialPresence> {
     this.#enter('findMasterKey', ref.token, options)
-    return this.#materials.has(materialId(ref)) ? 'present' : 'absent'
+    if (!this.#materials.has(materialId(ref))) return 'absent'
+    return this.altered.has(ref.versionId) ? 'altered' : 'present'
   }
 
   async seal(ref: MasterKeyRef, plaintext: Buffer, aad: Buffer, options: CallOptions): Promise<Sealed> {

@@ -124,11 +124,11 @@ describeWith([SOFTHSM_MODULE], 'master keys on SoftHSM', () => {
     ['MODIFIABLE', true],
     ['VALUE_LEN', 16],
     ['WRAP', true],
-  ] as const)('finds a version whose CKA_%s is %s to be partial', async (name, value) => {
+  ] as const)('finds a version whose CKA_%s is %s to be altered', async (name, value) => {
     const ref = freshRef()
     makeObjects(ref, ['enc'], { [CKA[name]]: value })
     makeObjects(ref, ['wrap'])
-    expect(await provider.findMasterKey(ref, within())).toBe('partial')
+    expect(await provider.findMasterKey(ref, within())).toBe('altered')
     await provider.destroyMasterKey(ref, within())
     expect(await provider.findMasterKey(ref, within())).toBe('absent')
   })
@@ -147,7 +147,7 @@ describeWith([SOFTHSM_MODULE], 'master keys on SoftHSM', () => {
       code: 'TOKEN_UNAVAILABLE',
       cause: { message: expect.stringContaining('more than one') },
     })
-    expect(await provider.findMasterKey(ref, within())).toBe('partial')
+    expect(await provider.findMasterKey(ref, within())).toBe('altered')
     await provider.destroyMasterKey(ref, within())
     expect(await provider.findMasterKey(ref, within())).toBe('absent')
   })

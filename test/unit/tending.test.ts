@@ -25,7 +25,7 @@ function tendingFixture(lockedAt = LOCKED_AT) {
     tokens: [{ name: 'main', module: 'module.so', label: 'prod', pin: { env: 'PIN' } }],
   })
   const { store, provider, directory, clock } = kmsFixture()
-  const log = { info: () => undefined, warn: () => undefined }
+  const log = { info: () => undefined, warn: () => undefined, error: () => undefined }
   const maintenance = new Maintenance({ store, provider, directory, clock, log, destructionGraceMs: 0 })
   const run = vi.spyOn(maintenance, 'run')
   return { run, tending: new Tending(config, maintenance, lockedAt, pino({ level: 'silent' })) }

@@ -26,7 +26,7 @@ export interface RotationDeps {
 }
 
 /** What became of a version in the making. */
-export type SettledVersion = 'finished' | 'rolledBack' | 'waiting' | 'lost'
+export type SettledVersion = 'finished' | 'rolledBack' | 'waiting' | 'lost' | 'altered'
 
 /**
  * Gives an enabled key a new version and makes it the primary one; the initial version stays what it is, and every version
@@ -60,7 +60,8 @@ export async function rotateKey(
 
 /**
  * Goes on where a rotation was cut short: finishes it where the token holds the objects whole (a restored store may show a
- * version so that was sealed with since), and destroys what there is of them where it does not.
+ * version so that was sealed with since), and destroys what there is of them where one is missing. Objects that are all there and
+ * not as they were made may have been sealed with as well: `altered`, for an operator to look at.
  */
 export async function settleRotation(
   deps: RotationDeps,
@@ -73,7 +74,9 @@ export async function settleRotation(
   if (pendingVersion.state === 'Making') {
     if (Math.abs(deps.clock.now() - pendingVersion.createdAt) <= MAKING_MS_MAX) return 'waiting'
     const ref = tokenRef(key, requirePending(key))
-    if ((await deps.provider.findMasterKey(ref, options)) === 'present') {
+    const presence = await deps.provider.findMasterKey(ref, options)
+    if (presence === 'altered') return 'altered'
+    if (presence === 'present') {
       await adopt(deps, key, options)
       return 'finished'
     }

@@ -59,9 +59,11 @@ export interface SealedKeyPair extends Sealed {
 /**
  * What the token holds of a master key version.
  * `present`: exactly the objects that `createMasterKey` makes, with every attribute that it reads back: such a version may
- * be used. `absent`: nothing. `partial`: anything else that bears its name, which is good for `destroyMasterKey` alone.
+ * be used. `absent`: nothing. `partial`: an object is missing, so nothing was ever acknowledged of it, and it is good for
+ * `destroyMasterKey` alone. `altered`: objects of each kind are there, but there are too many or an attribute reads back
+ * otherwise. Something may have been sealed with those, so nothing destroys them by itself.
  */
-export type MaterialPresence = 'absent' | 'partial' | 'present'
+export type MaterialPresence = 'absent' | 'partial' | 'altered' | 'present'
 
 /** Time that one provider call spent, for the request's log line. Milliseconds. */
 export interface ProviderTimings {

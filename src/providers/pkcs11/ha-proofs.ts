@@ -124,7 +124,7 @@ export class ReplicaProofs {
     if (!canary || !this.#replica.available) return UNPROVEN
     const presence = await this.#replica.findCopy(ref, options)
     if (presence === 'absent') return UNPROVEN
-    if (presence === 'partial')
+    if (presence !== 'present')
       return this.#refuse(ref, 'its objects are not whole, or their attributes not those of a master key')
     if (!(await opensCanary(this.#replica, ref, canary, options)))
       return this.#refuse(ref, 'it does not open what the primary sealed')

@@ -122,7 +122,8 @@ export class Pkcs11Provider implements CryptoProvider {
     )
     const found = parseJsonPart(part) as FoundMaterial
     if (found.asCreated) return 'present'
-    return found.enc.length + found.wrap.length === 0 ? 'absent' : 'partial'
+    if (found.enc.length + found.wrap.length === 0) return 'absent'
+    return found.enc.length * found.wrap.length === 0 ? 'partial' : 'altered'
   }
 
   async seal(ref: MasterKeyRef, plaintext: Buffer, aad: Buffer, options: CallOptions): Promise<Sealed> {

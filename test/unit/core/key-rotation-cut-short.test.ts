@@ -75,6 +75,22 @@ describe('a rotation that is cut short', () => {
     expect(await fixture.now()).toEqual(left)
   })
 
+  it('is neither finished nor destroyed where its objects are altered, until somebody mends them', async () => {
+    const left = await leftInTheMaking(true)
+    const { altered } = fixture.provider
+    altered.add(left.pendingVersion?.versionId ?? '')
+    fixture.clock.advance(MAKING_MS)
+    const { failed } = fixture.rotation.counts
+    await fixture.rotation.run()
+    expect(await fixture.now()).toEqual(left)
+    expect(fixture.inToken.size).toBe(2)
+    expect(fixture.rotation.counts.failed).toBe(failed + 1)
+    expect(fixture.logged.at(-1)?.message).toContain('altered')
+    altered.clear()
+    await fixture.rotation.run()
+    expect((await fixture.now()).versions).toHaveLength(2)
+  })
+
   it('is settled where the clock was set back since', async () => {
     await leftInTheMaking(true)
     fixture.clock.advance(-2 * MAKING_MS)

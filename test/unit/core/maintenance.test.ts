@@ -84,6 +84,17 @@ describe('a creation that was cut short', () => {
     ).toHaveLength(32)
   })
 
+  it('is neither finished nor destroyed where its objects are altered, until somebody mends them', async () => {
+    const left = await cutOffCreation(afterTheToken)
+    const { altered } = fixture.provider
+    altered.add(left.primaryVersionId)
+    expect(await fixture.maintenance.run(later())).toEqual({ ...NOTHING, failed: 1 })
+    expect(destructions()).toBe(0)
+    expect(fixture.logged.at(-1)?.message).toContain('its objects are altered')
+    altered.clear()
+    expect(await fixture.maintenance.run(later())).toEqual({ ...NOTHING, finished: 1 })
+  })
+
   it('waits for a token that is away', async () => {
     await cutOffCreation(beforeTheToken)
     fixture.provider.failWith = GONE
