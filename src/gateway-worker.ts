@@ -4,7 +4,7 @@ import { EXIT_CODES } from './cli/exit-codes.ts'
 import type { Config } from './config/schema.ts'
 import { reportFailure } from './failure.ts'
 import { type OpenLog, openLog } from './process-log.ts'
-import { killSelf, runUntilStopped } from './run.ts'
+import { endAtOnce, killSelf, runUntilStopped } from './run.ts'
 import { SupervisorLink } from './supervisor/link.ts'
 import { WorkerSeat } from './worker-seat.ts'
 
@@ -41,6 +41,6 @@ try {
 } catch (error) {
   process.exitCode = reportFailure(error)
   // Whatever else is open must not keep a process that failed from ending.
-  process.exit()
+  endAtOnce()
 }
 if (process.exitCode !== EXIT_CODES.ok) process.exit()

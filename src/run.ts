@@ -1,3 +1,4 @@
+import type { Worker } from 'node:worker_threads'
 import type { Logger } from 'pino'
 import type { App } from './app.ts'
 import { EXIT_CODES } from './cli/exit-codes.ts'
@@ -24,16 +25,27 @@ export function nextSignal(): Promise<NodeJS.Signals> {
   return promise
 }
 
+/** Threads that were started since {@link endOnUncaught} and have not ended. */
+const threads = new Set<Worker>()
+
 /** Logs what nobody caught, and ends: nothing is known of the state that it leaves. */
 export function endOnUncaught({ logger, flush }: ProcessLog): void {
+  process.on('worker', (thread) => {
+    threads.add(thread)
+    thread.once('exit', () => threads.delete(thread))
+  })
   process.on('uncaughtException', (error) => {
     logger.fatal({ err: error }, 'internal error; ending')
     flush()
-    // process.exit waits for worker threads, and one may hang inside a library.
-    setTimeout(killSelf, CLOSE_ALLOWANCE_MS)
     process.exitCode = EXIT_CODES.software
-    setImmediate(() => process.exit())
+    endAtOnce()
   })
+}
+
+/** Ends this process with its exit code, or by SIGKILL where threads are left: an exit would wait for one that hangs. */
+export function endAtOnce(): void {
+  if (threads.size > 0) killSelf()
+  else process.exit()
 }
 
 /**
@@ -43,7 +55,7 @@ export function endOnUncaught({ logger, flush }: ProcessLog): void {
  *   kills itself.
  */
 export async function runUntilStopped(
-  app: App,
+  app: Pick<App, 'failed' | 'hangs' | 'close'>,
   signalled: Promise<NodeJS.Signals>,
   log: ProcessLog,
   drainTimeoutMs: number,
@@ -59,13 +71,19 @@ export async function runUntilStopped(
     flush()
     killSelf()
   }, drainTimeoutMs + CLOSE_ALLOWANCE_MS)
-  await app.close()
-  clearTimeout(timer)
-  logger.info('stopped')
-  if (app.hangs()) {
-    logger.warn('a thread hangs inside the PKCS#11 library, so this process kills itself')
-    flush()
-    killSelf()
+  try {
+    await app.close()
+    logger.info('stopped')
+  } catch (error) {
+    logger.error({ err: error }, 'closing failed')
+    throw error
+  } finally {
+    clearTimeout(timer)
+    if (app.hangs()) {
+      logger.warn('a thread hangs inside the PKCS#11 library, so this process kills itself')
+      flush()
+      killSelf()
+    }
   }
   return reason instanceof Error ? EXIT_CODES.software : EXIT_CODES.ok
 }

@@ -18,7 +18,7 @@ process.once('message', ({ worker, settings }) => {
     if (message.kind === 'view') log(`serving ${message.view.serving}`)
     if (message.kind === 'stop' && settings.deafTo !== 'stop') end(0)
   })
-  if (settings.exit !== undefined) return end(settings.exit)
+  if (settings.exit !== undefined) end(settings.exit)
   if (settings.secretFd !== undefined) log(`secret ${readFileSync(settings.secretFd, 'utf8')}`)
   if (settings.startMs !== undefined) standStill(settings.startMs)
   send({ kind: 'ready' })
