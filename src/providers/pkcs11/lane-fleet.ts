@@ -11,6 +11,8 @@ import type { Pkcs11TokenSettings } from './settings.ts'
 /** Calls that may wait before the write lane and before the control lane. */
 const WRITE_QUEUE_MAX = 256
 const CONTROL_QUEUE_MAX = 64
+/** A connect tries what the token can do: more than a hundred calls, on some tokens of 100 ms each. */
+const CONNECT_TIMEOUT_MS = 60_000
 /** Calls of our own end with their lane rather than by a deadline. */
 const NO_DEADLINE = Number.MAX_SAFE_INTEGER
 
@@ -44,8 +46,14 @@ export class LaneFleet {
     this.lost = new LostLanes(settings.lostLanesMax)
     this.crypto = this.#pool({ role: 'crypto', lanes: settings.lanes.crypto, queueMax: settings.queueMax })
     this.write = this.#pool({ role: 'write', lanes: 1, queueMax: WRITE_QUEUE_MAX, batchMax: 1 })
-    this.pair = this.#pool({ role: 'pair', lanes: 1, queueMax: 1, laneTimeoutMs: settings.pairTimeoutMs })
-    this.control = this.#pool({ role: 'control', lanes: 1, queueMax: CONTROL_QUEUE_MAX })
+    const longCallsMs = { sealKeyPair: settings.pairTimeoutMs }
+    this.pair = this.#pool({ role: 'pair', lanes: 1, queueMax: 1, longCallsMs })
+    this.control = this.#pool({
+      role: 'control',
+      lanes: 1,
+      queueMax: CONTROL_QUEUE_MAX,
+      longCallsMs: { connect: CONNECT_TIMEOUT_MS },
+    })
   }
 
   /** Calls waiting or running, over all lanes. */
@@ -158,7 +166,7 @@ export class LaneFleet {
     return [this.crypto, this.write, this.pair, this.control]
   }
 
-  #pool(settings: Omit<LanePoolSettings, 'laneTimeoutMs'> & Partial<LanePoolSettings>): LanePool {
+  #pool(settings: Omit<LanePoolSettings, 'laneTimeoutMs'>): LanePool {
     const { laneTimeoutMs } = this.#settings
     const pool: LanePool = new LanePool(
       { laneTimeoutMs, ...settings },

@@ -69,6 +69,11 @@ export class Lane {
     this.#worker.on('exit', (code) => this.#onEnd(new Error(`The lane ended with exit code ${code}.`)))
   }
 
+  /** What was sent and is not answered yet. */
+  get operations(): readonly Operation[] {
+    return Array.from(this.#inFlight.values(), ({ operation }) => operation)
+  }
+
   get inFlight(): number {
     return this.#inFlight.size
   }

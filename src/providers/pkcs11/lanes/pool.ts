@@ -19,6 +19,8 @@ export interface LanePoolSettings {
   /** Calls that may wait, and urgent calls besides. */
   readonly queueMax: number
   readonly laneTimeoutMs: number
+  /** Operations that take their time: a lane may be silent so long while it has one of them. Milliseconds. */
+  readonly longCallsMs?: Partial<Readonly<Record<Operation, number>>>
   /**
    * Calls of one message that are not urgent, at most and by default {@link BATCH_MAX}. What a lane has been sent is not
    * overtaken any more, so a pool of slow calls sends them one by one.
@@ -208,14 +210,21 @@ export class LanePool {
     this.#queue = expire(this.#queue, now)
     for (const lane of this.#lanes.slice()) {
       lane.expire(now)
-      if (!stalled && lane.silentMs(performance.now()) > this.#settings.laneTimeoutMs) {
-        const reason = new Error(
-          `A ${this.#settings.role} lane did not answer for ${this.#settings.laneTimeoutMs} ms.`,
-        )
+      const limitMs = this.#silenceLimitMs(lane)
+      if (!stalled && lane.silentMs(performance.now()) > limitMs) {
+        const reason = new Error(`A ${this.#settings.role} lane did not answer for ${limitMs} ms.`)
         this.#lose(lane, { kind: 'timeout' }, reason)
       }
     }
     if (this.depth > 0) this.#sweepSoon()
+  }
+
+  #silenceLimitMs(lane: Lane): number {
+    const { laneTimeoutMs, longCallsMs = {} } = this.#settings
+    return lane.operations.reduce(
+      (limit, operation) => Math.max(limit, longCallsMs[operation] ?? 0),
+      laneTimeoutMs,
+    )
   }
 
   #lose(lane: Lane, outcome: CallOutcome, reason: Error): void {
