@@ -19,7 +19,7 @@ export interface LanePoolSettings {
   /** Calls that may wait, and urgent calls besides. */
   readonly queueMax: number
   readonly laneTimeoutMs: number
-  /** Operations that take their time: a lane may be silent so long while it has one of them. Milliseconds. */
+  /** Operations with a time of their own: a lane that has several may be silent for the longest. Milliseconds. */
   readonly longCallsMs?: Partial<Readonly<Record<Operation, number>>>
   /**
    * Calls of one message that are not urgent, at most and by default {@link BATCH_MAX}. What a lane has been sent is not
@@ -221,10 +221,8 @@ export class LanePool {
 
   #silenceLimitMs(lane: Lane): number {
     const { laneTimeoutMs, longCallsMs = {} } = this.#settings
-    return lane.operations.reduce(
-      (limit, operation) => Math.max(limit, longCallsMs[operation] ?? 0),
-      laneTimeoutMs,
-    )
+    const limits = lane.operations.map((operation) => longCallsMs[operation] ?? laneTimeoutMs)
+    return limits.length === 0 ? laneTimeoutMs : Math.max(...limits)
   }
 
   #lose(lane: Lane, outcome: CallOutcome, reason: Error): void {
