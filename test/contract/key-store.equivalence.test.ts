@@ -145,7 +145,7 @@ it('STO-22, STO-17 SQLite answers every sequence of calls as memory does', { tim
       }
       await sqlite.close()
     }),
-    { numRuns: 100 },
+    { numRuns: 250 },
   )
   // The property would hold of calls that are all refused, so see that each could do its work.
   const done = ['replaceKey: true', 'updateAlias: true', 'deleteAlias: true']
