@@ -1,4 +1,12 @@
-import { ckrOf, ruleOf, type TokenFault, toFault } from './errors.ts'
+import {
+  ckrOf,
+  describeFault,
+  lacksSession,
+  ruleOf,
+  type TokenFault,
+  TokenRefusal,
+  toFault,
+} from './errors.ts'
 import type { LaneToken } from './lane-token.ts'
 
 /** What trying something gave: its result, or how the token refused. */
@@ -6,21 +14,37 @@ export type Trial<T> =
   | { readonly ok: true; readonly value: T }
   | { readonly ok: false; readonly fault: TokenFault }
 
-/** A token that stumbles once in a hundred calls does so three times at the same trial once in many thousand. */
-const TRIES_MAX = 3
+/** The same answer so many times is what the token means; stumbles differ in what they say and where. */
+const SAME_ANSWERS = 3
+const TRIES_MAX = 12
 
 /**
- * Tries something that may be tried again; the session is clean or new afterwards. What may be a stumble is tried once
- * more, and again.
+ * Tries something that may be tried again; the session is clean or new afterwards. What may be a stumble is tried again
+ * until it works or one answer came {@link SAME_ANSWERS} times.
  *
  * @throws What says that the token or a session is lost rather than unable: remembering that as a missing capability
- *   would be wrong for as long as the connection lasts.
+ *   would be wrong for as long as the connection lasts. {@link TokenRefusal} where the answers settle nothing.
  */
 export function attempt<T>(token: LaneToken, work: () => T): Trial<T> {
-  for (let tries = 1; ; tries += 1) {
+  const answers: string[] = []
+  for (;;) {
     const trial = attemptOnce(token, work)
-    if (trial.ok || tries === TRIES_MAX || !mayBeStumble(trial.fault)) return trial
+    if (trial.ok || !mayBeStumble(trial.fault)) return trial
+    const answer = describeFault(trial.fault)
+    answers.push(answer)
+    const settled = answers.filter((one) => one === answer).length === SAME_ANSWERS
+    if (settled && !lacksSession(trial.fault)) return trial
+    if (settled || answers.length === TRIES_MAX) throw unsettled(answers)
   }
+}
+
+/** The next attempt to connect tries everything anew. */
+function unsettled(answers: readonly string[]): TokenRefusal {
+  return new TokenRefusal({
+    code: 'TOKEN_UNAVAILABLE',
+    reason: `What the token can do cannot be told while it answers like this: ${[...new Set(answers)].join('; ')}.`,
+    broken: true,
+  })
 }
 
 function attemptOnce<T>(token: LaneToken, work: () => T): Trial<T> {
@@ -51,6 +75,7 @@ function isLoss(fault: TokenFault): boolean {
  * What the token answers to something that must fail.
  *
  * @returns The return value's name; `undefined` when it did not fail.
+ * @throws What says that it was not even tried: a lost token or session, or none to be had.
  */
 export function refusalOf(token: LaneToken, work: () => unknown): string | undefined {
   try {
@@ -58,6 +83,8 @@ export function refusalOf(token: LaneToken, work: () => unknown): string | undef
     return undefined
   } catch (error) {
     token.discardSession()
-    return ckrOf(toFault(error))
+    const fault = toFault(error)
+    if (isLoss(fault) || lacksSession(fault)) throw error
+    return ckrOf(fault)
   }
 }

@@ -182,6 +182,42 @@ describe('what a token wraps with', () => {
       expect(faultOf(probe)).toMatchObject({ kind: 'cryptoki', name })
     }
   })
+
+  it('is settled by the same answer again and again, and by no number of different ones', () => {
+    const library = libraryWith(wrapsOf({ [KWP]: 'rfc5649' }, { gcm: true }))
+    const token = library.attach()
+    const probe = () => probeCapabilities(token, { enc: ENC, wrap: WRAP }, { waives: [] })
+    const stumbles = ['CKR_HOST_MEMORY', 'CKR_DEVICE_ERROR', 'CKR_FUNCTION_FAILED', 'CKR_DEVICE_MEMORY']
+    library.failInTurn('C_WrapKey', [...stumbles, ...stumbles])
+    probe()
+    expect(token.capabilities.insideSealMode).toBe('W1')
+    library.fail('C_WrapKey', 'CKR_FUNCTION_FAILED', 3)
+    probe()
+    expect([token.capabilities.gcmWrap, token.capabilities.insideSealMode]).toEqual([false, 'W2'])
+    library.failInTurn('C_WrapKey', [
+      ...stumbles,
+      ...stumbles,
+      'CKR_CANCEL',
+      'CKR_NO_EVENT',
+      'CKR_KEY_NEEDED',
+      'CKR_KEY_CHANGED',
+    ])
+    expect(faultOf(probe)).toMatchObject({
+      code: 'TOKEN_UNAVAILABLE',
+      broken: true,
+      reason: expect.stringContaining('C_WrapKey returned CKR_DEVICE_MEMORY (0x31)'),
+    })
+  })
+
+  it('is left open where the token has no session to try it on', () => {
+    const library = libraryWith(wrapsOf({ [KWP]: 'rfc5649' }, { gcm: true }))
+    const token = library.attach()
+    library.fail('C_OpenSession', 'CKR_SESSION_COUNT', 3)
+    expect(faultOf(() => probeCapabilities(token, { enc: ENC, wrap: WRAP }, { waives: [] }))).toMatchObject({
+      code: 'TOKEN_UNAVAILABLE',
+      broken: true,
+    })
+  })
 })
 
 describe('who chooses the IV', () => {

@@ -74,14 +74,23 @@ export class ScriptedLibrary {
   ignores: 'aad' | 'iv' | 'tag' | undefined
   readonly #values = new Map<string, Buffer>()
   #lastPlaintext: Buffer = Buffer.alloc(0)
-  readonly #faults = new Map<string, { name: string; times: number }>()
+  /** What the next calls of a method answer, in turn. */
+  readonly #faults = new Map<string, string[]>()
   #lastHandle = 0
   #mechanism: GcmMechanism | undefined
   #key: Buffer = Buffer.alloc(32)
 
   /** The next `times` calls of `method` answer `name`. */
   fail(method: string, name: string, times = 1): void {
-    this.#faults.set(method, { name, times })
+    this.failInTurn(
+      method,
+      Array.from({ length: times }, () => name),
+    )
+  }
+
+  /** The next calls of `method` answer one of `names` each. */
+  failInTurn(method: string, names: readonly string[]): void {
+    this.#faults.set(method, [...names])
   }
 
   names(): string[] {
@@ -117,11 +126,8 @@ export class ScriptedLibrary {
 
   #serve(name: string, args: unknown[]): unknown {
     this.calls.push({ name, args })
-    const fault = this.#faults.get(name)
-    if (fault && fault.times > 0) {
-      fault.times -= 1
-      throw ckr(fault.name, name)
-    }
+    const fault = this.#faults.get(name)?.shift()
+    if (fault) throw ckr(fault, name)
     const answer = this.#answers[name]
     if (!answer) throw ckr('CKR_FUNCTION_NOT_SUPPORTED', name)
     return answer(...(args as never[]))
