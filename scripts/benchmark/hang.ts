@@ -38,7 +38,10 @@ export async function hang(): Promise<Findings> {
           'event loop delay',
           `p99 ${p99Ms.toFixed(1)} ms   (under ${DELAY_P99_MS_MAX} ms; ${usualMs.toFixed(1)} ms before)`,
         ],
-        ['answers to those', `${during.ok} ok (p50 ${during.p50Ms.toFixed(0)} ms), ${JSON.stringify(during.faults)}`],
+        [
+          'answers to those',
+          `${during.ok} ok (p50 ${during.p50Ms.toFixed(0)} ms), ${JSON.stringify(during.faults)}`,
+        ],
         ['after the hang', `${after.ok} of ${after.sent} ok`],
       ],
       failures: [

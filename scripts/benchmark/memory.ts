@@ -1,11 +1,11 @@
 import { type Mixed, mixedLoad } from './children.ts'
 import { rssMib, startGateway } from './gateway.ts'
-import type { Findings } from './numbers.ts'
+import { type Findings, lineThrough } from './numbers.ts'
 
 const CONNECTIONS = 16
-const STEPS = 10
-/** Operations before the first look, as a share of all: V8 and the allocator find their size. */
-const WARM_UP = 0.2
+const STEPS = 20
+/** Operations before the first look, beside those that count: V8 and the allocator find their size. */
+const WARM_UP = 0.4
 const GROWTH_MAX = 0.05
 
 /** Resident memory over many mixed operations, wraps, unwraps and the making of keys among them. */
@@ -13,7 +13,7 @@ export async function memory(operations: number): Promise<Findings> {
   const gateway = await startGateway()
   try {
     const results: Mixed[] = [await mixedLoad(gateway, Math.round(operations * WARM_UP), CONNECTIONS)]
-    const seen = [rssMib(gateway.pid)]
+    const seen: number[] = []
     for (let step = 0; step < STEPS; step += 1) {
       results.push(await mixedLoad(gateway, Math.round(operations / STEPS), CONNECTIONS))
       seen.push(rssMib(gateway.pid))
@@ -27,16 +27,14 @@ export async function memory(operations: number): Promise<Findings> {
 function findings(results: readonly Mixed[], seen: readonly number[]): Findings {
   const sum = (pick: (one: Mixed) => number) => results.reduce((total, one) => total + pick(one), 0)
   const [ok, failed, wrong] = [sum((one) => one.ok), sum((one) => one.failed), sum((one) => one.wrong)]
-  const first = seen[0] ?? 0
-  // The collector's moment decides single looks: the later half's mean is what it grew to.
-  const late = seen.slice(-STEPS / 2)
-  const last = late.reduce((total, one) => total + one, 0) / late.length
+  // The collector's moment decides single looks, so growth is that of the line through all of them.
+  const [first, last] = lineThrough(seen)
   const growth = last / first - 1
   return {
     title: `Resident memory over ${ok + failed} mixed operations`,
-    figures: { ok, failed, wrong, rssFirstMib: first, rssLateMib: last, growth },
+    figures: { ok, failed, wrong, rssFirstMib: first, rssLastMib: last, growth },
     lines: [
-      ['after warm-up', `${first.toFixed(0)} MiB`],
+      ['first to last, by the line through all', `${first.toFixed(0)} to ${last.toFixed(0)} MiB`],
       ['on the way', seen.map((one) => one.toFixed(0)).join(' ')],
       ['growth', `${(growth * 100).toFixed(1)} %   (under ${GROWTH_MAX * 100} %)`],
       ['answers', `${ok} ok, ${failed} failed, ${wrong} wrong`],

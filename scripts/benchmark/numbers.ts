@@ -18,3 +18,12 @@ export interface Findings {
   readonly figures: Readonly<Record<string, number>>
   readonly failures: readonly string[]
 }
+
+/** Ends of the straight line that fits values at equal steps best (least squares). Two values or more. */
+export function lineThrough(values: readonly number[]): readonly [first: number, last: number] {
+  const middle = (values.length - 1) / 2
+  const mean = values.reduce((sum, value) => sum + value, 0) / values.length
+  const spread = values.reduce((sum, _, at) => sum + (at - middle) ** 2, 0)
+  const slope = values.reduce((sum, value, at) => sum + (at - middle) * (value - mean), 0) / spread
+  return [mean - slope * middle, mean + slope * middle]
+}

@@ -39,6 +39,12 @@ export class ConnectionLog {
     this.#tell('info', `connected after ${after?.reason}`, fields, 'token connected')
   }
 
+  renewed(ms: number): void {
+    const reason = 'it keeps memory of every session object until then'
+    const fields = { reason, tookMs: Math.round(ms) }
+    this.#tell('info', 'renewed', fields, 'library initialized anew; calls waited meanwhile')
+  }
+
   inHostMemory(keys: string, refused: unknown): void {
     this.#tell('warn', 'host memory', { allowHostMemory: true, refused }, `${keys} pass through host memory`)
   }

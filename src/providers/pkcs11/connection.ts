@@ -1,5 +1,6 @@
 import { ConnectionCounts } from './connection-counts.ts'
 import { ConnectionLog, type Trouble, troubleOf } from './connection-log.ts'
+import { statusOf } from './connection-status.ts'
 import { fateOf, type TokenFault } from './errors.ts'
 import { keysInHostMemory } from './inside-mode.ts'
 import { LaneFleet } from './lane-fleet.ts'
@@ -11,9 +12,11 @@ import { faultIn } from './lanes/reply.ts'
 import { ModuleAccess } from './module-access.ts'
 import type { Connected } from './procedures/connect.ts'
 import { ReconnectLadder } from './reconnect-ladder.ts'
-import type { Pkcs11ProviderEvents, Pkcs11Status, Pkcs11TokenSettings } from './settings.ts'
+import { Renewal } from './renewal.ts'
+import type { AttemptEnd, Pkcs11ProviderEvents, Pkcs11Status, Pkcs11TokenSettings } from './settings.ts'
 import type { MaterialName } from './templates.ts'
 import { parseTokenSelector } from './token-selector.ts'
+import { quirksOf } from './vendor-quirks.ts'
 
 /** What a provider tells its connection of the keys. */
 export interface ConnectionKeys {
@@ -35,6 +38,7 @@ export class TokenConnection {
   readonly #keys: ConnectionKeys
   readonly #module: ModuleAccess
   readonly #tender: LaneTender
+  readonly #renewal: Renewal
   readonly #ladder: ReconnectLadder
   readonly #log: ConnectionLog
   readonly #counts = new ConnectionCounts()
@@ -72,7 +76,13 @@ export class TokenConnection {
       ({ pool, lane }) => this.#attachLane(pool, lane),
       this.#closing.signal,
     )
-    this.#module = new ModuleAccess(settings, criteria, this.lanes, (reason) => this.#leave(reason))
+    this.#renewal = new Renewal({
+      lanes: this.lanes,
+      renew: () => this.#renew(),
+      mayRenew: () => this.#module.mayRenew,
+    })
+    const leave = (reason: string, calm: boolean) => this.#leave(reason, calm)
+    this.#module = new ModuleAccess(settings, criteria, this.lanes, leave)
     this.#ladder = new ReconnectLadder(settings, this.#module, this.#closing.signal, {
       witness: () => keys.witness(),
       up: (connected) => this.#goUp(connected),
@@ -93,9 +103,14 @@ export class TokenConnection {
     return this.#connected
   }
 
-  /** Whether calls are handed to a lane rather than answered at once. */
+  /** Whether calls are handed to a lane, at once or soon, rather than answered at once. */
   get available(): boolean {
-    return this.#connected !== undefined && this.lanes.crypto.open
+    return this.renewing !== undefined || (this.#connected !== undefined && this.lanes.crypto.open)
+  }
+
+  /** What a call waits for before it begins, where the library is being initialized anew for no fault. */
+  get renewing(): Promise<void> | undefined {
+    return this.#renewal.underWay
   }
 
   get generation(): number {
@@ -103,32 +118,16 @@ export class TokenConnection {
   }
 
   status(): Pkcs11Status {
-    const { count: lanesLost, hung: lanesHung } = this.lanes.lost
-    const { connects: generation, logins, loginsRefused, reconnects } = this.#counts
-    const { sessionsDiscarded, sessionMisuses } = this.#counts
-    const { reason, hint } = (!this.available && this.#trouble) || {}
-    return {
-      state: this.available ? 'up' : this.#waitsForOperator || this.#closed ? 'down' : 'connecting',
-      breaker: this.available ? 'closed' : this.#ladder.attempting ? 'half-open' : 'open',
-      ...(reason === undefined ? {} : { reason }),
-      ...(hint === undefined ? {} : { hint }),
-      ...(this.#connected ? this.#statusOf(this.#connected) : {}),
-      generation,
-      queueDepth: this.lanes.depth,
-      lanesServing: this.lanes.crypto.readyLanes,
-      lanesLost,
-      lanesHung,
-      logins,
-      loginsRefused,
-      reconnects,
-      sessionsDiscarded,
-      sessionMisuses,
-    }
-  }
-
-  #statusOf({ token, capabilities }: Connected): Partial<Pkcs11Status> {
-    const mode = capabilities.insideSealMode ?? (this.#settings.allowHostMemory ? 'hostMemory' : undefined)
-    return { tokenInfo: token, capabilities, ...(mode ? { insideSealMode: mode } : {}) }
+    return statusOf({
+      available: this.available,
+      resting: this.#waitsForOperator || this.#closed !== undefined,
+      attempting: this.#ladder.attempting,
+      trouble: this.#trouble,
+      connected: this.#connected,
+      allowHostMemory: this.#settings.allowHostMemory === true,
+      counts: this.#counts,
+      lanes: this.lanes,
+    })
   }
 
   /** Why calls are refused right now. */
@@ -174,14 +173,36 @@ export class TokenConnection {
   }
 
   /** Another connection of this process finalizes the library next. */
-  #leave(reason: string): Promise<void> {
-    if (this.#connected) {
-      this.#counts.reconnect('module')
-      this.#goDown({ reason })
-      this.#leaving = this.#module.release()
-      this.#cycle = this.#leaving.then(async () => this.#ladder.goOn(await this.#ladder.attempt()))
+  async #leave(reason: string, calm: boolean): Promise<void> {
+    const left = Promise.withResolvers<void>()
+    const leave = async () => {
+      const attempted = this.#comeBack('module', reason, () => this.#ladder.attempt())
+      left.resolve(this.#leaving)
+      await attempted
     }
-    return this.#leaving
+    const leaveCalmly = async () => {
+      // Who finalizes has left already: calls that take too long to end are not waited for.
+      if (!(await this.#renewal.calmly(leave))) await leave()
+    }
+    void (calm ? leaveCalmly() : leave())
+    await left.promise
+  }
+
+  async #renew(): Promise<void> {
+    const began = performance.now()
+    await this.#comeBack('renewal', 'The library is initialized anew.', () => this.#ladder.renew())
+    if (this.#connected) this.#log.renewed(performance.now() - began)
+  }
+
+  /** Leaves the library for no fault of the token. Resolves after the first attempt to come back. */
+  async #comeBack(why: string, reason: string, attempt: () => Promise<AttemptEnd>): Promise<void> {
+    if (!this.#connected) return
+    this.#counts.reconnect(why)
+    this.#goDown({ reason })
+    this.#leaving = this.#module.release()
+    const attempted = this.#leaving.then(attempt)
+    this.#cycle = attempted.then((ended) => this.#ladder.goOn(ended))
+    await attempted
   }
 
   /** May be called again. */
@@ -202,7 +223,7 @@ export class TokenConnection {
   #goDown(trouble: Trouble): void {
     if (this.#connected) {
       this.#downSince = performance.now()
-      this.#log.lost(trouble)
+      if (!this.renewing) this.#log.lost(trouble)
     }
     this.#trouble = trouble
     this.#connected = undefined
@@ -218,6 +239,9 @@ export class TokenConnection {
     this.#counts.connected(connected.loggedIn)
     this.#events.onAttemptEnded?.('up')
     this.lanes.release()
+    const { sessionObjectsMax = quirksOf(connected.token).sessionObjectsMax } = this.#settings
+    this.#renewal.begin(sessionObjectsMax, this.#module.sessionObjects)
+    if (this.renewing) return
     this.#log.connected(connected, this.#trouble, this.#connectedAt - this.#downSince)
     const { capabilities } = connected
     const passing = this.#settings.allowHostMemory ? keysInHostMemory(capabilities) : undefined
@@ -256,6 +280,8 @@ export class TokenConnection {
 
   #onNotes(notes: LaneNotes): void {
     this.#counts.note(notes)
+    this.#module.countSessionObjects(notes.sessionObjects)
+    if (this.#connected) this.#renewal.note(this.#module.sessionObjects)
     if (notes.misuses > 0) this.#log.misused(this.#counts.sessionMisuses)
   }
 

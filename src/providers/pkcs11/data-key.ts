@@ -12,6 +12,7 @@ export function makeDataKey(token: LaneToken, lengthBytes: number): Handle {
 /** Lends a session object to `work` and destroys it afterwards. An error of `work` is the one that is thrown. */
 export function useSecret<T>(token: LaneToken, secret: Handle, work: (secret: Handle) => T): T {
   const { session } = token
+  token.countSessionObjects(1)
   let result: T
   try {
     result = work(secret)

@@ -9,6 +9,9 @@ import type { TokenCapabilities } from './settings.ts'
 /** Canaries that one lane remembers: one per master key version in use. */
 const CANARIES_MAX = 65_536
 
+/** Session objects that are told of together: a note on every reply would cost more than it tells. */
+const SESSION_OBJECTS_TOLD_MIN = 256
+
 /** How a lane reaches the token that the control lane connected. */
 export interface Attachment {
   readonly module: string
@@ -52,6 +55,7 @@ export class LaneToken {
   #operationOpen = false
   #sessionsDiscarded = 0
   #misuses = 0
+  #sessionObjects = 0
   readonly #load: (module: string) => pkcs11js.PKCS11
 
   /** @param load - Loads a library by its path. */
@@ -124,11 +128,18 @@ export class LaneToken {
     this.#closeSession()
   }
 
-  /** What happened since it was last asked, for the metrics. */
+  /** So many session objects were made, whatever became of them. */
+  countSessionObjects(count: number): void {
+    this.#sessionObjects += count
+  }
+
+  /** What happened since it was last asked. */
   takeNotes(): LaneNotes {
-    const notes = { sessionsDiscarded: this.#sessionsDiscarded, misuses: this.#misuses }
+    const sessionObjects = this.#sessionObjects < SESSION_OBJECTS_TOLD_MIN ? 0 : this.#sessionObjects
+    const notes = { sessionsDiscarded: this.#sessionsDiscarded, misuses: this.#misuses, sessionObjects }
     this.#sessionsDiscarded = 0
     this.#misuses = 0
+    this.#sessionObjects -= sessionObjects
     return notes
   }
 

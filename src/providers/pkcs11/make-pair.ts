@@ -30,6 +30,7 @@ export interface PairOptions {
  */
 export function withPair<T>(token: LaneToken, options: PairOptions, work: (pair: PairHandles) => T): T {
   const pair = generate(token, options)
+  token.countSessionObjects(2)
   try {
     return work(pair)
   } finally {

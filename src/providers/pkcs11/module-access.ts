@@ -32,12 +32,30 @@ export class ModuleAccess {
     this.#settings = settings
     this.#criteria = criteria
     this.#lanes = lanes
-    this.#member = { name: settings.name, hangs: () => lanes.lost.hung > 0, leave }
+    const hangs = () => lanes.lost.hung > 0
+    const busy = () => lanes.pair.depth > 0
+    this.#member = { name: settings.name, hangs, busy, leave }
   }
 
   /** Whether something hangs in the library, whoever's it is, so that it cannot be finalized. */
   get hangs(): boolean {
     return this.#opened?.shared.hangs ?? false
+  }
+
+  /** Session objects that this process made since the library was initialized, whoever did. */
+  get sessionObjects(): number {
+    return this.#opened?.shared.sessionObjects ?? 0
+  }
+
+  countSessionObjects(count: number): void {
+    this.#opened?.shared.countSessionObjects(count)
+  }
+
+  /** Whether the library may be initialized anew for no fault. */
+  get mayRenew(): boolean {
+    const shared = this.#opened?.shared
+    if (!shared || shared.busy) return false
+    return shared.mayFinalize(this.#member, this.#settings.moduleRestartIntervalMs, Number.POSITIVE_INFINITY)
   }
 
   /**
@@ -88,18 +106,20 @@ export class ModuleAccess {
    * C_Finalize, where it interrupts no other token or has not done so for a while. Only after {@link ModuleAccess.release}.
    *
    * @param waitedMs - How long the token was tried for without.
+   * @param calm - As for {@link ModuleMember.leave}.
    * @returns Whether it was finalized.
    */
-  async finalize(waitedMs: number): Promise<boolean> {
+  async finalize(waitedMs: number, calm = false): Promise<boolean> {
     if (!this.#opened) return false
     const { path, shared } = this.#opened
     const doublings = Math.min(this.#interruptions, DOUBLINGS_MAX)
     const pauseMs = this.#settings.moduleRestartIntervalMs * 2 ** doublings
     if (!shared.mayFinalize(this.#member, pauseMs, waitedMs)) return false
     let finalized = false
-    const interrupted = await shared.finalize(this.#member, async () => {
+    const finalize = async () => {
       finalized = await this.#lanes.finalize(path)
-    })
+    }
+    const interrupted = await shared.finalize(this.#member, finalize, calm)
     if (interrupted) this.#interruptions += 1
     return finalized
   }

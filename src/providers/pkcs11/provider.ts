@@ -78,6 +78,7 @@ export class Pkcs11Provider implements CryptoProvider {
 
   async createMasterKey(ref: MasterKeyRef, options: CallOptions): Promise<void> {
     this.#calls.handles.forget(ref)
+    if (this.#calls.connection.renewing) await this.#calls.ready(options)
     const connected = this.#calls.requireUp()
     const [made] = await this.#calls.run(
       this.#lanes.write,
@@ -147,6 +148,7 @@ export class Pkcs11Provider implements CryptoProvider {
     options: CallOptions,
   ): Promise<SealedInside> {
     requireLength(lengthBytes, RANDOM_BYTES_MAX, 'lengthBytes')
+    if (this.#calls.connection.renewing) await this.#calls.ready(options)
     const mode = this.#insideModeFor(lengthBytes)
     const aad = aadFor(mode)
     requireAad(aad)

@@ -76,6 +76,13 @@ export class ReconnectLadder {
     await this.goOn(first === 'again' && !blind ? await this.attempt() : first)
   }
 
+  /** One attempt with a library that is initialized anew where that interrupts nobody for too long. */
+  async renew(): Promise<AttemptEnd> {
+    this.#downSince = performance.now()
+    await this.#module.finalize(Number.POSITIVE_INFINITY, true)
+    return await this.attempt()
+  }
+
   /** Until the connection is up or the service closes. */
   async goOn(last: AttemptEnd): Promise<void> {
     let ended = last

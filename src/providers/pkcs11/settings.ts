@@ -32,6 +32,8 @@ export interface Pkcs11TokenSettings {
    * interrupts them, and the pause between two such interruptions, which doubles up to 16 times that.
    */
   readonly moduleRestartIntervalMs: number
+  /** Session objects after which the library is initialized anew; as vendor-quirks.ts has it where it is absent. */
+  readonly sessionObjectsMax?: number
   /** Initialization string that some libraries want (NSS). */
   readonly libraryParameters?: string
   /** CKU number to log in as; CKU_USER when absent. */

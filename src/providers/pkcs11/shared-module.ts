@@ -6,8 +6,14 @@ export interface ModuleMember {
   readonly name: string
   /** Whether a lost lane may still be inside the library: C_Finalize under it would crash the process. */
   hangs(): boolean
-  /** Ends the connection, because the library is about to be finalized. Resolves when nothing of it is inside. */
-  leave(reason: string): Promise<void>
+  /** Whether it is about something that takes seconds. */
+  busy(): boolean
+  /**
+   * Ends the connection, because the library is about to be finalized. Resolves when nothing of it is inside.
+   *
+   * @param calm - Calls wait until it is connected again, instead of being refused.
+   */
+  leave(reason: string, calm: boolean): Promise<void>
 }
 
 /**
@@ -21,10 +27,25 @@ export class SharedModule {
   readonly #inside = new Map<ModuleMember, string>()
   #turn: Promise<void> = Promise.resolve()
   #finalizedAt = Number.NEGATIVE_INFINITY
+  #sessionObjects = 0
 
   /** Whether a lost lane of anybody may still be inside the library. */
   get hangs(): boolean {
     return [...this.#members].some((member) => member.hangs())
+  }
+
+  /** Session objects that everybody made since the library was last finalized. */
+  get sessionObjects(): number {
+    return this.#sessionObjects
+  }
+
+  countSessionObjects(count: number): void {
+    this.#sessionObjects += count
+  }
+
+  /** Whether anybody is about something that takes seconds, which a finalization would wait for. */
+  get busy(): boolean {
+    return [...this.#members].some((member) => member.busy())
   }
 
   add(member: ModuleMember): void {
@@ -72,16 +93,18 @@ export class SharedModule {
   /**
    * Asks everybody else to leave, then runs `finalize`, unless something hangs by then.
    *
+   * @param calm - As for {@link ModuleMember.leave}.
    * @returns Whether anybody was interrupted.
    */
-  finalize(member: ModuleMember, finalize: () => Promise<void>): Promise<boolean> {
+  finalize(member: ModuleMember, finalize: () => Promise<void>, calm: boolean): Promise<boolean> {
     return this.#inTurn(async () => {
       const reason = `The module is initialized anew to find the token "${member.name}".`
       const others = this.#others(member)
-      await Promise.all(others.map((other) => other.leave(reason)))
+      await Promise.all(others.map((other) => other.leave(reason, calm)))
       if (!this.hangs) {
         await finalize()
         this.#finalizedAt = performance.now()
+        this.#sessionObjects = 0
       }
       return others.length > 0
     })

@@ -58,10 +58,26 @@ export class TokenCalls {
   /** Handles are numbers that another connection gives to other objects: they are good for the current one alone. */
   async #handlesFor(ref: MasterKeyRef, options: CallOptions): Promise<MaterialHandles> {
     this.requireToken(ref.token)
+    if (this.connection.renewing) await this.ready(options)
     const connected = this.requireUp()
     const handles = this.handles.get(ref) ?? (await this.handles.find(ref, options))
     if (this.requireUp() !== connected) throw tokenUnavailable(this.#token)
     return handles
+  }
+
+  /**
+   * Waits while the library is initialized anew for no fault. To be asked for only then: a promise more costs every call.
+   *
+   * @throws KmsError `TOKEN_TIMEOUT` at the caller's deadline.
+   */
+  async ready({ deadlineAt }: CallOptions): Promise<void> {
+    const { promise: late, reject } = Promise.withResolvers<never>()
+    const timer = setTimeout(() => reject(tokenTimeout(this.#token)), Math.max(0, deadlineAt - Date.now()))
+    try {
+      while (this.connection.renewing) await Promise.race([this.connection.renewing, late])
+    } finally {
+      clearTimeout(timer)
+    }
   }
 
   /** Runs a procedure that needs no handles. Throws as {@link TokenCalls.onKey} does. */
@@ -72,6 +88,7 @@ export class TokenCalls {
     parts: Parts,
     options: CallOptions,
   ): Promise<Parts> {
+    if (this.connection.renewing) await this.ready(options)
     this.requireUp()
     const first = await pool.call(operation, number, parts, options)
     const starved = faultIn(first)

@@ -1,6 +1,12 @@
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
-import { decodeFrames, encodeFrames, type Frame } from '../../../src/providers/pkcs11/lanes/messages.ts'
+import {
+  decodeFrames,
+  encodeFrames,
+  type Frame,
+  packNotes,
+  unpackNotes,
+} from '../../../src/providers/pkcs11/lanes/messages.ts'
 import { MissingKeyGuard } from '../../../src/providers/pkcs11/missing-key-guard.ts'
 import { objectId, objectLabel } from '../../../src/providers/pkcs11/templates.ts'
 
@@ -26,6 +32,26 @@ it('unpacks the frames that were packed, in a buffer that shares its memory with
       expect(decodeFrames(packet)).toEqual(list)
     }),
   )
+})
+
+it('unpacks the notes that were packed, each up to its bound, and packs none as 0', () => {
+  const notes = fc.record({
+    sessionsDiscarded: fc.nat(1_023),
+    misuses: fc.nat(63),
+    sessionObjects: fc.nat(65_535),
+  })
+  fc.assert(
+    fc.property(notes, (some) => {
+      expect(unpackNotes(packNotes(some))).toEqual(some)
+    }),
+  )
+  expect(packNotes({ sessionsDiscarded: 0, misuses: 0, sessionObjects: 0 })).toBe(0)
+  const many = { sessionsDiscarded: 1e6, misuses: 1e6, sessionObjects: 1e6 }
+  expect(unpackNotes(packNotes(many))).toEqual({
+    sessionsDiscarded: 1_023,
+    misuses: 63,
+    sessionObjects: 65_535,
+  })
 })
 
 it('names an object by key, version and role so that no two share a CKA_ID', () => {

@@ -26,21 +26,28 @@ export type Operation = (typeof OPERATIONS)[number]
 /** `code` of a reply. A fault is JSON of a `TokenFault` in the first part. */
 export const REPLY = { ok: 0, fault: 1, expired: 2 } as const
 
-/** What a procedure did beside its work, for the metrics; each count up to 65,535. */
+/** What procedures did beside their work. */
 export interface LaneNotes {
-  /** Sessions given up because of an error. */
+  /** Sessions given up because of an error; at most 1,023 are told. */
   readonly sessionsDiscarded: number
-  /** Answers that only a mistake of ours brings about. */
+  /** Answers that only a mistake of ours brings about; at most 63 are told. */
   readonly misuses: number
+  /** Session objects that were made; at most 65,535 are told. */
+  readonly sessionObjects: number
 }
 
 /** Packs notes into the `number` of a reply; 0 when there is nothing to tell. */
-export function packNotes({ sessionsDiscarded, misuses }: LaneNotes): number {
-  return Math.min(sessionsDiscarded, 0xffff) + Math.min(misuses, 0xffff) * 0x1_0000
+export function packNotes({ sessionsDiscarded, misuses, sessionObjects }: LaneNotes): number {
+  const low = Math.min(sessionsDiscarded, 0x3ff) + Math.min(misuses, 0x3f) * 0x400
+  return low + Math.min(sessionObjects, 0xffff) * 0x1_0000
 }
 
 export function unpackNotes(number: number): LaneNotes {
-  return { sessionsDiscarded: number & 0xffff, misuses: number >>> 16 }
+  return {
+    sessionsDiscarded: number & 0x3ff,
+    misuses: (number >>> 10) & 0x3f,
+    sessionObjects: number >>> 16,
+  }
 }
 
 /** Frames of one message; more wait for the next. */
