@@ -27,7 +27,8 @@ export interface KmsErrorDetails {
   KEY_EXHAUSTED: { readonly keyId: string }
   /** The ciphertext belongs to another key than the one the caller named. */
   KEY_MISMATCH: { readonly keyId: string }
-  CIPHERTEXT_INVALID: NoDetails
+  /** `versionUnknown`: it has the form of a ciphertext of ours and names a key version that never was. */
+  CIPHERTEXT_INVALID: { readonly versionUnknown?: true }
   /** The key of a ciphertext is gone or belongs to somebody else: one answer for both. */
   CIPHERTEXT_KEY_INACCESSIBLE: NoDetails
   SIGNATURE_INVALID: NoDetails

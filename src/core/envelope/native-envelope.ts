@@ -1,7 +1,6 @@
 import { bytesToUuid, uuidToBytes } from '../../lib/bytes.ts'
 import { invariant } from '../../lib/invariant.ts'
-import type { Sealed } from '../ports/crypto-provider.ts'
-import { encodePayloadForm, type PayloadForm, parsePayloadForm } from './payload-form.ts'
+import { type Envelope, encodePayloadForm, type PayloadForm, parsePayloadForm } from './payload-form.ts'
 
 /**
  * Native envelope, format 1 (docs/spec/envelope.md). Bytes 0 to 17 are the header; the AAD repeats them.
@@ -24,16 +23,8 @@ export const CIPHERTEXT_BLOB_BYTES_MAX = 6144
 /** Opens the AAD of every payload of ours, so that no other use of the same key can be passed off as one. Clause ENV-6. */
 const AAD_DOMAIN = Buffer.from('p11kms/envelope\0', 'latin1')
 
-/** A parsed ciphertext blob. */
-export interface NativeEnvelope {
-  readonly form: PayloadForm
-  /** UUID, lower case. */
-  readonly keyVersionId: string
-  readonly sealed: Sealed
-}
-
 /** The blob of a sealed payload: 35 bytes of header and tag, the IV, and the ciphertext. */
-export function encodeNativeEnvelope(envelope: NativeEnvelope): Buffer {
+export function encodeNativeEnvelope(envelope: Envelope): Buffer {
   const { iv, ciphertext, tag } = envelope.sealed
   invariant(iv.length >= ivField.bytesMin && iv.length <= ivField.bytesMax, 'IV length out of range')
   invariant(tag.length === tagField.bytes, 'a tag has 16 bytes')
@@ -48,7 +39,7 @@ export function encodeNativeEnvelope(envelope: NativeEnvelope): Buffer {
 }
 
 /** Inverse of {@link encodeNativeEnvelope}; `undefined` for any bytes that it never gives. Reads untrusted bytes. */
-export function parseNativeEnvelope(blob: Buffer): NativeEnvelope | undefined {
+export function parseNativeEnvelope(blob: Buffer): Envelope | undefined {
   const shortest = ivField.offset + ivField.bytesMin + 1 + tagField.bytes
   if (blob.length < shortest || blob.length > CIPHERTEXT_BLOB_BYTES_MAX) return undefined
   if (blob[format.offset] !== format.value) return undefined
@@ -69,15 +60,22 @@ export function parseNativeEnvelope(blob: Buffer): NativeEnvelope | undefined {
   }
 }
 
-/**
- * What is authenticated with a payload: domain tag, format, form, key version id, then the caller's AAD
- * ({@link encodeEncryptionContext}). All but the last have fixed lengths, so the concatenation is injective. Clause ENV-6.
- */
+/** What is authenticated with a payload in a native envelope. Clause ENV-6. */
 export function nativeAad(form: PayloadForm, versionId: string, callerAad: Buffer): Buffer {
-  return Buffer.concat([
-    AAD_DOMAIN,
-    Buffer.of(format.value, encodePayloadForm(form)),
-    uuidToBytes(versionId),
-    callerAad,
-  ])
+  return envelopeAad(format.value, form, uuidToBytes(versionId), callerAad)
+}
+
+/**
+ * Domain tag, format, form, key version id, then the caller's AAD. All but the last have fixed lengths, so the
+ * concatenation is injective.
+ *
+ * @param versionId - 16 bytes.
+ */
+export function envelopeAad(
+  formatByte: number,
+  form: PayloadForm,
+  versionId: Buffer,
+  callerAad: Buffer,
+): Buffer {
+  return Buffer.concat([AAD_DOMAIN, Buffer.of(formatByte, encodePayloadForm(form)), versionId, callerAad])
 }

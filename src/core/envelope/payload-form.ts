@@ -1,10 +1,11 @@
-import type { SealMode } from '../ports/crypto-provider.ts'
+import type { Sealed, SealMode } from '../ports/crypto-provider.ts'
 
 /**
- * What the caller was given, or would have been given, as the plaintext of a payload: the bytes themselves, or a private
- * key as PKCS#8 in DER or PEM.
+ * What the caller was given, or would have been given, as the plaintext of a payload: the bytes themselves, a private
+ * key as PKCS#8 in DER or PEM, the base64 text of the bytes, or bytes that are a text to whoever sealed them. An API whose
+ * plaintexts are strings gives the last two as they are, and everything else in base64.
  */
-export type Presentation = 'raw' | PrivateKeyPresentation
+export type Presentation = 'raw' | 'base64' | 'text' | PrivateKeyPresentation
 
 /** How the keys of a pair are written: DER, or the PEM text of it. */
 export type PrivateKeyPresentation = 'pkcs8-der' | 'pkcs8-pem'
@@ -15,11 +16,25 @@ export interface PayloadForm {
   readonly presentation: Presentation
 }
 
+/** What a ciphertext blob says, whatever its layout. */
+export interface Envelope {
+  readonly form: PayloadForm
+  /** UUID, lower case. */
+  readonly keyVersionId: string
+  readonly sealed: Sealed
+}
+
 /** High four bits: the seal mode. Clause ENV-3. */
 const MODES = ['W0', 'W1', 'W2'] as const satisfies readonly SealMode[]
 
-/** Low four bits: the presentation; 3 to 15 are for the forms of text. Clause ENV-3. */
-const PRESENTATIONS = ['raw', 'pkcs8-der', 'pkcs8-pem'] as const satisfies readonly Presentation[]
+/** Low four bits: the presentation. Clause ENV-3. */
+const PRESENTATIONS = [
+  'raw',
+  'pkcs8-der',
+  'pkcs8-pem',
+  'base64',
+  'text',
+] as const satisfies readonly Presentation[]
 
 /** The byte that stands for `form`. */
 export function encodePayloadForm(form: PayloadForm): number {

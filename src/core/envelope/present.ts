@@ -9,7 +9,8 @@ import type { Presentation, PrivateKeyPresentation } from './payload-form.ts'
  * @returns The caller zeroes it.
  */
 export function present(presentation: Presentation, payload: Buffer): Buffer {
-  if (presentation === 'raw') return payload
+  if (presentation === 'raw' || presentation === 'text') return payload
+  if (presentation === 'base64') return base64Text(payload)
   let key: Buffer | undefined
   try {
     key = canonicalPkcs8(payload)
@@ -18,6 +19,14 @@ export function present(presentation: Presentation, payload: Buffer): Buffer {
   } finally {
     payload.fill(0)
     if (presentation === 'pkcs8-pem') key?.fill(0)
+  }
+}
+
+function base64Text(payload: Buffer): Buffer {
+  try {
+    return Buffer.from(payload.toString('base64'), 'latin1')
+  } finally {
+    payload.fill(0)
   }
 }
 

@@ -1,21 +1,32 @@
 import { authorize } from '../authorize/authorize.ts'
-import { EMPTY_CONTEXT, type EncryptionContext } from '../encryption-context.ts'
+import { contextAad } from '../caller-aad.ts'
+import type { EncryptionContext } from '../encryption-context.ts'
+import type { EnvelopeLayout } from '../envelope/envelope.ts'
+import type { Presentation } from '../envelope/payload-form.ts'
 import { KmsError } from '../errors.ts'
 import { requireKey, requireState } from '../find-key.ts'
 import type { KeyIdentifier } from '../key.ts'
 import type { CallContext, KmsDeps } from '../kms-context.ts'
 import { requireUsage } from '../usage.ts'
-import { type OpenedPayload, resolveBlob, type SealedPayload, sealBytes } from './seal-payload.ts'
+import {
+  type OpenedPayload,
+  resolveBlob,
+  type SealedPayload,
+  type SealStyle,
+  sealBytes,
+} from './seal-payload.ts'
 
 export interface EncryptInput {
   readonly key: KeyIdentifier
-  /** 1 to 4096 bytes; the caller zeroes it. */
+  /** 1 to 8192 bytes; the caller zeroes it. */
   readonly plaintext: Buffer
   readonly encryptionContext?: EncryptionContext | undefined
+  /** In the native envelope, and bytes, when absent. */
+  readonly style?: SealStyle | undefined
 }
 
 export interface DecryptInput {
-  /** 1 to 6144 bytes. */
+  /** Of any layout. */
   readonly blob: Buffer
   readonly encryptionContext?: EncryptionContext | undefined
   /** The key that the ciphertext must belong to, where the caller names one. */
@@ -28,10 +39,12 @@ export interface ReEncryptInput {
   readonly sourceKey?: KeyIdentifier | undefined
   readonly destinationKey: KeyIdentifier
   readonly destinationEncryptionContext?: EncryptionContext | undefined
+  /** The native one when absent. */
+  readonly destinationLayout?: EnvelopeLayout | undefined
 }
 
 export interface ReEncrypted {
-  readonly source: Omit<OpenedPayload, 'plaintext'>
+  readonly source: Pick<OpenedPayload, 'key' | 'version'>
   readonly destination: SealedPayload
 }
 
@@ -42,7 +55,7 @@ export async function encrypt(
 ): Promise<SealedPayload> {
   const key = await requireKey(deps, context, 'Encrypt', input.key)
   requireUsage(key, 'Encrypt')
-  return sealBytes(deps, context, key, input.plaintext, input.encryptionContext ?? EMPTY_CONTEXT)
+  return sealBytes(deps, context, key, input.plaintext, contextAad(input.encryptionContext), input.style)
 }
 
 export async function decrypt(
@@ -73,12 +86,18 @@ export async function reEncrypt(
       context,
       destinationKey,
       opened.plaintext,
-      input.destinationEncryptionContext ?? EMPTY_CONTEXT,
+      contextAad(input.destinationEncryptionContext),
+      { layout: input.destinationLayout ?? 'native', presentation: resealed(opened.presentation) },
     )
     return { source: { key: opened.key, version: opened.version }, destination }
   } finally {
     opened.plaintext.fill(0)
   }
+}
+
+/** What was presented is what is sealed anew: a text stays a text, and everything else is bytes from now on. */
+function resealed(presentation: Presentation): 'raw' | 'text' {
+  return presentation === 'base64' || presentation === 'text' ? 'text' : 'raw'
 }
 
 async function openAs(
@@ -88,7 +107,7 @@ async function openAs(
   input: DecryptInput,
 ): Promise<OpenedPayload> {
   const expected = input.key && (await requireKey(deps, context, action, input.key))
-  const resolved = await resolveBlob(deps, context, input.blob, input.encryptionContext ?? EMPTY_CONTEXT)
+  const resolved = await resolveBlob(deps, context, input.blob, contextAad(input.encryptionContext))
   if (expected && expected.keyId !== resolved.key.keyId) {
     throw new KmsError('KEY_MISMATCH', 'The ciphertext was not made under the key that the request names.', {
       keyId: expected.keyId,

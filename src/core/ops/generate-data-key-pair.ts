@@ -1,6 +1,7 @@
 import { invariant } from '../../lib/invariant.ts'
-import { EMPTY_CONTEXT, type EncryptionContext, encodeEncryptionContext } from '../encryption-context.ts'
-import { encodeNativeEnvelope, nativeAad } from '../envelope/native-envelope.ts'
+import { contextAad } from '../caller-aad.ts'
+import type { EncryptionContext } from '../encryption-context.ts'
+import { ENVELOPE_LAYOUTS } from '../envelope/envelope.ts'
 import type { PrivateKeyPresentation } from '../envelope/payload-form.ts'
 import { present, presentPublicKey } from '../envelope/present.ts'
 import { KmsError } from '../errors.ts'
@@ -64,20 +65,21 @@ async function makePair(
   const key = await requireKey(deps, context, operation, input.key)
   requireUsage(key, operation)
   const version = requirePrimaryVersion(key)
-  const callerAad = encodeEncryptionContext(input.encryptionContext ?? EMPTY_CONTEXT)
+  const layout = ENVELOPE_LAYOUTS.native
+  const callerAad = contextAad(input.encryptionContext)
   const { presentation, spec } = input
   const leftMs = context.deadlineAt - Date.now()
   const work = deps.pairs.use(key.token, Math.min(input.waitMs, leftMs), (deadlineAt) =>
     deps.provider.sealKeyPair(
       tokenRef(key, version),
       { spec, readable },
-      (mode) => nativeAad({ mode, presentation }, version.versionId, callerAad),
+      (mode) => layout.aad({ mode, presentation }, version.versionId, callerAad),
       { deadlineAt, timings: context.trail.timings },
     ),
   )
   const sealed = await inTime(work, context.deadlineAt, key.token)
   const form = { mode: sealed.mode, presentation }
-  const blob = encodeNativeEnvelope({ form, keyVersionId: version.versionId, sealed })
+  const blob = layout.encode({ form, keyVersionId: version.versionId, sealed })
   return { blob, key, version, publicKey: presentPublicKey(presentation, sealed.publicKey), sealed }
 }
 

@@ -1,11 +1,18 @@
 import { invariant } from '../../lib/invariant.ts'
 import { authorize } from '../authorize/authorize.ts'
-import { EMPTY_CONTEXT, type EncryptionContext } from '../encryption-context.ts'
+import { contextAad } from '../caller-aad.ts'
+import type { EncryptionContext } from '../encryption-context.ts'
 import { requireKey } from '../find-key.ts'
 import type { KeyIdentifier } from '../key.ts'
 import type { CallContext, KmsDeps } from '../kms-context.ts'
 import { requireUsage } from '../usage.ts'
-import { callOptions, type SealedPayload, sealRandomBytes, sealRandomInside } from './seal-payload.ts'
+import {
+  callOptions,
+  type SealedPayload,
+  type SealStyle,
+  sealRandomBytes,
+  sealRandomInside,
+} from './seal-payload.ts'
 
 const DATA_KEY_BYTES_MAX = 1024
 
@@ -14,9 +21,11 @@ export interface GenerateDataKeyInput {
   /** 1 to {@link DATA_KEY_BYTES_MAX}. */
   readonly lengthBytes: number
   readonly encryptionContext?: EncryptionContext | undefined
+  /** In the native envelope, and bytes, when absent. */
+  readonly style?: SealStyle | undefined
 }
 
-/** A data key sealed under a master key, with its plaintext, which the receiver zeroes. */
+/** A data key sealed under a master key, with its plaintext as Decrypt will give it, which the receiver zeroes. */
 export interface DataKey extends SealedPayload {
   readonly plaintext: Buffer
 }
@@ -29,7 +38,8 @@ export async function generateDataKey(
   requireLength(input.lengthBytes)
   const key = await requireKey(deps, context, 'GenerateDataKey', input.key)
   requireUsage(key, 'GenerateDataKey')
-  return sealRandomBytes(deps, context, key, input.lengthBytes, input.encryptionContext ?? EMPTY_CONTEXT)
+  const aad = contextAad(input.encryptionContext)
+  return sealRandomBytes(deps, context, key, input.lengthBytes, aad, input.style)
 }
 
 export async function generateDataKeyWithoutPlaintext(
@@ -40,7 +50,8 @@ export async function generateDataKeyWithoutPlaintext(
   requireLength(input.lengthBytes)
   const key = await requireKey(deps, context, 'GenerateDataKeyWithoutPlaintext', input.key)
   requireUsage(key, 'GenerateDataKeyWithoutPlaintext')
-  return sealRandomInside(deps, context, key, input.lengthBytes, input.encryptionContext ?? EMPTY_CONTEXT)
+  const aad = contextAad(input.encryptionContext)
+  return sealRandomInside(deps, context, key, input.lengthBytes, aad, input.style)
 }
 
 export async function generateRandom(

@@ -1,12 +1,12 @@
-import { type EncryptionContext, encodeEncryptionContext } from '../encryption-context.ts'
-import { encodeNativeEnvelope, nativeAad, parseNativeEnvelope } from '../envelope/native-envelope.ts'
-import type { PayloadForm } from '../envelope/payload-form.ts'
+import type { CallerAad } from '../caller-aad.ts'
+import { ENVELOPE_LAYOUTS, type EnvelopeLayout, parseEnvelope } from '../envelope/envelope.ts'
+import type { Presentation } from '../envelope/payload-form.ts'
 import { present } from '../envelope/present.ts'
 import { ciphertextInvalid, KmsError } from '../errors.ts'
 import { isVisible, requirePrimaryVersion, requireState, requireVersion, tokenRef } from '../find-key.ts'
 import type { KeyVersion, MasterKey } from '../key.ts'
 import type { CallContext, KmsDeps } from '../kms-context.ts'
-import type { CallOptions, SealMode } from '../ports/crypto-provider.ts'
+import type { CallOptions } from '../ports/crypto-provider.ts'
 
 /** A ciphertext blob and what sealed it. */
 export interface SealedPayload {
@@ -18,13 +18,20 @@ export interface SealedPayload {
 /** What a ciphertext blob held, and what it was sealed with. The receiver zeroes `plaintext`. */
 export interface OpenedPayload {
   readonly plaintext: Buffer
+  readonly presentation: Presentation
   readonly key: MasterKey
   readonly version: KeyVersion
 }
 
-function rawForm(mode: SealMode): PayloadForm {
-  return { mode, presentation: 'raw' }
+/** How a payload is sealed, besides under which key. */
+export interface SealStyle {
+  readonly layout: EnvelopeLayout
+  /** What Decrypt gives back; private keys have theirs from the operations that make them. */
+  readonly presentation: 'raw' | 'base64' | 'text'
 }
+
+/** Bytes in the native envelope: what the AWS KMS API asks for. */
+const NATIVE_STYLE: SealStyle = { layout: 'native', presentation: 'raw' }
 
 /** How provider calls of this operation are bounded and timed. */
 export function callOptions(context: CallContext): CallOptions {
@@ -37,34 +44,40 @@ export async function sealBytes(
   context: CallContext,
   key: MasterKey,
   plaintext: Buffer,
-  encryptionContext: EncryptionContext,
+  callerAad: CallerAad,
+  { layout: name, presentation }: SealStyle = NATIVE_STYLE,
 ): Promise<SealedPayload> {
+  const layout = ENVELOPE_LAYOUTS[name]
   const version = requirePrimaryVersion(key)
-  const form = rawForm('W0')
-  const aad = nativeAad(form, version.versionId, encodeEncryptionContext(encryptionContext))
+  const keyVersionId = version.versionId
+  const form = { mode: 'W0', presentation } as const
+  const aad = layout.aad(form, keyVersionId, callerAad)
   const sealed = await deps.provider.seal(tokenRef(key, version), plaintext, aad, callOptions(context))
-  return { blob: encodeNativeEnvelope({ form, keyVersionId: version.versionId, sealed }), key, version }
+  return { blob: layout.encode({ form, keyVersionId, sealed }), key, version }
 }
 
-/** Draws a data key in the token and seals it; the plaintext comes along, and the receiver zeroes it. */
+/** Draws a data key in the token and seals it; its bytes come along, and the receiver zeroes them. */
 export async function sealRandomBytes(
   deps: KmsDeps,
   context: CallContext,
   key: MasterKey,
   lengthBytes: number,
-  encryptionContext: EncryptionContext,
+  callerAad: CallerAad,
+  { layout: name, presentation }: SealStyle = NATIVE_STYLE,
 ): Promise<SealedPayload & { readonly plaintext: Buffer }> {
+  const layout = ENVELOPE_LAYOUTS[name]
   const version = requirePrimaryVersion(key)
-  const form = rawForm('W0')
-  const aad = nativeAad(form, version.versionId, encodeEncryptionContext(encryptionContext))
-  const sealed = await deps.provider.sealRandom(
-    tokenRef(key, version),
-    lengthBytes,
-    aad,
-    callOptions(context),
-  )
-  const blob = encodeNativeEnvelope({ form, keyVersionId: version.versionId, sealed })
-  return { blob, key, version, plaintext: sealed.plaintext }
+  const keyVersionId = version.versionId
+  const form = { mode: 'W0', presentation } as const
+  const aad = layout.aad(form, keyVersionId, callerAad)
+  const ref = tokenRef(key, version)
+  const sealed = await deps.provider.sealRandom(ref, lengthBytes, aad, callOptions(context))
+  return {
+    blob: layout.encode({ form, keyVersionId, sealed }),
+    key,
+    version,
+    plaintext: present(presentation, sealed.plaintext),
+  }
 }
 
 /** Makes and seals a data key inside the token; the trail says so where it passed through host memory instead. */
@@ -73,19 +86,21 @@ export async function sealRandomInside(
   context: CallContext,
   key: MasterKey,
   lengthBytes: number,
-  encryptionContext: EncryptionContext,
+  callerAad: CallerAad,
+  { layout: name, presentation }: SealStyle = NATIVE_STYLE,
 ): Promise<SealedPayload> {
+  const layout = ENVELOPE_LAYOUTS[name]
   const version = requirePrimaryVersion(key)
-  const callerAad = encodeEncryptionContext(encryptionContext)
+  const keyVersionId = version.versionId
   const sealed = await deps.provider.sealRandomInside(
     tokenRef(key, version),
     lengthBytes,
-    (mode) => nativeAad(rawForm(mode), version.versionId, callerAad),
+    (mode) => layout.aad({ mode, presentation }, keyVersionId, callerAad),
     callOptions(context),
   )
   if (sealed.hostMemory) context.trail.hostMemory = true
-  const blob = encodeNativeEnvelope({ form: rawForm(sealed.mode), keyVersionId: version.versionId, sealed })
-  return { blob, key, version }
+  const form = { mode: sealed.mode, presentation }
+  return { blob: layout.encode({ form, keyVersionId, sealed }), key, version }
 }
 
 /** A blob, with the key that it names resolved. Nothing of it is authenticated yet. */
@@ -104,21 +119,20 @@ export async function resolveBlob(
   deps: KmsDeps,
   context: CallContext,
   blob: Buffer,
-  encryptionContext: EncryptionContext,
+  callerAad: CallerAad,
 ): Promise<ResolvedBlob> {
-  const callerAad = encodeEncryptionContext(encryptionContext)
-  const envelope = parseNativeEnvelope(blob)
-  if (!envelope) throw ciphertextInvalid()
-  const { form, keyVersionId, sealed } = envelope
+  const parsed = parseEnvelope(blob)
+  if (!parsed) throw ciphertextInvalid()
+  const { form, keyVersionId, sealed } = parsed.envelope
+  const aad = ENVELOPE_LAYOUTS[parsed.layout].aad(form, keyVersionId, callerAad)
   const { known, key } = await deps.directory.getKeyByVersion(context.principal.region, keyVersionId)
-  if (!known) throw ciphertextInvalid()
+  if (!known) throw versionUnknown()
   if (!key || key.accountId !== context.principal.accountId || !isVisible(key.state)) throw inaccessible()
   context.trail.keyId = key.keyId
   context.trail.token = key.token
   const open = async (): Promise<OpenedPayload> => {
     requireState(key, 'Enabled')
     const version = requireVersion(key, keyVersionId)
-    const aad = nativeAad(form, keyVersionId, callerAad)
     const payload = await deps.provider.open(
       tokenRef(key, version),
       form.mode,
@@ -126,9 +140,15 @@ export async function resolveBlob(
       aad,
       callOptions(context),
     )
-    return { plaintext: present(form.presentation, payload), key, version }
+    const { presentation } = form
+    return { plaintext: present(presentation, payload), presentation, key, version }
   }
   return { key, open }
+}
+
+/** To most callers the same as any invalid ciphertext: only the details tell them apart. */
+function versionUnknown(): KmsError<'CIPHERTEXT_INVALID'> {
+  return new KmsError('CIPHERTEXT_INVALID', ciphertextInvalid().message, { versionUnknown: true })
 }
 
 function inaccessible(): KmsError<'CIPHERTEXT_KEY_INACCESSIBLE'> {

@@ -109,7 +109,7 @@ export interface CryptoProvider {
   /**
    * Seals bytes of the caller (mode W0).
    *
-   * @param plaintext - 1 to 4096 bytes; the caller zeroes it afterwards.
+   * @param plaintext - 1 to 8192 bytes; the caller zeroes it afterwards.
    * @param aad - Authenticated with the payload; at most 16,384 bytes.
    * @see PKCS#11 v3.1, "AES-GCM" (CKM_AES_GCM, CK_GCM_PARAMS)
    */

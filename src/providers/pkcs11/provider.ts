@@ -28,7 +28,7 @@ import {
 } from './settings.ts'
 import { TokenCalls } from './token-calls.ts'
 
-const PLAINTEXT_BYTES_MAX = 4096
+const PLAINTEXT_BYTES_MAX = 8192
 const RANDOM_BYTES_MAX = 1024
 
 /** {@link CryptoProvider} over one token of a PKCS#11 library. Cryptoki runs in worker threads ("lanes") alone. */

@@ -6,15 +6,15 @@ import { encodeEncryptionContext } from '../../../src/core/encryption-context.ts
 import {
   CIPHERTEXT_BLOB_BYTES_MAX,
   encodeNativeEnvelope,
-  type NativeEnvelope,
   nativeAad,
   parseNativeEnvelope,
 } from '../../../src/core/envelope/native-envelope.ts'
+import type { Envelope, Presentation } from '../../../src/core/envelope/payload-form.ts'
 
 const bytes = (minLength: number, maxLength: number) =>
   fc.uint8Array({ minLength, maxLength }).map((array) => Buffer.from(array))
 
-const envelopes: fc.Arbitrary<NativeEnvelope> = fc.record({
+const envelopes: fc.Arbitrary<Envelope> = fc.record({
   form: fc.record({
     mode: fc.constantFrom('W0' as const, 'W1' as const, 'W2' as const),
     presentation: fc.constantFrom('raw' as const, 'pkcs8-der' as const, 'pkcs8-pem' as const),
@@ -23,7 +23,7 @@ const envelopes: fc.Arbitrary<NativeEnvelope> = fc.record({
   sealed: fc.record({ iv: bytes(12, 16), ciphertext: bytes(1, 4096), tag: bytes(16, 16) }),
 })
 
-const sample: NativeEnvelope = {
+const sample: Envelope = {
   form: { mode: 'W0', presentation: 'raw' },
   keyVersionId: '00112233-4455-6677-8899-aabbccddeeff',
   sealed: { iv: Buffer.alloc(12, 0xa0), ciphertext: Buffer.of(0xcc), tag: Buffer.alloc(16, 0xdd) },
@@ -32,7 +32,7 @@ const sample: NativeEnvelope = {
 /** A frozen envelope; see test/vectors/envelope-v1/README.md. */
 interface Vector {
   readonly name: string
-  readonly form: NativeEnvelope['form']
+  readonly form: Envelope['form']
   readonly keyVersionId: string
   readonly encryptionContext: Readonly<Record<string, string>>
   readonly masterKey: string
@@ -128,20 +128,22 @@ describe('native envelope', () => {
   })
 
   it('ENV-3 puts the mode into the high and the presentation into the low four bits, and refuses the rest', () => {
-    const formBytes = (presentation: 'raw' | 'pkcs8-der' | 'pkcs8-pem') =>
+    const formBytes = (presentation: Presentation) =>
       (['W0', 'W1', 'W2'] as const).map(
         (mode) => encodeNativeEnvelope({ ...sample, form: { mode, presentation } })[1],
       )
     expect(formBytes('raw')).toEqual([0x00, 0x10, 0x20])
     expect(formBytes('pkcs8-der')).toEqual([0x01, 0x11, 0x21])
     expect(formBytes('pkcs8-pem')).toEqual([0x02, 0x12, 0x22])
+    expect(formBytes('base64')).toEqual([0x03, 0x13, 0x23])
+    expect(formBytes('text')).toEqual([0x04, 0x14, 0x24])
     const accepted = Array.from({ length: 256 }, (_, form) => {
       const blob = encodeNativeEnvelope(sample)
       blob[1] = form
       return parseNativeEnvelope(blob) ? form : undefined
     })
     expect(accepted.filter((form) => form !== undefined)).toEqual([
-      0x00, 0x01, 0x02, 0x10, 0x11, 0x12, 0x20, 0x21, 0x22,
+      0x00, 0x01, 0x02, 0x03, 0x04, 0x10, 0x11, 0x12, 0x13, 0x14, 0x20, 0x21, 0x22, 0x23, 0x24,
     ])
   })
 

@@ -3,11 +3,8 @@ import { readFileSync } from 'node:fs'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { encodeEncryptionContext } from '../../../src/core/encryption-context.ts'
-import {
-  type NativeEnvelope,
-  nativeAad,
-  parseNativeEnvelope,
-} from '../../../src/core/envelope/native-envelope.ts'
+import { nativeAad, parseNativeEnvelope } from '../../../src/core/envelope/native-envelope.ts'
+import type { Envelope } from '../../../src/core/envelope/payload-form.ts'
 import {
   encodeWrappedPayload,
   formatOf,
@@ -59,7 +56,7 @@ describe('a wrapped payload', () => {
 
 interface Vector {
   readonly name: string
-  readonly form: NativeEnvelope['form']
+  readonly form: Envelope['form']
   readonly keyWrap: KeyWrapFormat
   readonly encryptionContext: Readonly<Record<string, string>>
   readonly masterKey: string
