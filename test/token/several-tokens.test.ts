@@ -5,10 +5,13 @@ import { isKmsError } from '../../src/core/errors.ts'
 import type { MasterKeyRef } from '../../src/core/ports/crypto-provider.ts'
 import type { Pkcs11Provider } from '../../src/providers/pkcs11/provider.ts'
 import type { Pkcs11TokenSettings } from '../../src/providers/pkcs11/settings.ts'
+import { objectId } from '../../src/providers/pkcs11/templates.ts'
+import { makeChaos } from '../support/p11chaos.ts'
 import {
   describeWith,
   eventually,
   freshRef,
+  inOtherProcess,
   LogRecorder,
   makeSoftHsm,
   SOFTHSM_MODULE,
@@ -19,6 +22,17 @@ import {
 } from '../support/softhsm.ts'
 
 const AAD = Buffer.from('aad')
+/** For `inOtherProcess`: destroys the token objects with these CKA_IDs. */
+const DESTROY = `
+const found = input.ids.flatMap((id) => {
+  p11.C_FindObjectsInit(session, [{ type: 0x102, value: Buffer.from(id, 'hex') }])
+  const handles = p11.C_FindObjects(session, 4)
+  p11.C_FindObjectsFinal(session)
+  return handles
+})
+for (const handle of found) p11.C_DestroyObject(session, handle)
+output = { destroyed: found.length }
+`
 /** Longer than any test. */
 const NEVER_MS = 3_600_000
 
@@ -116,6 +130,22 @@ describeWith([SOFTHSM_MODULE], 'several tokens of one module', () => {
     const { served, failures } = await work.end()
     expect(served).toBeGreaterThan(10)
     for (const failure of failures) expect(isKmsError(failure, 'TOKEN_UNAVAILABLE')).toBe(true)
+  })
+
+  it('one reconnects by itself although another process destroyed the key that it found last', async () => {
+    const { module, set } = makeChaos(softHsm)
+    const patient = { module, moduleRestartIntervalMs: NEVER_MS }
+    const [one, two] = [await start('one', patient), await start('two', patient)]
+    const [kept, destroyed] = [refIn('one'), refIn('one')]
+    await one.createMasterKey(kept, within())
+    await one.createMasterKey(destroyed, within())
+    const ids = (['enc', 'wrap'] as const).map((role) => objectId(destroyed, role).toString('hex'))
+    expect(inOtherProcess('one', DESTROY, { ids })).toEqual({ destroyed: 2 })
+    set('fail C_EncryptInit CKR_USER_NOT_LOGGED_IN times=1')
+    await expect(one.sealRandom(kept, 32, AAD, within())).rejects.toMatchObject({ code: 'TOKEN_UNAVAILABLE' })
+    await eventually(() => one.status().generation === 2)
+    await one.sealRandom(kept, 32, AAD, within())
+    expect(two.status().generation).toBe(1)
   })
 
   it('one is closed and the other serves on', async () => {

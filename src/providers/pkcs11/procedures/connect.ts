@@ -17,11 +17,19 @@ import {
 } from '../module.ts'
 import { makeSessionKey, probeCapabilities } from '../probe.ts'
 import type { TokenCapabilities, TokenDescription } from '../settings.ts'
-import { type MaterialName, objectLabel } from '../templates.ts'
+import { CKA, CKO_SECRET_KEY, type MaterialName, objectLabel, parseObjectLabel } from '../templates.ts'
 import type { TokenCriteria } from '../token-selector.ts'
 import { quirksOf } from '../vendor-quirks.ts'
 import { idTemplate } from './find-master-key.ts'
 import { type Procedure, part } from './procedure.ts'
+
+const ENC_KEYS = [
+  { type: CKA.CLASS, value: CKO_SECRET_KEY },
+  { type: CKA.TOKEN, value: true },
+  { type: CKA.ENCRYPT, value: true },
+] as const
+/** Keys of others may come before one of ours. */
+const KEYS_LOOKED_AT_MAX = 256
 
 /** What the control lane needs to reach the token. */
 export interface ConnectRequest {
@@ -89,13 +97,27 @@ function probeOn(token: LaneToken, anchor: Handle, enc: Handle, description: Tok
   token.p11.C_DestroyObject(anchor, wrap)
 }
 
-/** @throws {@link TokenRefusal} when the token does not show the key, or what it answered when it does not work. */
+/**
+ * A witness that is not there may have been destroyed by another process; then any other master key speaks for the token.
+ *
+ * @throws {@link TokenRefusal} when the token shows none, or what it answered when the one that it shows does not work.
+ */
 function requireWitness(token: LaneToken, witness: MaterialName): void {
   const [key] = findObjects(token, idTemplate(witness, 'enc'), 1)
-  if (key) return checkCanary(token, key, true)
+  const shown = key ?? anyMasterKey(token)
+  if (shown) return checkCanary(token, shown, true)
   throw new TokenRefusal({
     code: 'TOKEN_UNAVAILABLE',
-    reason: `The token does not show ${objectLabel(witness, 'enc')}, which it held before.`,
+    reason: `The token does not show ${objectLabel(witness, 'enc')}, which it held before, nor another key of p11kms.`,
+  })
+}
+
+/** The `enc` object of some version, told by its label: a key of somebody else's is not sealed with. */
+function anyMasterKey(token: LaneToken): Handle | undefined {
+  const keys = findObjects(token, [...ENC_KEYS], KEYS_LOOKED_AT_MAX)
+  return keys.find((key) => {
+    const [label] = token.p11.C_GetAttributeValue(token.session, key, [{ type: CKA.LABEL }])
+    return Buffer.isBuffer(label?.value) && parseObjectLabel(label.value.toString('utf8'))?.role === 'enc'
   })
 }
 
