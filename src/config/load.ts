@@ -88,7 +88,8 @@ function readYaml(file: string): unknown {
   let document: Document
   try {
     document = parseDocument(text, { prettyErrors: true, uniqueKeys: true })
-    if (document.errors.length === 0) return document.toJS({ maxAliasCount: ALIASES_MAX })
+    // An empty file lacks what every other file lacks that says nothing of accounts and tokens.
+    if (document.errors.length === 0) return document.toJS({ maxAliasCount: ALIASES_MAX }) ?? {}
   } catch (error) {
     // Aliases without an anchor or too many of them, and nesting that is deeper than the stack.
     if (error instanceof ReferenceError || error instanceof RangeError) throw refusal([error])

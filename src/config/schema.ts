@@ -89,10 +89,12 @@ const credential = z.strictObject({
     .describe('When the credential stops working (RFC 3339); never when absent.'),
 })
 
+const ACCOUNT_ID_WRONG = 'An AWS account id has 12 digits; put it in quotes.'
+
 const account = z.strictObject({
   awsAccountId: z
-    .string()
-    .regex(/^[0-9]{12}$/, 'An AWS account id has 12 digits; put it in quotes.')
+    .string(ACCOUNT_ID_WRONG)
+    .regex(/^[0-9]{12}$/, ACCOUNT_ID_WRONG)
     .describe('AWS account number that owns the keys, in quotes.'),
   credentials: z.array(credential).min(1).max(1000).describe('Access keys of the account.'),
 })

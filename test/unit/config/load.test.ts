@@ -94,6 +94,26 @@ tokens:
     expect(problems.join('\n')).toContain('prot')
   })
 
+  it('says what to write instead where a secret or a bare number is written out, and never what was written', () => {
+    const inline = VALID.replaceAll('{ file: secret }', 'swordfish').replace("'111122223333'", '111122223333')
+    const problems = problemsOf(inline)
+    expect(problems).toEqual([
+      'accounts.0.awsAccountId: An AWS account id has 12 digits; put it in quotes.',
+      expect.stringMatching(
+        /^accounts\.0\.credentials\.0\.secretAccessKey: Name where the secret is, such as/,
+      ),
+      expect.stringMatching(/^tokens\.0\.pin: Name where the secret is, such as \{ file: path \}/),
+    ])
+    expect(problems.join()).not.toContain('swordfish')
+  })
+
+  it('says of an empty file what it lacks', () => {
+    expect(problemsOf('# nothing yet').map((problem) => problem.split(':')[0])).toEqual([
+      'accounts',
+      'tokens',
+    ])
+  })
+
   it('lists every file that is missing, and what is there twice', () => {
     const twice = VALID.replace(
       'tokens:',
