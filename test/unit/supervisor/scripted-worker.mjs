@@ -15,6 +15,7 @@ process.once('message', ({ worker, settings }) => {
   }
   process.on('message', (message) => {
     if (message.kind === 'tend') log('tends')
+    if (message.kind === 'mayLogin') log(`may log in: ${message.yes}`)
     if (message.kind === 'view') log(`serving ${message.view.serving}`)
     if (message.kind === 'stop' && settings.deafTo !== 'stop') end(0)
   })
@@ -22,6 +23,7 @@ process.once('message', ({ worker, settings }) => {
   if (settings.secretFd !== undefined) log(`secret ${readFileSync(settings.secretFd, 'utf8')}`)
   if (settings.startMs !== undefined) standStill(settings.startMs)
   send({ kind: 'ready' })
+  if (settings.login !== undefined) send({ kind: 'login', token: 'main', digest: settings.login })
   if (settings.leave === worker) setTimeout(() => send({ kind: 'leaving' }), 50)
   if (settings.mute === worker) setTimeout(standStill, 50)
 })

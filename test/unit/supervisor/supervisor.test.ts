@@ -19,6 +19,7 @@ interface Script {
   readonly startMs?: number
   readonly deafTo?: 'stop'
   readonly secretFd?: number
+  readonly login?: string
 }
 
 function supervise(script: Script, overrides: Partial<SupervisorSettings> = {}) {
@@ -86,6 +87,18 @@ describe('Supervisor', () => {
     await eventually(() => tenders().length === 2)
     expect(tenders()).toStrictEqual(['1', '2'])
     await eventually(() => supervisor.view.serving === 2 && supervisor.view.restarts === 1)
+  })
+
+  it('gives the turn to log in to the next worker when the one that has it is gone', async () => {
+    const { supervisor, logged, told } = supervise({ login: 'digest of the PIN' })
+    await supervisor.start()
+    const turns = () =>
+      told.filter((line) => line.includes('may log in: true')).map((line) => /"worker":(\d)/.exec(line)?.[1])
+    await eventually(() => turns().length === 1)
+    expect(turns()).toStrictEqual(['1'])
+    process.kill(Number(logged.find(({ worker }) => worker === 1)?.['pid']), 'SIGKILL')
+    await eventually(() => turns().length === 2, 5_000)
+    expect(turns()).toStrictEqual(['1', '2'])
   })
 
   it('replaces a worker that says it is leaving at once, and kills it where it does not end', async () => {
