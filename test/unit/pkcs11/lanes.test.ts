@@ -76,6 +76,7 @@ it('ends a call that a lane has at its own deadline, and zeroes what the token s
 it('ends a call that its lane looks at too late, without the token', async () => {
   const worker = new Worker(new URL('../../../src/providers/pkcs11/lanes/worker.ts', import.meta.url), {
     execArgv: [],
+    workerData: new Int32Array(new SharedArrayBuffer(4)),
   })
   ends.push(() => worker.terminate())
   const code = OPERATIONS.indexOf('generateRandom')
@@ -92,6 +93,46 @@ it('ends a call that its lane looks at too late, without the token', async () =>
     [1, REPLY.expired],
     [2, REPLY.fault],
   ])
+})
+
+it.each([
+  // Out of the library it ends what it had begun, and closes its session.
+  ['generateRandom', 0],
+  // The rest of a connect would give the PIN once more.
+  ['connect', 1],
+] as const)(
+  'lets a lane go that was given up in %s: its worker ends with exit code %i',
+  async (operation, code) => {
+    const listens = Promise.withResolvers<void>()
+    const ended = Promise.withResolvers<Error>()
+    const lane = new Lane('test', {
+      onProgress: () => listens.resolve(),
+      onExit: (_, cause) => ended.resolve(cause),
+      onRemark: () => undefined,
+    })
+    ends.push(() => lane.end())
+    const { call, outcomes } = makeCall(Date.now() + 60_000)
+    await listens.promise
+    lane.post([{ ...call, operation }])
+    lane.abandon({ kind: 'timeout' })
+    expect((await ended.promise).message).toBe(`The lane ended with exit code ${code}.`)
+    expect([lane.exited, lane.inFlight, outcomes]).toEqual([true, 0, [{ kind: 'timeout' }]])
+  },
+)
+
+it('lets a lane go that had become idle when it was given up', async () => {
+  const ended = Promise.withResolvers<Error>()
+  const replied = Promise.withResolvers<void>()
+  const lane = new Lane('test', {
+    onProgress: () => lane.inFlight === 0 && replied.resolve(),
+    onExit: (_, cause) => ended.resolve(cause),
+    onRemark: () => undefined,
+  })
+  ends.push(() => lane.end())
+  lane.post([makeCall(Date.now() + 60_000).call])
+  await replied.promise
+  lane.abandon({ kind: 'timeout' })
+  expect((await ended.promise).message).toBe('The lane ended with exit code 0.')
 })
 
 it('sends an urgent call ahead of all that its lanes do not have yet', async () => {

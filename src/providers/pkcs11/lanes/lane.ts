@@ -52,6 +52,8 @@ export class Lane {
   readonly #events: LaneEvents
   /** Set once the lane's session is open, unset before it is closed: calls from the queue wait for it. */
   ready = false
+  /** One word that the worker looks at: not 0 once the lane was given up. */
+  readonly #givenUp = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT))
   #nextId = 1
   #lastProgressAt = 0
   #exited = false
@@ -60,7 +62,11 @@ export class Lane {
   constructor(name: string, events: LaneEvents) {
     this.#events = events
     const file = import.meta.url.endsWith('.ts') ? './worker.ts' : './worker.js'
-    this.#worker = new Worker(new URL(file, import.meta.url), { name, execArgv: [] })
+    this.#worker = new Worker(new URL(file, import.meta.url), {
+      name,
+      execArgv: [],
+      workerData: this.#givenUp,
+    })
     this.#worker.unref()
     this.#worker.on('message', (message: Uint8Array<ArrayBuffer>) => this.#onReplies(message))
     this.#worker.on('error', (cause) =>
@@ -119,12 +125,24 @@ export class Lane {
     }
   }
 
-  /** Gives every call in flight the same outcome and lets the worker go, even one that hangs in the library. */
+  /**
+   * Gives every call in flight the same outcome and lets the worker go, even one that hangs in the library. Once it is out of
+   * there it ends what it had begun, which destroys the session objects of that, and closes its session.
+   */
   abandon(outcome: CallOutcome): void {
+    const connects = this.operations.includes('connect')
     for (const call of this.#inFlight.values()) settle(call, outcome)
     this.#inFlight.clear()
     this.#worker.removeAllListeners('message')
-    void this.#worker.terminate()
+    // The rest of a connect would give the PIN once more, or close the sessions of the next connection.
+    if (connects) void this.#worker.terminate()
+    else this.#giveUp()
+  }
+
+  #giveUp(): void {
+    Atomics.store(this.#givenUp, 0, 1)
+    // One that just became idle is woken, to find out.
+    this.#worker.postMessage(encodeFrames([]))
   }
 
   /** Ends a worker that has nothing to do. */

@@ -1,4 +1,4 @@
-import { parentPort } from 'node:worker_threads'
+import { parentPort, workerData } from 'node:worker_threads'
 import { invariant } from '../../../lib/invariant.ts'
 import { TokenRefusal, toFault } from '../errors.ts'
 import { LaneToken } from '../lane-token.ts'
@@ -15,12 +15,14 @@ const REPLY_HOLD_MS = 1
 
 invariant(parentPort, 'a lane runs in a worker thread')
 const port = parentPort
+const givenUp = workerData as Int32Array
 const token = new LaneToken()
 
 port.on('message', (message: Uint8Array<ArrayBuffer>) => {
   let replies: Frame[] = []
   let heldSince = 0
   for (const request of decodeFrames(message)) {
+    if (isGivenUp()) break
     const startedAt = performance.now()
     const served = serve(request, startedAt)
     replies.push(served)
@@ -35,6 +37,7 @@ port.on('message', (message: Uint8Array<ArrayBuffer>) => {
   if (replies.length > 0) post(replies)
   // Requests carry PINs and plaintexts.
   message.fill(0)
+  if (isGivenUp()) leave()
 })
 
 // A message without replies says that the lane listens.
@@ -62,9 +65,22 @@ function perform(request: Frame): readonly Buffer[] {
   return token.run(() => run(token, request.number, request.parts as readonly Buffer[]), repeatable)
 }
 
+/** Nobody waits any more: the main thread took this lane for lost while it was in the library. */
+function isGivenUp(): boolean {
+  return Atomics.load(givenUp, 0) !== 0
+}
+
+/** A session that stayed open would be one less of those that the token has. */
+function leave(): void {
+  token.detach()
+  port.close()
+}
+
 function post(replies: readonly Frame[]): void {
-  const packet = encodeFrames(replies)
+  if (!isGivenUp()) {
+    const packet = encodeFrames(replies)
+    port.postMessage(packet, [packet.buffer])
+  }
   // The packet is the copy that counts from here on; what the procedures made is zeroed.
   for (const reply of replies) for (const part of reply.parts) part.fill(0)
-  port.postMessage(packet, [packet.buffer])
 }
