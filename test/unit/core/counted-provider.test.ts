@@ -9,8 +9,10 @@ import { call, kmsOn } from '../../support/kms-fixture.ts'
 import { MemoryKeyStore } from '../../support/memory-key-store.ts'
 import { SoftwareProvider } from '../../support/software-provider.ts'
 
-const SEALS = ['seal', 'sealRandom', 'sealRandomInside'] as const
+const SEALS = ['seal', 'sealRandom', 'sealRandomInside', 'sealKeyPair'] as const
 const byId = (key: MasterKey) => ({ kind: 'id', keyId: key.keyId }) as const
+
+const PAIR = { spec: 'EC_P256', presentation: 'pkcs8-der', waitMs: 5_000 } as const
 
 /** The software provider, counting what it seals under each version. */
 function countingProvider() {
@@ -37,6 +39,9 @@ const OPERATIONS: Readonly<Record<string, (kms: Kms, key: MasterKey, blob: Buffe
   generateDataKey: (kms, key) => kms.generateDataKey(call(), { key: byId(key), lengthBytes: 32 }),
   generateDataKeyWithoutPlaintext: (kms, key) =>
     kms.generateDataKeyWithoutPlaintext(call(), { key: byId(key), lengthBytes: 32 }),
+  generateDataKeyPair: (kms, key) => kms.generateDataKeyPair(call(), { key: byId(key), ...PAIR }),
+  generateDataKeyPairWithoutPlaintext: (kms, key) =>
+    kms.generateDataKeyPairWithoutPlaintext(call(), { key: byId(key), ...PAIR }),
   reEncrypt: (kms, key, blob) => kms.reEncrypt(call(), { blob, destinationKey: byId(key) }),
 }
 
