@@ -133,15 +133,15 @@ describeWith([SOFTHSM_MODULE], 'several tokens of one module', () => {
   })
 
   it('one reconnects by itself although another process destroyed the key that it found last', async () => {
-    const { module, set } = makeChaos(softHsm)
-    const patient = { module, moduleRestartIntervalMs: NEVER_MS }
+    const chaos = makeChaos(softHsm)
+    const patient = { module: chaos.module, moduleRestartIntervalMs: NEVER_MS }
     const [one, two] = [await start('one', patient), await start('two', patient)]
     const [kept, destroyed] = [refIn('one'), refIn('one')]
     await one.createMasterKey(kept, within())
     await one.createMasterKey(destroyed, within())
     const ids = (['enc', 'wrap'] as const).map((role) => objectId(destroyed, role).toString('hex'))
     expect(inOtherProcess('one', DESTROY, { ids })).toEqual({ destroyed: 2 })
-    set('fail C_EncryptInit CKR_USER_NOT_LOGGED_IN times=1')
+    chaos.set('fail C_EncryptInit CKR_USER_NOT_LOGGED_IN times=1')
     await expect(one.sealRandom(kept, 32, AAD, within())).rejects.toMatchObject({ code: 'TOKEN_UNAVAILABLE' })
     await eventually(() => one.status().generation === 2)
     await one.sealRandom(kept, 32, AAD, within())

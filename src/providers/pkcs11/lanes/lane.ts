@@ -142,7 +142,8 @@ export class Lane {
   #giveUp(): void {
     Atomics.store(this.#givenUp, 0, 1)
     // One that just became idle is woken, to find out.
-    this.#worker.postMessage(encodeFrames([]))
+    const packet = encodeFrames([])
+    this.#worker.postMessage(packet, [packet.buffer])
   }
 
   /** Ends a worker that has nothing to do. */
