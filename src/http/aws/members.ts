@@ -8,7 +8,11 @@ import { invariant } from '../../lib/invariant.ts'
 const BASE64_QUANTUM = { characters: 4, bytes: 3 } as const
 
 export const keyId = z.string().min(1).max(2048)
-export const marker = z.string().min(1).max(1024)
+export const marker = z
+  .string()
+  .min(1)
+  .max(1024)
+  .regex(wholly(/[\u0020-\u00FF]*/))
 export const numberOfBytes = z.int().min(1).max(1024)
 export const dataKeySpec = z.enum(['AES_256', 'AES_128'])
 /** Specs of AWS KMS, in the order of its service model; those that are no row of ours are refused when they are used. */
@@ -41,6 +45,11 @@ export const encryptionAlgorithm = z.enum([
   'RSAES_OAEP_SHA_256',
   'SM2PKE',
 ])
+
+/** A pattern of the service model that has no anchors: AWS matches the whole value, and tells of the pattern as it stands there. */
+function wholly({ source }: RegExp): RegExp {
+  return new RegExp(`^(?:${source})$`)
+}
 
 /** At most `max` items. Counted before any is looked at: each of a hundred thousand could be wrong in two ways. */
 export function boundedArray<Item>(item: z.ZodType<Item>, max: number): z.ZodType<Item[]> {

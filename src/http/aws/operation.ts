@@ -17,6 +17,10 @@ export interface AwsCall {
 
 /** One operation of the API, as the router, the documentation and the tests see it. */
 export interface AwsOperation {
+  /** What the members must be. */
+  readonly body: z.ZodType
+  /** Members that are checked and then refused. */
+  readonly refuses: readonly RefusedMember[]
   /**
    * Checks the members, carries out, and encodes the answer; `undefined` where the operation has no output.
    *
@@ -54,6 +58,8 @@ export function awsOperation<Body>(row: {
 }): AwsOperation {
   const { body: schema, refuses = [], handle } = row
   return {
+    body: schema,
+    refuses,
     // Async, so that whatever a handler throws at once rejects as well.
     async run(call, members) {
       const body = requireValid(schema, members)

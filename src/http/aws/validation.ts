@@ -99,8 +99,14 @@ function constraint(issue: Issue, value: unknown): string {
   if (issue.code === 'too_big') return `${measure(issue.origin)} less than or equal to ${issue.maximum}`
   if (issue.code === 'invalid_value') return `satisfy enum value set: [${issue.values.join(', ')}]`
   if (issue.code === 'invalid_format')
-    return `satisfy regular expression pattern: ${issue.pattern?.slice(1, -1) ?? issue.format}`
+    return `satisfy regular expression pattern: ${patternText(issue.pattern) ?? issue.format}`
   return issue.message
+}
+
+/** `/^a$/` is `^a$`, and what `wholly` anchored is as the service model has it. */
+function patternText(pattern: string | undefined): string | undefined {
+  const source = pattern?.slice(1, pattern.lastIndexOf('/'))
+  return source && (/^\^\(\?:(.*)\)\$$/s.exec(source)?.[1] ?? source)
 }
 
 function measure(origin: string): string {

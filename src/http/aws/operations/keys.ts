@@ -28,6 +28,22 @@ const KEY_SPECS = [
   'ML_KEM_768',
   'ML_KEM_1024',
 ] as const
+/** The deprecated member knows no spec that came after it. */
+const CUSTOMER_MASTER_KEY_SPECS = [
+  'SYMMETRIC_DEFAULT',
+  'RSA_2048',
+  'RSA_3072',
+  'RSA_4096',
+  'ECC_NIST_P256',
+  'ECC_NIST_P384',
+  'ECC_NIST_P521',
+  'ECC_SECG_P256K1',
+  'HMAC_224',
+  'HMAC_256',
+  'HMAC_384',
+  'HMAC_512',
+  'SM2',
+] as const
 const KEY_USAGES = [
   'ENCRYPT_DECRYPT',
   'SIGN_VERIFY',
@@ -47,7 +63,7 @@ const tag = z.object({ TagKey: z.string().min(1).max(128), TagValue: z.string().
 const createKeyBody = z.object({
   Description: z.string().max(8192).optional(),
   KeySpec: z.enum(KEY_SPECS).optional(),
-  CustomerMasterKeySpec: z.enum(KEY_SPECS).optional(),
+  CustomerMasterKeySpec: z.enum(CUSTOMER_MASTER_KEY_SPECS).optional(),
   KeyUsage: z.enum(KEY_USAGES).optional(),
   Origin: z.enum(ORIGINS).optional(),
   MultiRegion: z.boolean().optional(),
