@@ -1,0 +1,170 @@
+import { describe, expect, it } from 'vitest'
+import type { KeyState } from '../../src/core/key.ts'
+import { AWS_OPERATIONS } from '../../src/http/aws/operations.ts'
+import { ALICE } from '../support/kms-fixture.ts'
+import { type AwsFixture, awsFixture } from './aws-fixture.ts'
+
+/** What a state says to an operation; `ok` is no word about the state. */
+const ANSWERS = {
+  ok: undefined,
+  disabled: ['DisabledException', 'is disabled.'],
+  deleted: ['KMSInvalidStateException', 'is pending deletion.'],
+  undeleted: ['KMSInvalidStateException', 'is not pending deletion.'],
+  unimported: ['KMSInvalidStateException', 'is pending import.'],
+} as const
+type Answer = keyof typeof ANSWERS
+
+type Column = 'Enabled' | 'Disabled' | 'PendingDeletion' | 'PendingImport'
+type Row = readonly [Enabled: Answer, Disabled: Answer, PendingDeletion: Answer, PendingImport: Answer]
+
+const USE: Row = ['ok', 'disabled', 'deleted', 'unimported']
+const CHANGE: Row = ['ok', 'ok', 'deleted', 'ok']
+const ANY: Row = ['ok', 'ok', 'ok', 'ok']
+
+/** AWS KMS Developer Guide, "Key states of AWS KMS keys": the exception of each operation in each state. */
+const TABLE: Readonly<Record<string, Row>> = {
+  CancelKeyDeletion: ['undeleted', 'undeleted', 'ok', 'undeleted'],
+  CreateAlias: CHANGE,
+  CreateGrant: USE,
+  Decrypt: USE,
+  DeleteAlias: ANY,
+  DeriveSharedSecret: USE,
+  DescribeKey: ANY,
+  DisableKey: ['ok', 'ok', 'deleted', 'unimported'],
+  DisableKeyRotation: ['ok', 'disabled', 'deleted', 'ok'],
+  EnableKey: ['ok', 'ok', 'deleted', 'unimported'],
+  EnableKeyRotation: ['ok', 'disabled', 'deleted', 'ok'],
+  Encrypt: USE,
+  GenerateDataKey: USE,
+  GenerateDataKeyPair: USE,
+  GenerateDataKeyPairWithoutPlaintext: USE,
+  GenerateDataKeyWithoutPlaintext: USE,
+  GenerateMac: USE,
+  GetKeyLastUsage: ANY,
+  GetKeyPolicy: ANY,
+  GetKeyRotationStatus: ANY,
+  ListAliases: ANY,
+  ListGrants: ANY,
+  ListKeyPolicies: ANY,
+  ListKeyRotations: ANY,
+  ListResourceTags: ANY,
+  PutKeyPolicy: ANY,
+  ReEncrypt: USE,
+  RotateKeyOnDemand: ['ok', 'disabled', 'deleted', 'ok'],
+  ScheduleKeyDeletion: CHANGE,
+  Sign: USE,
+  TagResource: CHANGE,
+  UntagResource: CHANGE,
+  UpdateAlias: CHANGE,
+  UpdateKeyDescription: CHANGE,
+  Verify: USE,
+  VerifyMac: USE,
+}
+
+/** Operations on a key that the table says nothing of by the state alone. */
+const OTHER_TESTS: Readonly<Record<string, string>> = {
+  DeleteImportedKeyMaterial: 'by origin first',
+  GetParametersForImport: 'by origin first',
+  GetPublicKey: 'the table and a later recording differ',
+  ImportKeyMaterial: 'by origin first',
+  ReplicateKey: 'multi-region keys alone',
+  RetireGrant: 'takes a grant',
+  RevokeGrant: 'takes a grant',
+  UpdatePrimaryRegion: 'multi-region keys alone',
+}
+const WITHOUT_KEY = ['CreateKey', 'GenerateRandom', 'GetCallerIdentity', 'ListKeys', 'ListRetirableGrants']
+
+const SPECS: Readonly<Record<string, object>> = {
+  DeriveSharedSecret: { KeySpec: 'ECC_NIST_P256', KeyUsage: 'KEY_AGREEMENT' },
+  GenerateMac: { KeySpec: 'HMAC_256', KeyUsage: 'GENERATE_VERIFY_MAC' },
+  Sign: { KeySpec: 'ECC_NIST_P256', KeyUsage: 'SIGN_VERIFY' },
+  Verify: { KeySpec: 'ECC_NIST_P256', KeyUsage: 'SIGN_VERIFY' },
+  VerifyMac: { KeySpec: 'HMAC_256', KeyUsage: 'GENERATE_VERIFY_MAC' },
+}
+const B64 = 'QUJD'
+const MEMBERS: Readonly<Record<string, object>> = {
+  CreateGrant: { GranteePrincipal: `arn:aws:iam::${ALICE.accountId}:user/a`, Operations: ['Encrypt'] },
+  DeriveSharedSecret: { KeyAgreementAlgorithm: 'ECDH', PublicKey: B64 },
+  Encrypt: { Plaintext: B64 },
+  GenerateDataKey: { KeySpec: 'AES_256' },
+  GenerateDataKeyPair: { KeyPairSpec: 'ECC_NIST_P256' },
+  GenerateDataKeyPairWithoutPlaintext: { KeyPairSpec: 'ECC_NIST_P256' },
+  GenerateDataKeyWithoutPlaintext: { KeySpec: 'AES_256' },
+  GenerateMac: { Message: B64, MacAlgorithm: 'HMAC_SHA_256' },
+  PutKeyPolicy: { Policy: '{"Version":"2012-10-17","Statement":[]}' },
+  Sign: { Message: B64, SigningAlgorithm: 'ECDSA_SHA_256' },
+  TagResource: { Tags: [{ TagKey: 'a', TagValue: 'b' }] },
+  UntagResource: { TagKeys: ['a'] },
+  UpdateKeyDescription: { Description: 'new' },
+  Verify: { Message: B64, Signature: B64, SigningAlgorithm: 'ECDSA_SHA_256' },
+  VerifyMac: { Message: B64, Mac: B64, MacAlgorithm: 'HMAC_SHA_256' },
+}
+
+const STATES: readonly Column[] = [
+  'Enabled',
+  'Disabled',
+  'PendingDeletion',
+  ...(AWS_OPERATIONS.has('GetParametersForImport') ? (['PendingImport'] as const) : []),
+]
+
+it('has a place for every operation', () => {
+  const known = [...Object.keys(TABLE), ...Object.keys(OTHER_TESTS), ...WITHOUT_KEY]
+  expect([...AWS_OPERATIONS.keys()].filter((operation) => !known.includes(operation))).toEqual([])
+})
+
+const CASES = Object.entries(TABLE)
+  .filter(([operation]) => AWS_OPERATIONS.has(operation))
+  .flatMap(([operation, row]) =>
+    STATES.map((state, index) => ({ operation, state, expected: row[index] ?? 'ok' })),
+  )
+
+describe.each(CASES)('$operation of a key that is $state', ({ operation, state, expected }) => {
+  it(`is answered: ${expected}`, async () => {
+    const fixture = awsFixture()
+    const { keyId, input } = await prepare(fixture, operation)
+    await putInto(fixture, keyId, state)
+    const { json, status, text } = await fixture.request(operation, input)
+    const answer = ANSWERS[expected]
+    if (answer) {
+      const message = `arn:aws:kms:us-east-1:${ALICE.accountId}:key/${keyId} ${answer[1]}`
+      expect([status, json]).toEqual([400, { __type: answer[0], message }])
+    } else {
+      expect(text).not.toMatch(/InvalidState|DisabledException|KMSInternal|Unavailable|Timeout/)
+    }
+  })
+})
+
+/** A key that the operation can be asked of, and the request. */
+async function prepare(fixture: AwsFixture, operation: string): Promise<{ keyId: string; input: object }> {
+  const made = await fixture.request('CreateKey', SPECS[operation] ?? {})
+  const { KeyId: keyId } = made.json['KeyMetadata'] as { readonly KeyId: string }
+  const alias = { AliasName: 'alias/a', TargetKeyId: keyId }
+  if (operation === 'CreateAlias') return { keyId, input: alias }
+  if (operation === 'UpdateAlias') {
+    await fixture.request('CreateAlias', { ...alias, TargetKeyId: (await fixture.newKey()).keyId })
+    return { keyId, input: alias }
+  }
+  if (operation === 'DeleteAlias') {
+    await fixture.request('CreateAlias', alias)
+    return { keyId, input: { AliasName: 'alias/a' } }
+  }
+  if (operation === 'Decrypt' || operation === 'ReEncrypt') {
+    const { json } = await fixture.request('Encrypt', { KeyId: keyId, Plaintext: B64 })
+    const { CiphertextBlob } = json
+    if (operation === 'Decrypt') return { keyId, input: { CiphertextBlob } }
+    return { keyId, input: { CiphertextBlob, DestinationKeyId: (await fixture.newKey()).keyId } }
+  }
+  return { keyId, input: { KeyId: keyId, ...MEMBERS[operation] } }
+}
+
+async function putInto(
+  { store, directory }: AwsFixture,
+  keyId: string,
+  state: KeyState | Column,
+): Promise<void> {
+  const key = await store.getKey('us-east-1', keyId)
+  if (!key) throw new Error('the key is not there')
+  const deletion = state === 'PendingDeletion' ? { deletionAt: Date.now() + 864_000_000 } : {}
+  await store.replaceKey({ ...key, ...deletion, state: state as KeyState, revision: key.revision + 1 })
+  await directory.keyChanged('us-east-1', keyId)
+}
