@@ -23,6 +23,12 @@ export interface KmsErrorDetails {
     readonly allowed: readonly KeyState[]
   }
   KEY_USAGE_INVALID: { readonly keyId: string; readonly usage: KeyUsage; readonly operation: string }
+  /** A key of this spec has one version for ever. */
+  KEY_NOT_ROTATABLE: { readonly keyId: string }
+  /** The key had all the on-demand rotations that it may have. */
+  ROTATIONS_EXHAUSTED: { readonly keyId: string }
+  /** A version of the key is in the making. */
+  ROTATION_IN_PROGRESS: { readonly keyId: string }
   /** The primary version of the key had all the GCM invocations that it may have. */
   KEY_EXHAUSTED: { readonly keyId: string }
   /** The ciphertext belongs to another key than the one the caller named. */

@@ -11,6 +11,8 @@ const TOKEN_CALL_TIMEOUT_MS = 10_000
 const ALTERED =
   'could not finish the rotation of a key that was cut short: the objects of its new version are altered'
 const FAILED = 'could not rotate a key; the next round tries again, and the key seals until its bound'
+const SCHEDULED = 'the period that its owner set is over'
+const WORN = 'its version has sealed enough'
 const HINT_OF_OLD_STORE =
   'The token holds a later version of the key than the store knows of: the store may be an older backup. Restore the newer store.'
 
@@ -33,7 +35,8 @@ export interface KeyRotationCounts {
 }
 
 /**
- * Rotates the keys whose primary versions come near the bound of GCM invocations, and settles rotations that were cut short.
+ * Rotates the keys whose schedule says so and those whose primary versions come near the bound of GCM invocations, and settles
+ * rotations that were cut short.
  * Beside the requests, in any number of processes: a revision check lets one of them rotate a key. A rotation that fails
  * is tried again by the next round.
  */
@@ -56,12 +59,15 @@ export class KeyRotation {
    * @throws {@link KmsError} `STORE_UNAVAILABLE`
    */
   async run(signal?: AbortSignal): Promise<void> {
-    const { store, rotateAt } = this.#deps
+    const { store, rotateAt, clock } = this.#deps
     const tokens = new TokenFailures()
     const settle = (key: MasterKey) => this.#settle(key)
     await this.#over((page) => store.listKeysInRotation(page), settle, tokens, signal)
-    const rotate = (key: MasterKey) => this.#rotate(key)
-    await this.#over((page) => store.listKeysToRotate(rotateAt, page), rotate, tokens, signal)
+    const scheduled = (key: MasterKey) => this.#rotate(key, SCHEDULED)
+    const dueBy = clock.now()
+    await this.#over((page) => store.listKeysDueForRotation(dueBy, page), scheduled, tokens, signal)
+    const worn = (key: MasterKey) => this.#rotate(key, WORN)
+    await this.#over((page) => store.listKeysToRotate(rotateAt, page), worn, tokens, signal)
   }
 
   async #over(
@@ -97,10 +103,14 @@ export class KeyRotation {
     }
   }
 
-  async #rotate(key: MasterKey): Promise<void> {
+  async #rotate(key: MasterKey, reason: string): Promise<void> {
     const { log, rotateAt } = this.#deps
-    log.info({ ...fieldsOf(key), rotateAt }, 'a key is due for rotation: its version has sealed enough')
-    const rotated = await rotateKey(this.#deps, key, options())
+    const { rotationSchedule } = key
+    log.info(
+      { ...fieldsOf(key), rotateAt, ...(rotationSchedule && { rotationSchedule }) },
+      `a key is due for rotation: ${reason}`,
+    )
+    const rotated = await rotateKey(this.#deps, key, 'AUTOMATIC', options())
     if (rotated) this.#rotated(rotated, 'rotated a key: new encryptions use a new version')
   }
 

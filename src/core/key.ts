@@ -11,6 +11,16 @@ export type KeyUsage = 'ENCRYPT_DECRYPT' | 'SIGN_VERIFY' | 'GENERATE_VERIFY_MAC'
  */
 export type KeyState = 'Creating' | 'Enabled' | 'Disabled' | 'PendingDeletion' | 'Deleting' | 'Deleted'
 
+/** What rotates a key: the scheduler (its period, or the bound of GCM invocations), or a caller. */
+export type RotationType = 'AUTOMATIC' | 'ON_DEMAND'
+
+/** The rotation by which a version became the primary one. */
+export interface VersionRotation {
+  readonly type: RotationType
+  /** Milliseconds since the epoch. */
+  readonly at: number
+}
+
 /** One generation of key material: one AES-256 object to seal with and one to wrap with in the token. */
 export interface KeyVersion {
   /** UUID, lower case, 36 characters. */
@@ -19,7 +29,19 @@ export interface KeyVersion {
   readonly number: number
   /** Milliseconds since the epoch. */
   readonly createdAt: number
+  /** Absent for a version that no rotation made the primary one, such as the initial one. Set once. */
+  readonly rotation?: VersionRotation
 }
+
+/** When a key is rotated by itself. */
+export interface RotationSchedule {
+  /** Days between two rotations; {@link ROTATION_PERIOD_DAYS} says which. */
+  readonly periodDays: number
+  /** When the next one is due. Milliseconds since the epoch. */
+  readonly nextAt: number
+}
+
+export const ROTATION_PERIOD_DAYS = { min: 90, max: 2560 } as const
 
 /**
  * A version in the making: its objects may or may not be in the token, and nothing was ever sealed under it. Its number is
@@ -29,6 +51,8 @@ export interface KeyVersion {
 export interface PendingVersion {
   readonly versionId: string
   readonly state: 'Making' | 'Abandoned'
+  /** The rotation that it is made for. */
+  readonly rotation: RotationType
   /** Milliseconds since the epoch. */
   readonly createdAt: number
 }
@@ -57,6 +81,8 @@ export interface MasterKey {
   readonly primaryVersionId: string
   /** Set while the key is being rotated; in `Enabled`, `Disabled`, `PendingDeletion` and `Deleting` alone. */
   readonly pendingVersion?: PendingVersion
+  /** Set while the key is rotated by itself every so many days. Kept while it is disabled or pends deletion. */
+  readonly rotationSchedule?: RotationSchedule
   /** Grows by one with each stored change; a change made on an old revision is refused. */
   readonly revision: number
 }

@@ -1,5 +1,5 @@
 import { requireKey } from './find-key.ts'
-import type { Alias, KeyIdentifier, MasterKey } from './key.ts'
+import type { Alias, KeyIdentifier, KeyVersion, MasterKey } from './key.ts'
 import type { CallContext, KmsDeps } from './kms-context.ts'
 import * as aliases from './ops/aliases.ts'
 import { type CreateKeyInput, createKey } from './ops/create-key.ts'
@@ -7,6 +7,7 @@ import * as crypto from './ops/encrypt.ts'
 import * as dataKeys from './ops/generate-data-key.ts'
 import * as keyPairs from './ops/generate-data-key-pair.ts'
 import * as lifecycle from './ops/key-lifecycle.ts'
+import * as rotations from './ops/key-rotations.ts'
 import * as lists from './ops/list-keys.ts'
 import type { OpenedPayload, SealedPayload } from './ops/seal-payload.ts'
 
@@ -51,6 +52,37 @@ export class Kms {
   /** The key comes back disabled. */
   cancelKeyDeletion(context: CallContext, keyId: string): Promise<MasterKey> {
     return lifecycle.cancelKeyDeletion(this.#deps, context, keyId)
+  }
+
+  /**
+   * @param periodDays - 90 to 2560.
+   * @throws {@link KmsError} `KEY_NOT_ROTATABLE`
+   */
+  enableKeyRotation(context: CallContext, keyId: string, periodDays: number): Promise<MasterKey> {
+    return rotations.enableKeyRotation(this.#deps, context, keyId, periodDays)
+  }
+
+  /** @throws {@link KmsError} `KEY_NOT_ROTATABLE` */
+  disableKeyRotation(context: CallContext, keyId: string): Promise<MasterKey> {
+    return rotations.disableKeyRotation(this.#deps, context, keyId)
+  }
+
+  getKeyRotationStatus(context: CallContext, keyId: string): Promise<rotations.RotationStatus> {
+    return rotations.getKeyRotationStatus(this.#deps, context, keyId)
+  }
+
+  /** @throws {@link KmsError} `KEY_NOT_ROTATABLE`, `ROTATIONS_EXHAUSTED`, `ROTATION_IN_PROGRESS` */
+  rotateKeyOnDemand(context: CallContext, keyId: string): Promise<MasterKey> {
+    return rotations.rotateKeyOnDemand(this.#deps, context, keyId)
+  }
+
+  /** @throws {@link KmsError} `KEY_NOT_ROTATABLE` */
+  listKeyRotations(
+    context: CallContext,
+    keyId: string,
+    page: lists.PageInput & { readonly all: boolean },
+  ): Promise<lists.Page<KeyVersion> & { readonly key: MasterKey }> {
+    return rotations.listKeyRotations(this.#deps, context, keyId, page)
   }
 
   /** @throws {@link KmsError} `ALREADY_EXISTS` */

@@ -1,5 +1,5 @@
 import { KmsError } from '../core/errors.ts'
-import type { Alias, KeyState, MasterKey } from '../core/key.ts'
+import { type Alias, type KeyState, type MasterKey, ROTATION_PERIOD_DAYS } from '../core/key.ts'
 import { LEASE_MS_MAX, type Lease } from '../core/ports/lease-store.ts'
 import { invariant } from '../lib/invariant.ts'
 
@@ -52,12 +52,24 @@ export function checkKey(key: MasterKey): void {
     'a version in the making is none of the versions',
   )
   invariant(Number.isSafeInteger(key.revision) && key.revision >= 1, 'revisions count from 1')
+  checkSchedule(key)
   const times = [
     key.createdAt,
     key.deletionAt ?? 0,
+    key.rotationSchedule?.nextAt ?? 0,
+    ...versions.map(({ rotation }) => rotation?.at ?? 0),
     ...[...versions, ...pending].map(({ createdAt }) => createdAt),
   ]
   invariant(times.every(Number.isSafeInteger), 'a time is a whole number of milliseconds')
+}
+
+function checkSchedule({ rotationSchedule, state }: MasterKey): void {
+  if (!rotationSchedule) return
+  const { periodDays } = rotationSchedule
+  const { min, max } = ROTATION_PERIOD_DAYS
+  const sound = Number.isInteger(periodDays) && periodDays >= min && periodDays <= max
+  invariant(sound, `a key is rotated every ${min} to ${max} days`)
+  invariant(state !== 'Creating', 'a key that is being made has no schedule')
 }
 
 /**
@@ -74,7 +86,12 @@ export function checkReplacement(before: MasterKey, after: MasterKey): void {
   )
   const kept = before.versions.every((version, index) => {
     const now = after.versions[index]
-    return now?.versionId === version.versionId && now.createdAt === version.createdAt
+    return (
+      now?.versionId === version.versionId &&
+      now.createdAt === version.createdAt &&
+      now.rotation?.type === version.rotation?.type &&
+      now.rotation?.at === version.rotation?.at
+    )
   })
   invariant(kept, 'versions are only ever appended')
 }
@@ -102,6 +119,11 @@ export function checkLease(versionId: string, count: number, max: number): void 
 /** @throws {@link InvariantError} when a number of invocations is not a whole one of 1 or more. */
 export function checkCount(number: number): void {
   invariant(Number.isSafeInteger(number) && number >= 1, 'invocations are counted in whole numbers from 1')
+}
+
+/** @throws {@link InvariantError} when it is not a whole number of milliseconds. */
+export function checkTime(time: number): void {
+  invariant(Number.isSafeInteger(time), 'a time is a whole number of milliseconds')
 }
 
 /** @throws {@link InvariantError} when a canary could not be of any version, or has more characters than a row takes. */

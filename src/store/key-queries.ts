@@ -2,7 +2,7 @@ import { type Selectable, type SelectQueryBuilder, sql } from 'kysely'
 import type { KeyState, MasterKey } from '../core/key.ts'
 import type { KeyPlace, PageRequest, TokenUse } from '../core/ports/key-store.ts'
 import { checkReplacement } from './check.ts'
-import { keysOfRows, pendingColumns, rowOfKey, rowsOfVersions } from './rows.ts'
+import { keysOfRows, rotationColumns, rowOfKey, rowsOfVersions } from './rows.ts'
 import type { MasterKeyTable, StoreDb, StoreSchema } from './schema.ts'
 
 /** States of keys that callers are not to learn of: no listing shows them, no alias comes to point at them. */
@@ -19,7 +19,13 @@ async function withVersions(db: StoreDb, keys: KeysQuery): Promise<MasterKey[]> 
     .selectFrom(keys.as('k'))
     .innerJoin('key_version as v', 'v.key_id', 'k.key_id')
     .selectAll('k')
-    .select(['v.version_id', 'v.number as version_number', 'v.created_at as version_created_at'])
+    .select([
+      'v.version_id',
+      'v.number as version_number',
+      'v.created_at as version_created_at',
+      'v.rotation_type as version_rotation_type',
+      'v.rotated_at as version_rotated_at',
+    ])
     .orderBy('k.region')
     .orderBy('k.key_id')
     .orderBy('v.number')
@@ -99,6 +105,22 @@ export async function selectKeysToRotate(
   return withVersions(db, pageOf(keys, page))
 }
 
+/** Enabled keys, not being rotated, whose schedule is due at `dueBy`. */
+export async function selectKeysDueForRotation(
+  db: StoreDb,
+  dueBy: number,
+  page: PageRequest<KeyPlace>,
+): Promise<MasterKey[]> {
+  const keys = db
+    .selectFrom('master_key')
+    .selectAll()
+    // An expression, as above: by the index of what is due there are few.
+    .where(sql<string>`state || ''`, '=', 'Enabled')
+    .where('pending_version_id', 'is', null)
+    .where('rotation_next_at', '<=', dueBy)
+  return withVersions(db, pageOf(keys, page))
+}
+
 export async function selectTokens(db: StoreDb): Promise<TokenUse[]> {
   const rows = await db
     .selectFrom('master_key')
@@ -133,7 +155,7 @@ export async function updateKey(db: StoreDb, key: MasterKey): Promise<boolean> {
       state: key.state,
       description: key.description,
       deletion_at: key.deletionAt ?? null,
-      ...pendingColumns(key),
+      ...rotationColumns(key),
     })
     .where('region', '=', key.region)
     .where('key_id', '=', key.keyId)

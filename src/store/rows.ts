@@ -7,6 +7,7 @@ import type {
   KeyVersion,
   MasterKey,
   PendingVersion,
+  RotationType,
 } from '../core/key.ts'
 import { storeAltered } from './faults.ts'
 import type { AliasTable, KeyVersionTable, MasterKeyTable } from './schema.ts'
@@ -28,6 +29,7 @@ const STATES: Readonly<Record<KeyState, true>> = {
   Deleted: true,
 }
 
+const ROTATION_TYPES: Readonly<Record<RotationType, true>> = { AUTOMATIC: true, ON_DEMAND: true }
 const PENDING_STATES: Readonly<Record<PendingVersion['state'], true>> = { Making: true, Abandoned: true }
 
 /** A key joined with one of its versions. */
@@ -35,6 +37,8 @@ export interface KeyRow extends Selectable<MasterKeyTable> {
   readonly version_id: string
   readonly version_number: number
   readonly version_created_at: number
+  readonly version_rotation_type: string | null
+  readonly version_rotated_at: number | null
 }
 
 /**
@@ -45,16 +49,24 @@ export interface KeyRow extends Selectable<MasterKeyTable> {
 export function keysOfRows(rows: readonly KeyRow[]): MasterKey[] {
   const keys: (MasterKey & { readonly versions: KeyVersion[] })[] = []
   for (const row of rows) {
-    const version: KeyVersion = {
-      versionId: row.version_id,
-      number: row.version_number,
-      createdAt: row.version_created_at,
-    }
+    const version = versionOfRow(row)
     const last = keys.at(-1)
     if (last?.keyId === row.key_id && last.region === row.region) last.versions.push(version)
     else keys.push(keyOfRow(row, [version]))
   }
   return keys
+}
+
+function versionOfRow(row: KeyRow): KeyVersion {
+  const { version_rotation_type: type, version_rotated_at: at } = row
+  const version = {
+    versionId: row.version_id,
+    number: row.version_number,
+    createdAt: row.version_created_at,
+  }
+  if (type === null) return version
+  if (at === null) throw storeAltered('key_version holds half a rotation')
+  return { ...version, rotation: { type: known(ROTATION_TYPES, 'key_version.rotation_type', type), at } }
 }
 
 function keyOfRow<Versions>(row: KeyRow, versions: Versions): MasterKey & { readonly versions: Versions } {
@@ -63,9 +75,9 @@ function keyOfRow<Versions>(row: KeyRow, versions: Versions): MasterKey & { read
     accountId: row.account_id,
     region: row.region,
     token: row.token,
-    spec: known(SPECS, 'spec', row.spec),
-    usage: known(USAGES, 'usage', row.usage),
-    state: known(STATES, 'state', row.state),
+    spec: known(SPECS, 'master_key.spec', row.spec),
+    usage: known(USAGES, 'master_key.usage', row.usage),
+    state: known(STATES, 'master_key.state', row.state),
     description: row.description,
     createdAt: row.created_at,
     versions: versions as Versions & readonly KeyVersion[],
@@ -77,20 +89,40 @@ function keyOfRow<Versions>(row: KeyRow, versions: Versions): MasterKey & { read
     ...key,
     ...(row.deletion_at !== null && { deletionAt: row.deletion_at }),
     ...(pendingVersion && { pendingVersion }),
+    ...scheduleOfRow(row),
   }
 }
 
+function scheduleOfRow({
+  rotation_period_days: periodDays,
+  rotation_next_at: nextAt,
+}: KeyRow): Pick<MasterKey, 'rotationSchedule'> {
+  if (periodDays === null) return {}
+  if (nextAt === null) throw storeAltered('master_key holds half a rotation schedule')
+  return { rotationSchedule: { periodDays, nextAt } }
+}
+
 function pendingOfRow(row: KeyRow): PendingVersion | undefined {
-  const { pending_version_id: versionId, pending_version_state: state, pending_version_at: createdAt } = row
+  const {
+    pending_version_id: versionId,
+    pending_version_state: state,
+    pending_version_at: createdAt,
+    pending_version_rotation: rotation,
+  } = row
   if (versionId === null) return undefined
-  if (state === null || createdAt === null)
+  if (state === null || createdAt === null || rotation === null)
     throw storeAltered('master_key holds half a version in the making')
-  return { versionId, state: known(PENDING_STATES, 'pending_version_state', state), createdAt }
+  return {
+    versionId,
+    state: known(PENDING_STATES, 'master_key.pending_version_state', state),
+    rotation: known(ROTATION_TYPES, 'master_key.pending_version_rotation', rotation),
+    createdAt,
+  }
 }
 
 function known<Word extends string>(words: Readonly<Record<Word, true>>, column: string, text: string): Word {
   if (Object.hasOwn(words, text)) return text as Word
-  throw storeAltered(`master_key.${column} holds "${text}", which this program does not know`)
+  throw storeAltered(`${column} holds "${text}", which this program does not know`)
 }
 
 export function rowOfKey(key: MasterKey): Insertable<MasterKeyTable> {
@@ -107,15 +139,18 @@ export function rowOfKey(key: MasterKey): Insertable<MasterKeyTable> {
     deletion_at: key.deletionAt ?? null,
     primary_version_id: key.primaryVersionId,
     revision: key.revision,
-    ...pendingColumns(key),
+    ...rotationColumns(key),
   }
 }
 
-export function pendingColumns({ pendingVersion }: MasterKey) {
+export function rotationColumns({ pendingVersion, rotationSchedule }: MasterKey) {
   return {
     pending_version_id: pendingVersion?.versionId ?? null,
     pending_version_state: pendingVersion?.state ?? null,
     pending_version_at: pendingVersion?.createdAt ?? null,
+    pending_version_rotation: pendingVersion?.rotation ?? null,
+    rotation_period_days: rotationSchedule?.periodDays ?? null,
+    rotation_next_at: rotationSchedule?.nextAt ?? null,
   }
 }
 
@@ -123,11 +158,13 @@ export function rowsOfVersions(
   keyId: string,
   versions: readonly KeyVersion[],
 ): Insertable<KeyVersionTable>[] {
-  return versions.map(({ versionId, number, createdAt }) => ({
+  return versions.map(({ versionId, number, createdAt, rotation }) => ({
     version_id: versionId,
     key_id: keyId,
     number,
     created_at: createdAt,
+    rotation_type: rotation?.type ?? null,
+    rotated_at: rotation?.at ?? null,
   }))
 }
 

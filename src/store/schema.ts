@@ -31,6 +31,9 @@ export interface MasterKeyTable {
   readonly pending_version_id: string | null
   readonly pending_version_state: string | null
   readonly pending_version_at: number | null
+  readonly pending_version_rotation: string | null
+  readonly rotation_period_days: number | null
+  readonly rotation_next_at: number | null
   readonly revision: number
 }
 
@@ -40,6 +43,8 @@ export interface KeyVersionTable {
   readonly key_id: string
   readonly number: number
   readonly created_at: number
+  readonly rotation_type: string | null
+  readonly rotated_at: number | null
 }
 
 export interface AliasTable {

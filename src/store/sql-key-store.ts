@@ -13,6 +13,7 @@ import {
   checkKey,
   checkLease,
   checkPage,
+  checkTime,
   isStorableText,
 } from './check.ts'
 import {
@@ -102,6 +103,12 @@ export class SqlKeyStore implements KeyStore, LeaseStore {
     checkPage(page.limit, page.after?.region ?? '', page.after?.keyId ?? '')
     checkCount(leasedMin)
     return this.#run((db) => keys.selectKeysToRotate(db, leasedMin, page))
+  }
+
+  async listKeysDueForRotation(dueBy: number, page: PageRequest<KeyPlace>): Promise<readonly MasterKey[]> {
+    checkPage(page.limit, page.after?.region ?? '', page.after?.keyId ?? '')
+    checkTime(dueBy)
+    return this.#run((db) => keys.selectKeysDueForRotation(db, dueBy, page))
   }
 
   async createAlias(alias: Alias): Promise<void> {

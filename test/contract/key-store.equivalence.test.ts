@@ -27,6 +27,7 @@ const inputs = fc.record({
   ),
   revisionsOn: mostly([1], fc.constantFrom(0, 2)),
   flag: fc.boolean(),
+  periodDays: fc.constantFrom(undefined, 90, 2560, 89),
   pending: fc.constantFrom(undefined, undefined, undefined, '5', '31', '32', 'nul\0', 'lone\ud800'),
 })
 type Inputs = typeof inputs extends fc.Arbitrary<infer T> ? T : never
@@ -43,6 +44,7 @@ const CALLS: Readonly<Record<string, (store: KeyStore, given: Inputs, now?: Mast
     listKeysInState: (store, given) => store.listKeysInState(given.state, placePage(given)),
     listKeysInRotation: (store, given) => store.listKeysInRotation(placePage(given)),
     listKeysToRotate: (store, given) => store.listKeysToRotate(given.time, placePage(given)),
+    listKeysDueForRotation: (store, given) => store.listKeysDueForRotation(given.time, placePage(given)),
     createAlias: (store, given) => store.createAlias(alias(given)),
     getAlias: (store, { accountId, region, name }) => store.getAlias(accountId, region, name),
     updateAlias: (store, given) => store.updateAlias(alias(given)),
@@ -93,14 +95,22 @@ function version(versionId: string, index: number): KeyVersion {
 
 function changed(
   key: MasterKey,
-  { versionIds, state, description, time, revisionsOn, flag, pending }: Inputs,
+  { versionIds, state, description, time, revisionsOn, flag, pending, periodDays }: Inputs,
 ): MasterKey {
-  const { deletionAt: _, pendingVersion: __, ...kept } = key
+  const { deletionAt: _, pendingVersion: __, rotationSchedule: ___, ...kept } = key
   const added = flag ? versionIds.map((id, index) => version(id, key.versions.length + index)) : []
   return {
     ...kept,
     ...(state === 'PendingDeletion' && { deletionAt: time }),
-    ...(pending && { pendingVersion: { versionId: pending, state: 'Making', createdAt: time } as const }),
+    ...(pending && {
+      pendingVersion: {
+        versionId: pending,
+        state: 'Making',
+        rotation: 'AUTOMATIC',
+        createdAt: time,
+      } as const,
+    }),
+    ...(periodDays && { rotationSchedule: { periodDays, nextAt: time } }),
     state,
     description,
     versions: [...key.versions, ...added],
@@ -154,6 +164,7 @@ it('STO-22, STO-17 SQLite answers every sequence of calls as memory does', { tim
     'mostLeased',
     'listKeysInRotation',
     'listKeysToRotate',
+    'listKeysDueForRotation',
     'getKey',
     'findKeyIdByVersion',
     'getAlias',

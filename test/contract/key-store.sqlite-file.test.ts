@@ -125,6 +125,7 @@ describe('migrations', () => {
     '6a00d0764fe30b98cdd794613c6be4965e648f902f37438ea174e1912d235669',
     '28c6191b992b2f2a5976a10e976987a8d807fcc6dd2077f5778f651dbd31431e',
     'e72cfc7ec7a2c4064fe838c92b6d5f03e807300175221d196116be597f809582',
+    '73427965f0bceaacd7ec04f4bf14ca1f99b74e9de386bcc48d175a0768357258',
   ]
 
   it('STO-33 released migrations are what they were', () => {
@@ -163,6 +164,29 @@ describe('migrations', () => {
     const lease = (versionId: string) => store.leaseInvocations(versionId, 1, 2 ** 32)
     expect(await lease('of-before')).toStrictEqual({ first: 2 ** 30, count: 1 })
     expect(await lease(fresh.primaryVersionId)).toStrictEqual({ first: 0, count: 1 })
+    await store.close()
+  })
+
+  it('STO-33 versions of before schedules were rotated by the bound, and one in the making is made for it', async () => {
+    createStoreFile(path)
+    await (await reopen(MIGRATIONS.slice(0, 6))).close()
+    tamper("insert into key_version values ('one', 'key', 1, 5)")
+    tamper("insert into key_version values ('two', 'key', 2, 7)")
+    tamper(
+      "insert into master_key values ('r', 'key', '1', 'main', 'SYMMETRIC_DEFAULT', 'ENCRYPT_DECRYPT', 'Enabled', '', 5, null, 'two', 3, 'three', 'Making', 9)",
+    )
+    const store = await openSqliteStore({ path })
+    const key = await store.getKey('r', 'key')
+    expect(key?.versions).toStrictEqual([
+      { versionId: 'one', number: 1, createdAt: 5 },
+      { versionId: 'two', number: 2, createdAt: 7, rotation: { type: 'AUTOMATIC', at: 7 } },
+    ])
+    expect(key?.pendingVersion).toStrictEqual({
+      versionId: 'three',
+      state: 'Making',
+      rotation: 'AUTOMATIC',
+      createdAt: 9,
+    })
     await store.close()
   })
 

@@ -73,7 +73,12 @@ export function invocationClauses(store: () => KeyStore): void {
   })
 
   it('STO-29, STO-11 keys that are being rotated, and keys that are due, are walked over all accounts and regions', async () => {
-    const pendingVersion = { versionId: 'in-the-making', state: 'Making', createdAt: 1 } as const
+    const pendingVersion = {
+      versionId: 'in-the-making',
+      state: 'Making',
+      rotation: 'AUTOMATIC',
+      createdAt: 1,
+    } as const
     const keys = ['b', 'a', 'c', 'a', 'b', 'a'].map((region, n) => sampleKey({ region, accountId: `${n}` }))
     for (const [index, key] of keys.entries()) {
       await store().createKey(key)

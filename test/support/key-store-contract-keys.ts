@@ -124,6 +124,11 @@ export function changeClauses(store: () => KeyStore): void {
     ['is being rotated while Creating', { state: 'Creating', pendingVersion: versionInMaking() }],
     ['rotates since half a millisecond', { pendingVersion: { ...versionInMaking(), createdAt: 0.5 } }],
     ['was made at half a millisecond', { createdAt: 0.5 }],
+    ['is rotated at half a millisecond', { rotationSchedule: { periodDays: 90, nextAt: 0.5 } }],
+    ['is rotated every 89 days', { rotationSchedule: { periodDays: 89, nextAt: 1 } }],
+    ['is rotated every 2561 days', { rotationSchedule: { periodDays: 2561, nextAt: 1 } }],
+    ['is rotated every 90.5 days', { rotationSchedule: { periodDays: 90.5, nextAt: 1 } }],
+    ['has a schedule while Creating', { state: 'Creating', rotationSchedule: { periodDays: 90, nextAt: 1 } }],
   ] as const)('STO-23 a key that %s is a bug of the caller', async (_, wrong) => {
     const key = sampleKey(wrong)
     await expect(store().createKey(key)).rejects.toMatchObject({ name: 'InvariantError' })
@@ -182,5 +187,10 @@ export function changeClauses(store: () => KeyStore): void {
 
 /** A version in the making. */
 function versionInMaking(): PendingVersion {
-  return { versionId: '11111111-2222-4333-8444-555555555555', state: 'Making', createdAt: 1_790_000_000_005 }
+  return {
+    versionId: '11111111-2222-4333-8444-555555555555',
+    state: 'Making',
+    rotation: 'AUTOMATIC',
+    createdAt: 1_790_000_000_005,
+  }
 }

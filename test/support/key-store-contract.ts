@@ -4,6 +4,7 @@ import type { KeyStore } from '../../src/core/ports/key-store.ts'
 import { aliasClauses, textClauses } from './key-store-contract-aliases.ts'
 import { invocationClauses } from './key-store-contract-invocations.ts'
 import { changeClauses, keyClauses } from './key-store-contract-keys.ts'
+import { rotationClauses } from './key-store-contract-rotations.ts'
 import { tombstoneClauses } from './key-store-contract-tombstones.ts'
 import { ACCOUNT, ALL_STATES, next, REGION, rotated, sampleAlias, sampleKey } from './key-store-samples.ts'
 
@@ -22,6 +23,7 @@ export function keyStoreContract(open: () => Promise<KeyStore>): void {
   describe('aliases', () => aliasClauses(() => store))
   describe('aliases and tombstones', () => tombstoneClauses(() => store))
   describe('invocations', () => invocationClauses(() => store))
+  describe('rotations', () => rotationClauses(() => store))
   describe('canaries', () => canaryClauses(() => store))
   describe('text', () => textClauses(() => store))
   describe('the store itself', () => storeClauses(() => store))

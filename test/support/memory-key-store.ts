@@ -12,6 +12,7 @@ import {
   checkLease,
   checkPage,
   checkReplacement,
+  checkTime,
 } from '../../src/store/check.ts'
 
 /** Of keys in these, callers are not to learn. */
@@ -81,6 +82,18 @@ export class MemoryKeyStore implements KeyStore {
       key.pendingVersion === undefined &&
       (this.#leased.get(key.primaryVersionId) ?? 0) >= leasedMin
     return this.#page(due, page, leasedMin)
+  }
+
+  async listKeysDueForRotation(dueBy: number, page: PageRequest<KeyPlace>): Promise<MasterKey[]> {
+    this.#requireOpen()
+    checkPage(page.limit, page.after?.region ?? '', page.after?.keyId ?? '')
+    checkTime(dueBy)
+    const due = ({ state, pendingVersion, rotationSchedule }: MasterKey) =>
+      state === 'Enabled' &&
+      !pendingVersion &&
+      rotationSchedule !== undefined &&
+      rotationSchedule.nextAt <= dueBy
+    return this.#page(due, page)
   }
 
   #page(

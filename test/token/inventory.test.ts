@@ -275,7 +275,12 @@ describeWith([SOFTHSM_MODULE], 'the inventory of a token', () => {
     expect(codes(await lint([key, { ...gone, state: 'Deleting' }]))).toEqual([])
     expect(codes(await lint([key, { ...gone, state: 'Deleted' }]))).toEqual([])
 
-    const pendingVersion = { versionId: crypto.randomUUID(), state: 'Making', createdAt: 0 } as const
+    const pendingVersion = {
+      versionId: crypto.randomUUID(),
+      state: 'Making',
+      rotation: 'AUTOMATIC',
+      createdAt: 0,
+    } as const
     expect(codes(await lint([{ ...key, pendingVersion }]))).toEqual(['info CREATION_UNFINISHED'])
 
     inOtherProcess(label, DESTROY, { id: idOf(key, 'wrap') })

@@ -2,7 +2,7 @@ import type { Clock } from '../../lib/clock.ts'
 import { invariant } from '../../lib/invariant.ts'
 import { KmsError } from '../errors.ts'
 import { pendingVersionOf, requireState, tokenRef } from '../find-key.ts'
-import type { KeyVersion, MasterKey, PendingVersion } from '../key.ts'
+import type { KeyVersion, MasterKey, PendingVersion, RotationType } from '../key.ts'
 import type { KeyDirectory } from '../key-directory.ts'
 import type { CallOptions, CryptoProvider } from '../ports/crypto-provider.ts'
 import type { KeyStore } from '../ports/key-store.ts'
@@ -14,6 +14,8 @@ const ADOPT_ATTEMPTS_MAX = 8
  * Longer, too, than clocks of processes on one store may differ.
  */
 const MAKING_MS_MAX = 60_000
+
+const DAY_MS = 86_400_000
 
 /** What rotating a key stands on. */
 export interface RotationDeps {
@@ -33,6 +35,7 @@ export type SettledVersion = 'finished' | 'rolledBack' | 'waiting' | 'lost' | 'a
  * goes on opening what it sealed. First the row says which version is in the making, then its objects are made and read
  * back, then the row takes it as a version. A crash in between leaves a row from which {@link settleRotation} goes on.
  *
+ * @param rotation - What the version will be listed as.
  * @param before - The key as it was read; of several processes that rotate one revision of it, one does.
  * @returns The rotated key; `undefined` when somebody else changed the key first.
  * @throws {@link KmsError} `CONFLICT` when the version took so long to make that it was given up, or the key is being
@@ -41,6 +44,7 @@ export type SettledVersion = 'finished' | 'rolledBack' | 'waiting' | 'lost' | 'a
 export async function rotateKey(
   deps: RotationDeps,
   before: MasterKey,
+  rotation: RotationType,
   options: CallOptions,
 ): Promise<MasterKey | undefined> {
   requireState(before, 'Enabled')
@@ -50,6 +54,7 @@ export async function rotateKey(
   const pendingVersion: PendingVersion = {
     versionId: deps.newId(),
     state: 'Making',
+    rotation,
     createdAt: deps.clock.now(),
   }
   const making = { ...before, pendingVersion, revision: before.revision + 1 }
@@ -105,12 +110,16 @@ async function giveUp(
 /** Makes the version in the making, whose objects are there, the primary one, whatever else of the key changes meanwhile. */
 async function adopt(deps: RotationDeps, making: MasterKey, options: CallOptions): Promise<MasterKey> {
   const version = requirePending(making)
+  const type = making.pendingVersion?.rotation ?? 'AUTOMATIC'
   let key: MasterKey | undefined = making
   for (let attempt = 1; attempt <= ADOPT_ATTEMPTS_MAX && mayAdopt(key, version); attempt++) {
     const { pendingVersion: _, ...without }: MasterKey = key
+    const at = deps.clock.now()
+    const rotation = { type, at }
     const rotated: MasterKey = {
       ...without,
-      versions: [...key.versions, version],
+      ...nextSchedule(key, type, at),
+      versions: [...key.versions, { ...version, rotation }],
       primaryVersionId: version.versionId,
       revision: key.revision + 1,
     }
@@ -121,6 +130,21 @@ async function adopt(deps: RotationDeps, making: MasterKey, options: CallOptions
   // Nobody else knows of objects that came to be after they were given up. A row that still waits for them is settled later.
   if (!mayAdopt(key, version)) await deps.provider.destroyMasterKey(tokenRef(making, version), options)
   throw new KmsError('CONFLICT', 'The new version was given up while it was being made.', {})
+}
+
+/**
+ * A rotation by the scheduler meets what was due; one on demand leaves the schedule as it is (AWS KMS, "RotateKeyOnDemand"). A key
+ * that was off for several periods is rotated once for all of them.
+ */
+function nextSchedule(
+  { rotationSchedule }: MasterKey,
+  type: RotationType,
+  at: number,
+): Pick<MasterKey, 'rotationSchedule'> {
+  if (!rotationSchedule || type === 'ON_DEMAND' || rotationSchedule.nextAt > at) return {}
+  const periodMs = rotationSchedule.periodDays * DAY_MS
+  const onTime = rotationSchedule.nextAt + periodMs
+  return { rotationSchedule: { ...rotationSchedule, nextAt: onTime > at ? onTime : at + periodMs } }
 }
 
 function mayAdopt(key: MasterKey | undefined, { versionId }: KeyVersion): key is MasterKey {

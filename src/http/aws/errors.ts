@@ -37,6 +37,20 @@ export const AWS_FAULTS = {
   ALREADY_EXISTS: ['AlreadyExistsException', 400, alreadyExists],
   KEY_STATE_INVALID: ['KMSInvalidStateException', 400, keyState],
   KEY_USAGE_INVALID: ['InvalidKeyUsageException', 400, keyUsage],
+  // Recorded without a text.
+  KEY_NOT_ROTATABLE: ['UnsupportedOperationException', 400, nothing],
+  ROTATIONS_EXHAUSTED: [
+    'LimitExceededException',
+    400,
+    ({ keyId }, scope) =>
+      'The on-demand rotations limit has been reached for the given keyId. No more on-demand rotations can be ' +
+      `performed for this key: ${keyArn(scope, keyId)}`,
+  ],
+  ROTATION_IN_PROGRESS: [
+    'ConflictException',
+    400,
+    ({ keyId }, scope) => `A rotation of ${keyArn(scope, keyId)} is in progress.`,
+  ],
   // SDKs try it again for some seconds, in which the key may be rotated.
   KEY_EXHAUSTED: ['LimitExceededException', 400, sentence],
   KEY_MISMATCH: [

@@ -2,6 +2,7 @@
 export const AWS_FAULT_NAMES = [
   'AccessDeniedException',
   'AlreadyExistsException',
+  'ConflictException',
   'DependencyTimeoutException',
   'DisabledException',
   'ExpiredTokenException',

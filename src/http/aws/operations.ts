@@ -4,6 +4,7 @@ import { ALIAS_OPERATIONS } from './operations/aliases.ts'
 import { CRYPTOGRAPHIC_OPERATIONS } from './operations/cryptography.ts'
 import { KEY_PAIR_OPERATIONS } from './operations/key-pairs.ts'
 import { KEY_OPERATIONS } from './operations/keys.ts'
+import { ROTATION_OPERATIONS } from './operations/rotations.ts'
 
 /** Every operation that this service carries out: one row per `X-Amz-Target: TrentService.<name>`. */
 export const AWS_OPERATIONS: ReadonlyMap<string, AwsOperation> = new Map(
@@ -11,6 +12,7 @@ export const AWS_OPERATIONS: ReadonlyMap<string, AwsOperation> = new Map(
     ...CRYPTOGRAPHIC_OPERATIONS,
     ...KEY_PAIR_OPERATIONS,
     ...KEY_OPERATIONS,
+    ...ROTATION_OPERATIONS,
     ...ALIAS_OPERATIONS,
   }),
 )
@@ -25,27 +27,22 @@ export const UNSUPPORTED_OPERATIONS: ReadonlySet<string> = new Set([
   'DeleteImportedKeyMaterial',
   'DeriveSharedSecret',
   'DescribeCustomKeyStores',
-  'DisableKeyRotation',
   'DisconnectCustomKeyStore',
-  'EnableKeyRotation',
   'Encapsulate',
   'GenerateMac',
   'GetKeyLastUsage',
   'GetKeyPolicy',
-  'GetKeyRotationStatus',
   'GetParametersForImport',
   'GetPublicKey',
   'ImportKeyMaterial',
   'ListGrants',
   'ListKeyPolicies',
-  'ListKeyRotations',
   'ListResourceTags',
   'ListRetirableGrants',
   'PutKeyPolicy',
   'ReplicateKey',
   'RetireGrant',
   'RevokeGrant',
-  'RotateKeyOnDemand',
   'Sign',
   'TagResource',
   'UntagResource',

@@ -4,6 +4,7 @@ import { LEASES } from './0003-leases.ts'
 import { KEYS_BY_TOKEN } from './0004-keys-by-token.ts'
 import { PENDING_VERSIONS } from './0005-pending-versions.ts'
 import { REPLICA_CANARIES } from './0006-replica-canaries.ts'
+import { ROTATION_SCHEDULES } from './0007-rotation-schedules.ts'
 import type { Migration } from './migration.ts'
 
 /** Every migration, in order. New ones are appended. */
@@ -14,4 +15,5 @@ export const MIGRATIONS: readonly Migration[] = [
   KEYS_BY_TOKEN,
   PENDING_VERSIONS,
   REPLICA_CANARIES,
+  ROTATION_SCHEDULES,
 ]

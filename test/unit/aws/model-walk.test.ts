@@ -25,7 +25,9 @@ const UNSENT: Readonly<Record<string, string>> = {
 /** Members of answers about what an operation makes first, while that one is not carried out. */
 const MADE_BY: Readonly<Record<string, string>> = {
   ExpirationModel: 'ImportKeyMaterial',
+  ImportState: 'ImportKeyMaterial',
   KeyAgreementAlgorithms: 'DeriveSharedSecret',
+  KeyMaterialDescription: 'ImportKeyMaterial',
   MacAlgorithms: 'GenerateMac',
   MultiRegionConfiguration: 'ReplicateKey',
   PendingDeletionWindowInDays: 'ReplicateKey',
@@ -35,7 +37,6 @@ const MADE_BY: Readonly<Record<string, string>> = {
 
 /** Errors that are never answered, and why. */
 const UNANSWERED: Readonly<Record<string, string>> = {
-  ConflictException: 'a change that lost every race is DependencyTimeoutException, which SDKs retry',
   InvalidArnException: 'every malformed ARN is NotFoundException, which every operation models',
 }
 const NO_CUSTOM_KEY_STORES = /^(?:CloudHsmCluster|CustomKeyStore|Xks|IncorrectTrustAnchor)/
