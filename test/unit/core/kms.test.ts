@@ -127,6 +127,22 @@ describe('Decrypt and ReEncrypt', () => {
     expect(opened.plaintext.toString()).toBe('x')
   })
 
+  it('ReEncrypt leaves nothing of the plaintext in memory, whether it succeeds or not', async () => {
+    const { kms, provider } = fixture
+    const { blob } = await kms.encrypt(call(), { key: byId(key), plaintext: Buffer.from('x') })
+    const opened: Buffer[] = []
+    const open = provider.open.bind(provider)
+    provider.open = async (...args) => {
+      const plaintext = await open(...args)
+      opened.push(plaintext)
+      return plaintext
+    }
+    await kms.reEncrypt(call(), { blob, destinationKey: byId(key) })
+    provider.seal = () => Promise.reject(new Error('the token broke'))
+    await expect(kms.reEncrypt(call(), { blob, destinationKey: byId(key) })).rejects.toThrow('broke')
+    expect(opened).toEqual([Buffer.alloc(1), Buffer.alloc(1)])
+  })
+
   it('ReEncrypt opens nothing when the destination cannot be used', async () => {
     const { kms, provider } = fixture
     const other = await kms.createKey(call(), {})

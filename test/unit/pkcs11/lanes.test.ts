@@ -55,10 +55,11 @@ it('ends a call that waits for a lane at its own deadline, urgent or not', async
 
 it('ends a call that a lane has at its own deadline, and zeroes what the token says later', async () => {
   const progress: (() => void)[] = []
+  const said: Uint8Array[] = []
   const lane = new Lane('test', {
     onProgress: () => progress.forEach((tell) => tell()),
     onExit: () => undefined,
-    onRemark: () => undefined,
+    onRemark: (_, { parts }) => void said.push(...parts),
   })
   ends.push(() => lane.end())
   const deadlineAt = Date.now() + 60_000
@@ -71,6 +72,30 @@ it('ends a call that a lane has at its own deadline, and zeroes what the token s
   while (lane.inFlight > 0) await new Promise<void>((resolve) => progress.push(resolve))
   expect(hasty.outcomes).toHaveLength(1)
   expect(patient.outcomes).toMatchObject([{ kind: 'reply' }])
+  expect(said.map((part) => part.some((byte) => byte !== 0))).toEqual([false, true])
+})
+
+it('loses no lane because the main thread stood still itself', async () => {
+  const lost: string[] = []
+  const pool = new LanePool(
+    { role: 'test', lanes: 1, queueMax: 64, laneTimeoutMs: 200 },
+    {
+      onLost: (_, reason) => lost.push(reason.message) < 0,
+      onReplaced: () => undefined,
+      onRemark: () => undefined,
+    },
+  )
+  ends.push(() => pool.end())
+  const [lane] = pool.lanes
+  if (!lane) throw new Error('There is no lane.')
+  lane.ready = true
+  pool.release()
+  expect(await pool.call('seal', 0, [], later())).toMatchObject({ kind: 'reply' })
+  const answer = pool.call('seal', 0, [], later())
+  await new Promise((resolve) => setImmediate(resolve))
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 800)
+  expect(await answer).toMatchObject({ kind: 'reply' })
+  expect(lost).toEqual([])
 })
 
 it('ends a call that its lane looks at too late, without the token', async () => {

@@ -79,6 +79,20 @@ describe('a new master key', () => {
     expect(library.objects.size).toBe(0)
   })
 
+  it.each([
+    ['enc', 'C_EncryptInit'],
+    ['enc', 'C_DecryptInit'],
+    ['wrap', 'C_WrapKey'],
+    ['wrap', 'C_UnwrapKey'],
+  ] as const)('is refused and destroyed when the use of its %s object is: %s', (_, method) => {
+    const library = new ScriptedLibrary()
+    const token = library.attach()
+    library.fail(method, 'CKR_KEY_FUNCTION_NOT_PERMITTED')
+    const fault = faultOf(() => perform(token, 'createMasterKey', 0, [NAME]))
+    expect(fault).toMatchObject({ name: 'CKR_KEY_FUNCTION_NOT_PERMITTED' })
+    expect(library.objects.size).toBe(0)
+  })
+
   it('is not tried again after a lost session, because the first try may have made it', () => {
     const library = new ScriptedLibrary()
     const token = library.attach()
@@ -87,6 +101,22 @@ describe('a new master key', () => {
       name: 'CKR_SESSION_HANDLE_INVALID',
     })
     expect(library.count('C_GenerateKey')).toBe(1)
+  })
+})
+
+describe.each(['findMasterKey', 'destroyMasterKey'] as const)('%s that finds no object', (operation) => {
+  it('says that there is none only where it could have found one', () => {
+    const library = new ScriptedLibrary()
+    const token = library.attach()
+    const run = () => perform(token, operation, 0, [NAME])
+    for (const publicSession of [0, 2]) {
+      library.sessionState = publicSession
+      expect(faultOf(run)).toMatchObject({ code: 'TOKEN_UNAVAILABLE', broken: true })
+    }
+    library.sessionState = 3
+    library.fail('C_GetTokenInfo', 'CKR_TOKEN_NOT_PRESENT')
+    expect(faultOf(run)).toMatchObject({ name: 'CKR_TOKEN_NOT_PRESENT' })
+    expect(run).not.toThrow()
   })
 })
 

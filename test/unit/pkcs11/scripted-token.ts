@@ -61,6 +61,8 @@ export class ScriptedLibrary {
   /** A session on which an opening failed answers CKR_OPERATION_ACTIVE for ever. */
   poisons = false
   readonly #poisoned = new Set<string>()
+  /** CKS number: CKS_RW_USER_FUNCTIONS, unless the login is lost. */
+  sessionState = 3
   /** C_Decrypt gives other bytes than were sealed, and takes any tag. */
   openToOtherBytes = false
   /** Wrap mechanisms by number. Without any, what is wrapped is 40 bytes of nothing. */
@@ -138,6 +140,7 @@ export class ScriptedLibrary {
     C_OpenSession: () => this.#nextHandle(),
     C_CloseSession: () => undefined,
     C_GetTokenInfo: () => ({}),
+    C_GetSessionInfo: () => ({ state: this.sessionState }),
     C_Login: () => undefined,
     C_FindObjectsInit: () => undefined,
     C_FindObjects: () => [],
