@@ -209,6 +209,20 @@ describe('what a token wraps with', () => {
     })
   })
 
+  it('is left open where the token broke meanwhile and gives one answer to everything', () => {
+    const library = new ScriptedLibrary()
+    let seals = 0
+    library.ivFor = (given) => {
+      seals += 1
+      // After what tells whether AES-GCM works.
+      if (seals === 2)
+        for (const method of ['C_EncryptInit', 'C_WrapKey']) library.fail(method, 'CKR_GENERAL_ERROR', 1_000)
+      return given
+    }
+    expect(faultOf(() => probed(library))).toMatchObject({ name: 'CKR_GENERAL_ERROR' })
+    expect(library.count('C_WrapKey')).toBeGreaterThan(0)
+  })
+
   it('is left open where the token has no session to try it on', () => {
     const library = libraryWith(wrapsOf({ [KWP]: 'rfc5649' }, { gcm: true }))
     const token = library.attach()
