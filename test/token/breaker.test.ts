@@ -207,6 +207,23 @@ describeWith([SOFTHSM_MODULE], 'a token in trouble', () => {
     await Promise.all(Array.from({ length: 20 }, seal))
   })
 
+  it('that is out of sessions because it closed none gets them all closed, once nobody could be served for long', async () => {
+    // Anchor, control, write, pair and crypto lane.
+    chaos.set('sessions-max 5')
+    const { running, seal } = await start()
+    chaos.set([
+      'sessions-max 5',
+      'fail C_CloseSession CKR_FUNCTION_FAILED times=1',
+      'fail C_Encrypt CKR_HOST_MEMORY times=1',
+    ])
+    await expect(seal()).rejects.toMatchObject({ code: 'TOKEN_UNAVAILABLE' })
+    await Promise.allSettled([seal()])
+    expect(running.available).toBe(false)
+    await eventually(() => running.available, 20_000)
+    expect(running.status()).toMatchObject({ generation: 2, reconnects: { sessions: 1 } })
+    await seal()
+  }, 30_000)
+
   it('that drops every session is asked once more on new ones', async () => {
     const { running, seal } = await start({ lanes: { crypto: 2 } })
     await Promise.all(Array.from({ length: 20 }, seal))

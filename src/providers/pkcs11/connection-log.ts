@@ -20,6 +20,12 @@ export function troubleOf(fault: TokenFault): Trouble {
   return { reason: describeFault(fault), ...hintFields(fault), ...faultFields(fault) }
 }
 
+export const OUT_OF_SESSIONS: Trouble = {
+  reason:
+    'No lane got a session for long: all of this process are closed, in case the token kept some that were.',
+  hint: 'If it lasts, use fewer lanes or close other clients of the token.',
+}
+
 /** What an operator reads of one token's connection: what happened, what it means, what happens next. */
 export class ConnectionLog {
   readonly #token: string

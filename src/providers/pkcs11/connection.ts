@@ -1,5 +1,5 @@
 import { ConnectionCounts } from './connection-counts.ts'
-import { ConnectionLog, type Trouble, troubleOf } from './connection-log.ts'
+import { ConnectionLog, OUT_OF_SESSIONS, type Trouble, troubleOf } from './connection-log.ts'
 import { statusOf } from './connection-status.ts'
 import { fateOf, type TokenFault } from './errors.ts'
 import { keysInHostMemory } from './inside-mode.ts'
@@ -74,6 +74,8 @@ export class TokenConnection {
     this.#tender = new LaneTender(
       () => (this.#connected ? this.lanes.waiting()[0] : undefined),
       ({ pool, lane }) => this.#attachLane(pool, lane),
+      // A session whose closing failed stays open in the token: where nobody serves, all of them are closed.
+      () => this.lanes.crypto.open || this.reconnect('sessions', OUT_OF_SESSIONS),
       this.#closing.signal,
     )
     this.#renewal = new Renewal({
@@ -243,9 +245,8 @@ export class TokenConnection {
     this.#renewal.begin(sessionObjectsMax, this.#module.sessionObjects)
     if (this.renewing) return
     this.#log.connected(connected, this.#trouble, this.#connectedAt - this.#downSince)
-    const { capabilities } = connected
-    const passing = this.#settings.allowHostMemory ? keysInHostMemory(capabilities) : undefined
-    if (passing !== undefined) this.#log.inHostMemory(passing, capabilities.refused)
+    const passing = this.#settings.allowHostMemory ? keysInHostMemory(connected.capabilities) : undefined
+    if (passing !== undefined) this.#log.inHostMemory(passing, connected.capabilities.refused)
     if (this.#starved && this.lanes.waiting().length > 0) this.#tellWaiting(this.#starved)
   }
 
