@@ -114,6 +114,16 @@ describe('a proof of a copy', () => {
     expect((await proofs.prove(REF, within(1_000))).state).toBe('unproven')
   })
 
+  it('holds for one connection of the replica: the next may be to another token', async () => {
+    const maySeal = () => proofs.allows(REF, 'seal', within(1_000))
+    expect(await maySeal()).toBe(true)
+    expect([await maySeal(), replica.searches]).toEqual([true, 1])
+    replica.generation = 2
+    replica.beforeOpen = () => Promise.reject(ciphertextInvalid())
+    expect(await maySeal()).toBe(false)
+    expect(replica.searches).toBe(2)
+  })
+
   it('that ended in a refusal is tried ever more seldom, and told seldom', async () => {
     replica.presence = 'partial'
     await proveForAnHour()
