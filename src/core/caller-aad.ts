@@ -8,17 +8,38 @@ import { EMPTY_CONTEXT, type EncryptionContext, encodeEncryptionContext } from '
 export type CallerAad =
   | { readonly kind: 'context'; readonly context: EncryptionContext }
   | { readonly kind: 'bytes'; readonly bytes: Buffer }
+  | ChosenIv
+
+/** Before what else is bound, 12 bytes that the caller wants for the IV; Alibaba's layouts alone have it. Clause CTX-8. */
+export interface ChosenIv {
+  readonly kind: 'chosenIv'
+  readonly iv: Buffer
+  readonly aad: CallerAad
+}
 
 /** An encryption context, which may be absent. */
 export function contextAad(context: EncryptionContext = EMPTY_CONTEXT): CallerAad {
   return { kind: 'context', context }
 }
 
+/** What an operation is told that a caller binds. */
+export interface AadInput {
+  readonly encryptionContext?: EncryptionContext | undefined
+  /** In place of an encryption context. */
+  readonly aad?: CallerAad | undefined
+}
+
+export function callerAadOf({ aad, encryptionContext }: AadInput): CallerAad {
+  return aad ?? contextAad(encryptionContext)
+}
+
 /** Goes on from the kinds of core/encryption-context.ts: none is 0, an encryption context is 1. */
 const BYTES_KIND = 0x02
+const CHOSEN_IV_KIND = 0x03
 
 /** The canonical bytes of what a caller binds, in a native envelope. Clauses CTX-1 to CTX-6. */
 export function encodeCallerAad(aad: CallerAad): Buffer {
+  if (aad.kind === 'chosenIv') return chosenIvAad(aad.iv, encodeCallerAad(aad.aad))
   if (aad.kind === 'context') return encodeEncryptionContext(aad.context)
   if (aad.bytes.length === 0) return encodeEncryptionContext(EMPTY_CONTEXT)
   return Buffer.concat([Buffer.of(BYTES_KIND), aad.bytes])
@@ -30,9 +51,15 @@ export function encodeCallerAad(aad: CallerAad): Buffer {
  * another one would share keeps the form of its own. Clause CTX-7.
  */
 export function encodeAlibabaCallerAad(aad: CallerAad): Buffer {
+  if (aad.kind === 'chosenIv') return chosenIvAad(aad.iv, encodeAlibabaCallerAad(aad.aad))
   const encoded = encodeCallerAad(aad)
   if (aad.kind === 'bytes' || aad.context.size === 0 || !isPlain(aad.context)) return encoded
   return Buffer.concat([Buffer.of(BYTES_KIND), contextDigest(aad.context)])
+}
+
+/** The IV has one length, so that what follows it is told apart. */
+function chosenIvAad(iv: Buffer, aad: Buffer): Buffer {
+  return Buffer.concat([Buffer.of(CHOSEN_IV_KIND), iv, aad])
 }
 
 /** Whether the joined pairs can be told apart again: each ends at `&` and has its name before the first `=`. */

@@ -117,6 +117,11 @@ export class Kms {
     return crypto.decrypt(this.#deps, context, input)
   }
 
+  /** As {@link Kms.decrypt}; throws `KEY_VERSION_NOT_FOUND` as well. */
+  decryptDetached(context: CallContext, input: crypto.DecryptDetachedInput): Promise<OpenedPayload> {
+    return crypto.decryptDetached(this.#deps, context, input)
+  }
+
   /** Throws what {@link Kms.decrypt} and {@link Kms.encrypt} do. */
   reEncrypt(context: CallContext, input: crypto.ReEncryptInput): Promise<crypto.ReEncrypted> {
     return crypto.reEncrypt(this.#deps, context, input)

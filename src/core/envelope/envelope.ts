@@ -1,4 +1,5 @@
 import { type CallerAad, encodeAlibabaCallerAad, encodeCallerAad } from '../caller-aad.ts'
+import { encodeAdvanceEnvelope, parseAdvanceEnvelope } from './advance-envelope.ts'
 import { encodeNativeEnvelope, nativeAad, parseNativeEnvelope } from './native-envelope.ts'
 import { alibabaAad, encodeOpenApiEnvelope, parseOpenApiEnvelope } from './openapi-envelope.ts'
 import type { Envelope, PayloadForm } from './payload-form.ts'
@@ -25,9 +26,14 @@ export const ENVELOPE_LAYOUTS = {
   openapi: {
     encode: encodeOpenApiEnvelope,
     parse: parseOpenApiEnvelope,
-    aad: (form, keyVersionId, callerAad) => alibabaAad(form, keyVersionId, encodeAlibabaCallerAad(callerAad)),
+    aad: alibabaLayoutAad,
   },
+  advance: { encode: encodeAdvanceEnvelope, parse: parseAdvanceEnvelope, aad: alibabaLayoutAad },
 } as const satisfies Readonly<Record<string, EnvelopeLayoutRow>>
+
+function alibabaLayoutAad(form: PayloadForm, keyVersionId: string, callerAad: CallerAad): Buffer {
+  return alibabaAad(form, keyVersionId, encodeAlibabaCallerAad(callerAad))
+}
 
 export type EnvelopeLayout = keyof typeof ENVELOPE_LAYOUTS
 

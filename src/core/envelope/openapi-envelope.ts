@@ -16,9 +16,16 @@ const OPENAPI_ENVELOPE = {
 
 const { keyVersionId: idField, iv: ivField, tag: tagField, trailer } = OPENAPI_ENVELOPE
 
-/** Bit 7 of the trailer: the IV has 16 bytes. Bit 6 is 0; bits 5 to 0 are the form byte of clause ENV-3. */
+/**
+ * Bit 7 of the trailer: the IV has 16 bytes. Bit 6: before it stands one of 12 bytes that the caller chose, which is bound to the
+ * ciphertext and encrypts nothing. Bits 5 to 0 are the form byte of clause ENV-3.
+ */
 const LONG_IV = 0x80
+const CHOSEN_IV = 0x40
 const FORM_MASK = 0x3f
+
+export const KEY_VERSION_ID_BYTES = idField.bytes
+const CHOSEN_IV_BYTES = 12
 
 /** Longest blob of this layout. Bytes. */
 const OPENAPI_BLOB_BYTES_MAX = 8_320
@@ -27,14 +34,16 @@ const OPENAPI_BLOB_BYTES_MAX = 8_320
 const ALIBABA_FORMAT = 0x02
 
 /** The blob of a sealed payload: 53 bytes around the IV and the ciphertext. */
-export function encodeOpenApiEnvelope({ form, keyVersionId, sealed }: Envelope): Buffer {
+export function encodeOpenApiEnvelope({ form, keyVersionId, sealed, chosenIv }: Envelope): Buffer {
   const { iv, ciphertext, tag } = sealed
   invariant(iv.length === ivField.bytes || iv.length === ivField.longBytes, 'an IV has 12 or 16 bytes')
   invariant(isUuid(keyVersionId), 'a key version id is a UUID')
   invariant(tag.length === tagField.bytes, 'a tag has 16 bytes')
-  const long = iv.length === ivField.longBytes ? LONG_IV : 0
-  const last = Buffer.of(long | encodePayloadForm(form))
-  return Buffer.concat([Buffer.from(keyVersionId, 'latin1'), iv, ciphertext, tag, last])
+  invariant(chosenIv === undefined || chosenIv.length === CHOSEN_IV_BYTES, 'a chosen IV has 12 bytes')
+  const flags = (iv.length === ivField.longBytes ? LONG_IV : 0) | (chosenIv ? CHOSEN_IV : 0)
+  const last = Buffer.of(flags | encodePayloadForm(form))
+  const head = [Buffer.from(keyVersionId, 'latin1'), ...(chosenIv ? [chosenIv] : [])]
+  return Buffer.concat([...head, iv, ciphertext, tag, last])
 }
 
 /** Inverse of {@link encodeOpenApiEnvelope}; `undefined` for any bytes that it never gives. Reads untrusted bytes. */
@@ -42,8 +51,9 @@ export function parseOpenApiEnvelope(blob: Buffer): Envelope | undefined {
   if (blob.length > OPENAPI_BLOB_BYTES_MAX) return undefined
   const last = blob.at(-1) ?? 0xff
   const form = parsePayloadForm(last & FORM_MASK)
-  if (!form || (last | FORM_MASK | LONG_IV) !== (FORM_MASK | LONG_IV)) return undefined
-  const ciphertextStart = ivField.offset + (last & LONG_IV ? ivField.longBytes : ivField.bytes)
+  if (!form) return undefined
+  const ivStart = ivField.offset + (last & CHOSEN_IV ? CHOSEN_IV_BYTES : 0)
+  const ciphertextStart = ivStart + (last & LONG_IV ? ivField.longBytes : ivField.bytes)
   const tagEnd = blob.length - trailer.bytes
   const tagStart = tagEnd - tagField.bytes
   if (tagStart <= ciphertextStart) return undefined
@@ -53,11 +63,19 @@ export function parseOpenApiEnvelope(blob: Buffer): Envelope | undefined {
     form,
     keyVersionId,
     sealed: {
-      iv: blob.subarray(ivField.offset, ciphertextStart),
+      iv: blob.subarray(ivStart, ciphertextStart),
       ciphertext: blob.subarray(ciphertextStart, tagStart),
       tag: blob.subarray(tagStart, tagEnd),
     },
+    ...(last & CHOSEN_IV && { chosenIv: blob.subarray(ivField.offset, ivStart) }),
   }
+}
+
+/** The IV that callers are told of a blob of our own: the one that they chose, or the one that encrypts. */
+export function ivOfOpenApiBlob(blob: Buffer): Buffer {
+  const envelope = parseOpenApiEnvelope(blob)
+  invariant(envelope, 'a blob of our own is one')
+  return envelope.chosenIv ?? envelope.sealed.iv
 }
 
 /** What is authenticated with a payload in any of Alibaba's layouts, which convert into each other. Clause OAE-4. */

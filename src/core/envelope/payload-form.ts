@@ -22,6 +22,8 @@ export interface Envelope {
   /** UUID, lower case. */
   readonly keyVersionId: string
   readonly sealed: Sealed
+  /** 12 bytes that the caller wants for the IV: bound to the payload, which is sealed with a fresh one. Alibaba's layouts alone. */
+  readonly chosenIv?: Buffer | undefined
 }
 
 /** High four bits: the seal mode. Clause ENV-3. */

@@ -1,14 +1,16 @@
 import { authorize } from '../authorize/authorize.ts'
-import { contextAad } from '../caller-aad.ts'
+import { type AadInput, type CallerAad, callerAadOf, contextAad } from '../caller-aad.ts'
 import type { EncryptionContext } from '../encryption-context.ts'
+import { attach } from '../envelope/detached-envelope.ts'
 import type { EnvelopeLayout } from '../envelope/envelope.ts'
 import type { Presentation } from '../envelope/payload-form.ts'
 import { KmsError } from '../errors.ts'
-import { requireKey, requireState } from '../find-key.ts'
+import { requireKey, requireState, requireVersion } from '../find-key.ts'
 import type { KeyIdentifier } from '../key.ts'
 import type { CallContext, KmsDeps } from '../kms-context.ts'
 import { requireUsage } from '../usage.ts'
 import {
+  initialVersion,
   type OpenedPayload,
   resolveBlob,
   type SealedPayload,
@@ -16,21 +18,29 @@ import {
   sealBytes,
 } from './seal-payload.ts'
 
-export interface EncryptInput {
+export interface EncryptInput extends AadInput {
   readonly key: KeyIdentifier
   /** 1 to 8192 bytes; the caller zeroes it. */
   readonly plaintext: Buffer
-  readonly encryptionContext?: EncryptionContext | undefined
   /** In the native envelope, and bytes, when absent. */
   readonly style?: SealStyle | undefined
 }
 
-export interface DecryptInput {
+export interface DecryptInput extends AadInput {
   /** Of any layout. */
   readonly blob: Buffer
-  readonly encryptionContext?: EncryptionContext | undefined
   /** The key that the ciphertext must belong to, where the caller names one. */
   readonly key?: KeyIdentifier | undefined
+}
+
+/** A ciphertext whose IV and key version are beside it. */
+export interface DecryptDetachedInput {
+  readonly key: KeyIdentifier
+  /** The initial version when absent. */
+  readonly versionId?: string | undefined
+  readonly iv: Buffer
+  readonly blob: Buffer
+  readonly aad: CallerAad
 }
 
 export interface ReEncryptInput {
@@ -55,7 +65,7 @@ export async function encrypt(
 ): Promise<SealedPayload> {
   const key = await requireKey(deps, context, 'Encrypt', input.key)
   requireUsage(key, 'Encrypt')
-  return sealBytes(deps, context, key, input.plaintext, contextAad(input.encryptionContext), input.style)
+  return sealBytes(deps, context, key, input.plaintext, callerAadOf(input), input.style)
 }
 
 export async function decrypt(
@@ -64,6 +74,18 @@ export async function decrypt(
   input: DecryptInput,
 ): Promise<OpenedPayload> {
   return openAs(deps, context, 'Decrypt', input)
+}
+
+export async function decryptDetached(
+  deps: KmsDeps,
+  context: CallContext,
+  { key: identifier, versionId, iv, blob, aad }: DecryptDetachedInput,
+): Promise<OpenedPayload> {
+  const key = await requireKey(deps, context, 'Decrypt', identifier)
+  requireUsage(key, 'Decrypt')
+  const version = versionId === undefined ? initialVersion(key) : requireVersion(key, versionId)
+  const resolved = await resolveBlob(deps, context, attach(version.versionId, { iv, blob }), aad)
+  return resolved.open()
 }
 
 export async function reEncrypt(
@@ -107,7 +129,7 @@ async function openAs(
   input: DecryptInput,
 ): Promise<OpenedPayload> {
   const expected = input.key && (await requireKey(deps, context, action, input.key))
-  const resolved = await resolveBlob(deps, context, input.blob, contextAad(input.encryptionContext))
+  const resolved = await resolveBlob(deps, context, input.blob, callerAadOf(input))
   if (expected && expected.keyId !== resolved.key.keyId) {
     throw new KmsError('KEY_MISMATCH', 'The ciphertext was not made under the key that the request names.', {
       keyId: expected.keyId,

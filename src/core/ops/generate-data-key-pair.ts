@@ -1,24 +1,24 @@
 import { invariant } from '../../lib/invariant.ts'
-import { contextAad } from '../caller-aad.ts'
-import type { EncryptionContext } from '../encryption-context.ts'
+import { type AadInput, callerAadOf } from '../caller-aad.ts'
 import { ENVELOPE_LAYOUTS } from '../envelope/envelope.ts'
 import type { PrivateKeyPresentation } from '../envelope/payload-form.ts'
 import { present, presentPublicKey } from '../envelope/present.ts'
 import { KmsError } from '../errors.ts'
-import { requireKey, requirePrimaryVersion, tokenRef } from '../find-key.ts'
+import { requireKey, tokenRef } from '../find-key.ts'
 import type { KeyIdentifier } from '../key.ts'
 import type { KeyPairSpec } from '../key-pair-spec.ts'
 import type { CallContext, KmsDeps } from '../kms-context.ts'
 import type { SealedKeyPair } from '../ports/crypto-provider.ts'
 import { requireUsage } from '../usage.ts'
-import type { SealedPayload } from './seal-payload.ts'
+import { NATIVE_STYLE, requireSealVersion, type SealedPayload, type SealStyle } from './seal-payload.ts'
 
-export interface GenerateDataKeyPairInput {
+export interface GenerateDataKeyPairInput extends AadInput {
   readonly key: KeyIdentifier
   readonly spec: KeyPairSpec
   /** How both keys are written, here and by a later Decrypt. */
   readonly presentation: PrivateKeyPresentation
-  readonly encryptionContext?: EncryptionContext | undefined
+  /** In the native envelope, under the primary version, when absent. */
+  readonly style?: Pick<SealStyle, 'layout' | 'version'> | undefined
   /** How long to wait while the token makes other pairs; 0 to be refused at once. Milliseconds. */
   readonly waitMs: number
 }
@@ -64,9 +64,10 @@ async function makePair(
 ): Promise<SealedDataKeyPair & { readonly sealed: SealedKeyPair }> {
   const key = await requireKey(deps, context, operation, input.key)
   requireUsage(key, operation)
-  const version = requirePrimaryVersion(key)
-  const layout = ENVELOPE_LAYOUTS.native
-  const callerAad = contextAad(input.encryptionContext)
+  const { layout: name, version: role } = input.style ?? NATIVE_STYLE
+  const version = requireSealVersion(key, role)
+  const layout = ENVELOPE_LAYOUTS[name]
+  const callerAad = callerAadOf(input)
   const { presentation, spec } = input
   const leftMs = context.deadlineAt - Date.now()
   const work = deps.pairs.use(key.token, Math.min(input.waitMs, leftMs), (deadlineAt) =>

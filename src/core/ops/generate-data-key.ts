@@ -1,7 +1,6 @@
 import { invariant } from '../../lib/invariant.ts'
 import { authorize } from '../authorize/authorize.ts'
-import { contextAad } from '../caller-aad.ts'
-import type { EncryptionContext } from '../encryption-context.ts'
+import { type AadInput, callerAadOf } from '../caller-aad.ts'
 import { requireKey } from '../find-key.ts'
 import type { KeyIdentifier } from '../key.ts'
 import type { CallContext, KmsDeps } from '../kms-context.ts'
@@ -16,11 +15,10 @@ import {
 
 const DATA_KEY_BYTES_MAX = 1024
 
-export interface GenerateDataKeyInput {
+export interface GenerateDataKeyInput extends AadInput {
   readonly key: KeyIdentifier
   /** 1 to {@link DATA_KEY_BYTES_MAX}. */
   readonly lengthBytes: number
-  readonly encryptionContext?: EncryptionContext | undefined
   /** In the native envelope, and bytes, when absent. */
   readonly style?: SealStyle | undefined
 }
@@ -38,8 +36,7 @@ export async function generateDataKey(
   requireLength(input.lengthBytes)
   const key = await requireKey(deps, context, 'GenerateDataKey', input.key)
   requireUsage(key, 'GenerateDataKey')
-  const aad = contextAad(input.encryptionContext)
-  return sealRandomBytes(deps, context, key, input.lengthBytes, aad, input.style)
+  return sealRandomBytes(deps, context, key, input.lengthBytes, callerAadOf(input), input.style)
 }
 
 export async function generateDataKeyWithoutPlaintext(
@@ -50,8 +47,7 @@ export async function generateDataKeyWithoutPlaintext(
   requireLength(input.lengthBytes)
   const key = await requireKey(deps, context, 'GenerateDataKeyWithoutPlaintext', input.key)
   requireUsage(key, 'GenerateDataKeyWithoutPlaintext')
-  const aad = contextAad(input.encryptionContext)
-  return sealRandomInside(deps, context, key, input.lengthBytes, aad, input.style)
+  return sealRandomInside(deps, context, key, input.lengthBytes, callerAadOf(input), input.style)
 }
 
 export async function generateRandom(

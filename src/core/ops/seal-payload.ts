@@ -1,3 +1,4 @@
+import { invariant } from '../../lib/invariant.ts'
 import type { CallerAad } from '../caller-aad.ts'
 import { ENVELOPE_LAYOUTS, type EnvelopeLayout, parseEnvelope } from '../envelope/envelope.ts'
 import type { Presentation } from '../envelope/payload-form.ts'
@@ -28,14 +29,37 @@ export interface SealStyle {
   readonly layout: EnvelopeLayout
   /** What Decrypt gives back; private keys have theirs from the operations that make them. */
   readonly presentation: 'raw' | 'base64' | 'text'
+  /** Which version of the key seals; the primary one when absent. */
+  readonly version?: 'initial' | 'primary'
+  /** 12 bytes that the caller wants for the IV (Alibaba's layouts alone): bound, and told as the IV; a fresh one encrypts. */
+  readonly chosenIv?: Buffer | undefined
 }
 
 /** Bytes in the native envelope: what the AWS KMS API asks for. */
-const NATIVE_STYLE: SealStyle = { layout: 'native', presentation: 'raw' }
+export const NATIVE_STYLE: SealStyle = { layout: 'native', presentation: 'raw' }
 
 /** How provider calls of this operation are bounded and timed. */
 export function callOptions(context: CallContext): CallOptions {
   return { deadlineAt: context.deadlineAt, timings: context.trail.timings }
+}
+
+/**
+ * The version of an enabled key that new payloads are sealed with.
+ *
+ * @throws {@link KmsError} `KEY_STATE_INVALID` unless the key is enabled.
+ */
+export function requireSealVersion(key: MasterKey, role: SealStyle['version']): KeyVersion {
+  const primary = requirePrimaryVersion(key)
+  return role === 'initial' ? initialVersion(key) : primary
+}
+
+export function initialVersion({ versions: [initial] }: MasterKey): KeyVersion {
+  invariant(initial, 'a key has a version')
+  return initial
+}
+
+function bind(callerAad: CallerAad, chosenIv: Buffer | undefined): CallerAad {
+  return chosenIv ? { kind: 'chosenIv', iv: chosenIv, aad: callerAad } : callerAad
 }
 
 /** Seals bytes of the host under the primary version of an enabled key. */
@@ -45,15 +69,15 @@ export async function sealBytes(
   key: MasterKey,
   plaintext: Buffer,
   callerAad: CallerAad,
-  { layout: name, presentation }: SealStyle = NATIVE_STYLE,
+  { layout: name, presentation, version: role, chosenIv }: SealStyle = NATIVE_STYLE,
 ): Promise<SealedPayload> {
   const layout = ENVELOPE_LAYOUTS[name]
-  const version = requirePrimaryVersion(key)
+  const version = requireSealVersion(key, role)
   const keyVersionId = version.versionId
   const form = { mode: 'W0', presentation } as const
-  const aad = layout.aad(form, keyVersionId, callerAad)
+  const aad = layout.aad(form, keyVersionId, bind(callerAad, chosenIv))
   const sealed = await deps.provider.seal(tokenRef(key, version), plaintext, aad, callOptions(context))
-  return { blob: layout.encode({ form, keyVersionId, sealed }), key, version }
+  return { blob: layout.encode({ form, keyVersionId, sealed, chosenIv }), key, version }
 }
 
 /** Draws a data key in the token and seals it; its bytes come along, and the receiver zeroes them. */
@@ -63,10 +87,10 @@ export async function sealRandomBytes(
   key: MasterKey,
   lengthBytes: number,
   callerAad: CallerAad,
-  { layout: name, presentation }: SealStyle = NATIVE_STYLE,
+  { layout: name, presentation, version: role }: SealStyle = NATIVE_STYLE,
 ): Promise<SealedPayload & { readonly plaintext: Buffer }> {
   const layout = ENVELOPE_LAYOUTS[name]
-  const version = requirePrimaryVersion(key)
+  const version = requireSealVersion(key, role)
   const keyVersionId = version.versionId
   const form = { mode: 'W0', presentation } as const
   const aad = layout.aad(form, keyVersionId, callerAad)
@@ -123,8 +147,8 @@ export async function resolveBlob(
 ): Promise<ResolvedBlob> {
   const parsed = parseEnvelope(blob)
   if (!parsed) throw ciphertextInvalid()
-  const { form, keyVersionId, sealed } = parsed.envelope
-  const aad = ENVELOPE_LAYOUTS[parsed.layout].aad(form, keyVersionId, callerAad)
+  const { form, keyVersionId, sealed, chosenIv } = parsed.envelope
+  const aad = ENVELOPE_LAYOUTS[parsed.layout].aad(form, keyVersionId, bind(callerAad, chosenIv))
   const { known, key } = await deps.directory.getKeyByVersion(context.principal.region, keyVersionId)
   if (!known) throw versionUnknown()
   if (!key || key.accountId !== context.principal.accountId || !isVisible(key.state)) throw inaccessible()

@@ -87,7 +87,7 @@ describe('envelope of the OpenAPI', () => {
     expect(parseOpenApiEnvelope(blob)).toBeDefined()
     expect(changed(0, 0x41)).toBeUndefined()
     expect(changed(8, 0x30)).toBeUndefined()
-    for (const trailer of [0x05, 0x30, 0x43, 0xc3]) expect(changed(-1, trailer)).toBeUndefined()
+    for (const trailer of [0x05, 0x30, 0x45, 0xf3]) expect(changed(-1, trailer)).toBeUndefined()
     expect(parseOpenApiEnvelope(Buffer.alloc(0))).toBeUndefined()
     expect(parseOpenApiEnvelope(blob.subarray(0, 36 + 12 + 16 + 1))).toBeUndefined()
     const long = (ciphertextBytes: number) =>
