@@ -36,6 +36,8 @@ module.exports = {
     home(['zod'], 'config', 'http'),
     home(['prom-client'], 'http', ROOT),
     home(['pino'], 'http', ROOT),
+    home(['@bufbuild/protobuf'], 'http/alibaba/instance'),
+    home(['node-forge'], 'providers/client-keys'),
     { name: 'no-cycles', severity: 'error', from: {}, to: { circular: true } },
     {
       name: 'source-imports-no-test',

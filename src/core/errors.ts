@@ -52,6 +52,8 @@ export interface KmsErrorDetails {
   /** The token makes a key pair, and it makes one at a time: the caller may try again. */
   TOKEN_BUSY: { readonly token: string }
   STORE_UNAVAILABLE: NoDetails
+  /** No such policy, access point or client key in the account and region. */
+  ACCESS_ENTRY_NOT_FOUND: { readonly kind: 'policy' | 'access point' | 'client key'; readonly name: string }
 }
 
 export type KmsErrorCode = keyof KmsErrorDetails

@@ -114,7 +114,7 @@ function cacheKey(...parts: readonly string[]): string {
 }
 
 /** Values by key, each for at most `maxAgeMs`; concurrent misses of one key read once. */
-class FreshCache<Value> {
+export class FreshCache<Value> {
   readonly #clock: Clock
   readonly #maxAgeMs: number
   readonly #entriesMax: number

@@ -109,4 +109,6 @@ export interface Principal {
   readonly accountId: string
   readonly accessKeyId: string
   readonly region: string
+  /** Ids of the keys that the credential is limited to; absent for one that may use whatever its account may. */
+  readonly keyIds?: ReadonlySet<string>
 }

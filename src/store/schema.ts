@@ -11,6 +11,8 @@ export interface StoreSchema {
   readonly gcm_invocation: GcmInvocationTable
   readonly lease: LeaseTable
   readonly replica_canary: ReplicaCanaryTable
+  readonly access_entry: AccessEntryTable
+  readonly client_key: ClientKeyTable
   readonly heartbeat: HeartbeatTable
   readonly schema_migration: MigrationTable
 }
@@ -73,6 +75,31 @@ interface LeaseTable {
 interface ReplicaCanaryTable {
   readonly version_id: string
   readonly canary: string
+}
+
+/** A policy or an access point. */
+export interface AccessEntryTable {
+  readonly account_id: string
+  readonly region: string
+  readonly kind: 'policy' | 'point'
+  readonly name: string
+  readonly description: string
+  /** JSON of what only its kind has. */
+  readonly content: string
+  readonly created_at: number
+}
+
+export interface ClientKeyTable {
+  readonly client_key_id: string
+  readonly account_id: string
+  readonly region: string
+  /** Name of its access point. */
+  readonly access_point: string
+  /** SubjectPublicKeyInfo, base64 of the DER. */
+  readonly public_key: string
+  readonly created_at: number
+  readonly not_before: number
+  readonly not_after: number
 }
 
 /** The one row that `ping` writes to. */

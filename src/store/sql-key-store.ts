@@ -28,6 +28,7 @@ import { leaseNext, selectMostLeased } from './invocation-queries.ts'
 import * as keys from './key-queries.ts'
 import * as leases from './lease-queries.ts'
 import type { StoreDb } from './schema.ts'
+import { SqlAccessStore } from './sql-access-store.ts'
 
 const CLOSED_HINT = 'This process is stopping; another one will serve.'
 
@@ -39,10 +40,16 @@ export class SqlKeyStore implements KeyStore, LeaseStore {
   readonly #db: StoreDb
   readonly #classify: ClassifyFault
   #closed: Promise<void> | undefined
+  /** Access points, their policies and client keys, of the same database. */
+  readonly access: SqlAccessStore
 
   constructor(db: StoreDb, classify: ClassifyFault) {
     this.#db = db
     this.#classify = classify
+    this.access = new SqlAccessStore({
+      run: (work) => this.#run(work),
+      change: (work, meanings) => this.#change(work, meanings),
+    })
   }
 
   async createKey(key: MasterKey): Promise<void> {

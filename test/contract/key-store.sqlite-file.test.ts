@@ -126,6 +126,7 @@ describe('migrations', () => {
     '28c6191b992b2f2a5976a10e976987a8d807fcc6dd2077f5778f651dbd31431e',
     'e72cfc7ec7a2c4064fe838c92b6d5f03e807300175221d196116be597f809582',
     '73427965f0bceaacd7ec04f4bf14ca1f99b74e9de386bcc48d175a0768357258',
+    '6abcbed869656a06ce7720361418a2d4a5242cabc4e878ac171e51c7f5e24523',
   ]
 
   it('STO-33 released migrations are what they were', () => {

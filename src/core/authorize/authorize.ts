@@ -1,7 +1,9 @@
 import { KmsError } from '../errors.ts'
 import type { MasterKey, Principal } from '../key.ts'
 
-/** What a principal may be allowed to do, in AWS KMS's names ("Actions defined by AWS Key Management Service"). */
+/**
+ * What a principal may be allowed to do, in AWS KMS's names ("Actions defined by AWS Key Management Service") where it has one.
+ */
 export type KmsAction =
   | 'CancelKeyDeletion'
   | 'CreateAlias'
@@ -23,6 +25,8 @@ export type KmsAction =
   | 'ListKeyRotations'
   | 'ListAliases'
   | 'ListKeys'
+  | 'ManageClientAccess'
+  | 'ReadClientAccess'
   | 'ReEncryptFrom'
   | 'ReEncryptTo'
   | 'RotateKeyOnDemand'
@@ -39,10 +43,14 @@ export type KmsAction =
 export function authorize(
   principal: Principal,
   action: KmsAction,
-  key?: Pick<MasterKey, 'accountId' | 'region'>,
+  key?: Pick<MasterKey, 'accountId' | 'region' | 'keyId'>,
 ): void {
-  if (!key) return
-  if (key.accountId === principal.accountId && key.region === principal.region) return
+  const { keyIds } = principal
+  if (!key) {
+    if (keyIds === undefined || keyIds.size > 0) return
+  } else if (key.accountId === principal.accountId && key.region === principal.region) {
+    if (keyIds === undefined || keyIds.has(key.keyId)) return
+  }
   throw new KmsError('ACCESS_DENIED', `The principal is not allowed to perform ${action} on this key.`, {
     action,
   })

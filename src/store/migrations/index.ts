@@ -5,6 +5,7 @@ import { KEYS_BY_TOKEN } from './0004-keys-by-token.ts'
 import { PENDING_VERSIONS } from './0005-pending-versions.ts'
 import { REPLICA_CANARIES } from './0006-replica-canaries.ts'
 import { ROTATION_SCHEDULES } from './0007-rotation-schedules.ts'
+import { CLIENT_ACCESS } from './0008-client-access.ts'
 import type { Migration } from './migration.ts'
 
 /** Every migration, in order. New ones are appended. */
@@ -16,4 +17,5 @@ export const MIGRATIONS: readonly Migration[] = [
   PENDING_VERSIONS,
   REPLICA_CANARIES,
   ROTATION_SCHEDULES,
+  CLIENT_ACCESS,
 ]
