@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import type { Logger } from 'pino'
 import { Registry } from 'prom-client'
+import { assembleClientAccess } from './client-access.ts'
 import type { Config } from './config/schema.ts'
 import { readSecret } from './config/secrets.ts'
 import { InFlightLimit } from './core/in-flight-limit.ts'
@@ -9,6 +10,7 @@ import { Kms } from './core/kms.ts'
 import { Maintenance } from './core/maintenance.ts'
 import { PairGate } from './core/pair-gate.ts'
 import { countSeals } from './counted-seals.ts'
+import { createInstanceFacade } from './http/alibaba/instance/facade.ts'
 import { createAwsFacade } from './http/aws/facade.ts'
 import { DEFAULT_SERVER_LIMITS } from './http/limits.ts'
 import { buildServer } from './http/server.ts'
@@ -106,9 +108,16 @@ async function assemble(
   // The façade holds key objects now.
   for (const { credentials } of aws.accounts)
     for (const { secretAccessKey } of credentials) secretAccessKey.fill(0)
+  const clientAccess = assembleClientAccess(config, store.access, clock, seat !== undefined)
+  const instance = createInstanceFacade({
+    kms,
+    clock,
+    credentials: clientAccess.directory,
+    requestTimeoutMs,
+  })
   const healthLog = new RepeatedLog(logger, HEALTH_LOG_INTERVAL_MS)
   const server = buildServer({
-    facades: [facade],
+    facades: [instance, facade],
     logger,
     clock,
     limits: { ...DEFAULT_SERVER_LIMITS, bodyBytesMax, connectionsMax, requestTimeoutMs },

@@ -2,6 +2,7 @@ import { accessSync, constants, realpathSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
 import { type Document, parseDocument } from 'yaml'
 import type { z } from 'zod'
+import { findClientKeyProblems } from './client-keys.ts'
 import { type SecretSource } from './common-schema.ts'
 import { ConfigError, type ConfigProblem } from './config-error.ts'
 import { applyEnvironment } from './environment.ts'
@@ -52,7 +53,9 @@ export function examineConfig(
   const config = resolvePaths(parsed.success ? parsed.data : salvage(document), dirname(resolve(file)))
   const problems = [
     ...issues.map((issue) => ({ path: issue.path.join('.'), message: issue.message })),
-    ...[findDuplicates, findUnreadable, findTokenConflicts, ...checks].flatMap((check) => check(config)),
+    ...[findDuplicates, findUnreadable, findClientKeyProblems, findTokenConflicts, ...checks].flatMap(
+      (check) => check(config),
+    ),
   ]
   return { config, problems }
 }
@@ -126,6 +129,12 @@ function resolvePaths(config: Config, folder: string): Config {
         secretAccessKey: secret(credential.secretAccessKey),
         sessionToken: secret(credential.sessionToken),
       })),
+      ...(account.clientKeys && {
+        clientKeys: account.clientKeys.map((key) => ({
+          ...key,
+          publicKeyFile: resolve(folder, key.publicKeyFile),
+        })),
+      }),
     })),
     tokens: config.tokens.map(({ replica, ...token }) => ({
       ...placed(token),

@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { COUNTED_INVOCATIONS_MAX } from '../core/gcm-budget.ts'
+import { clientKey } from './client-key-schema.ts'
 import { name, secretSource } from './common-schema.ts'
 import { token } from './token-schema.ts'
 
@@ -97,6 +98,13 @@ const account = z.strictObject({
     .regex(/^[0-9]{12}$/, ACCOUNT_ID_WRONG)
     .describe('AWS account number that owns the keys, in quotes.'),
   credentials: z.array(credential).min(1).max(1000).describe('Access keys of the account.'),
+  clientKeys: z
+    .array(clientKey)
+    .max(1000)
+    .optional()
+    .describe(
+      'Client keys of the KMS Instance API of Alibaba Cloud whose private halves the operator gave out; they may use every key of the account in their region.',
+    ),
 })
 
 const keys = z

@@ -1,0 +1,130 @@
+import { createPrivateKey, createPublicKey, generateKeyPairSync, randomUUID, sign, verify } from 'node:crypto'
+import { readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { DecryptCommand, EncryptCommand } from '@aws-sdk/client-kms'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { parse, stringify } from 'yaml'
+import { type DkmsAnswer, DkmsClient, type Fields, httpTransport } from '../support/dkms-client.ts'
+import { preparedHome, removeHome, type Service, sdkClient, startService } from '../support/gateway.ts'
+
+const { privateKey, publicKey } = generateKeyPairSync('rsa', { modulusLength: 2048 })
+const clientKeyId = `KAAP.${randomUUID()}`
+const Plaintext = Buffer.from('a secret of the caller')
+const Aad = Buffer.from('what is bound')
+
+let service: Service
+let client: DkmsClient
+let KeyId: string
+beforeAll(async () => {
+  const home = await preparedHome()
+  writeFileSync(join(home, 'client.pem'), publicKey.export({ type: 'spki', format: 'pem' }), { mode: 0o600 })
+  const file = join(home, 'config.yaml')
+  const config = parse(readFileSync(file, 'utf8')) as { accounts: { clientKeys?: object[] }[] }
+  for (const account of config.accounts) account.clientKeys = [{ clientKeyId, publicKeyFile: 'client.pem' }]
+  writeFileSync(file, stringify(config))
+  // Two workers: a pair is one at a time over both.
+  service = await startService({ home, workers: 2, environment: { P11KMS_LOG_LEVEL: 'info' } })
+  client = new DkmsClient({ clientKeyId, privateKey }, httpTransport(service.endpoint))
+  KeyId = service.env['P11KMS_KEY_ID'] ?? ''
+})
+afterAll(async () => {
+  await service.stop()
+  removeHome(service.home)
+})
+
+const ok = async (api: string, fields: Fields): Promise<DkmsAnswer> => {
+  const answer = await client.call(api, fields)
+  expect(answer, JSON.stringify(answer.text)).toMatchObject({ status: 200 })
+  return answer
+}
+
+describe('the instance API on SoftHSM', () => {
+  it('seals and opens', async () => {
+    const plain = (await ok('Encrypt', { KeyId, Plaintext, Aad })).bytes
+    const { CiphertextBlob, Iv } = plain
+    expect(
+      (await ok('Decrypt', { KeyId: 'alias/demo', CiphertextBlob, Iv, Aad })).bytes['Plaintext'],
+    ).toEqual(Plaintext)
+    const wanted = Buffer.alloc(12, 3)
+    const chosen = (await ok('Encrypt', { KeyId, Plaintext, Iv: wanted })).bytes
+    expect(chosen['Iv']).toEqual(wanted)
+    const opened = await ok('Decrypt', { KeyId, CiphertextBlob: chosen['CiphertextBlob'], Iv: wanted })
+    expect(opened.bytes['Plaintext']).toEqual(Plaintext)
+    const longest = Buffer.alloc(6144, 7)
+    const advance = (await ok('AdvanceEncrypt', { KeyId, Plaintext: longest, Aad })).bytes
+    const back = await ok('AdvanceDecrypt', { CiphertextBlob: advance['CiphertextBlob'], Aad })
+    expect(back.bytes['Plaintext']).toEqual(longest)
+    expect((await ok('GenerateRandom', { Length: 1024 })).bytes['Random']).toHaveLength(1024)
+    const dataKey = (await ok('AdvanceGenerateDataKey', { KeyId, NumberOfBytes: 1024 })).bytes
+    const key = await ok('AdvanceDecrypt', { CiphertextBlob: dataKey['CiphertextBlob'] })
+    expect(key.bytes['Plaintext']).toEqual(dataKey['Plaintext'])
+    const wrong = await client.call('AdvanceDecrypt', { CiphertextBlob: advance['CiphertextBlob'] })
+    expect([wrong.status, wrong.text['ErrorCode']]).toEqual([400, 'InvalidParameter'])
+  })
+
+  it('shares keys and ciphertexts with the AWS KMS API', async () => {
+    const aws = sdkClient(service.env)
+    const advance = (await ok('AdvanceEncrypt', { KeyId, Plaintext })).bytes['CiphertextBlob']
+    const opened = await aws.send(new DecryptCommand({ CiphertextBlob: advance }))
+    expect(Buffer.from(opened.Plaintext ?? [])).toEqual(Plaintext)
+    const sealed = await aws.send(new EncryptCommand({ KeyId, Plaintext }))
+    const CiphertextBlob = Buffer.from(sealed.CiphertextBlob ?? [])
+    expect((await ok('AdvanceDecrypt', { CiphertextBlob })).bytes['Plaintext']).toEqual(Plaintext)
+    aws.destroy()
+  })
+
+  it.each(['RSA_2048', 'RSA_3072', 'RSA_4096', 'EC_P256', 'EC_P256K'])(
+    'makes key pairs of %s that Node reads, signs and verifies with',
+    async (KeyPairSpec) => {
+      for (const KeyFormat of ['PEM', 'DER']) {
+        for (const WithoutPlaintext of ['', 'WithoutPlaintext']) {
+          const pair = { KeyId, KeyPairSpec, KeyFormat, Aad }
+          const plain = (await ok(`GenerateDataKeyPair${WithoutPlaintext}`, pair)).bytes
+          const { PrivateKeyCiphertextBlob: CiphertextBlob, Iv } = plain
+          const opened = (await ok('Decrypt', { KeyId, CiphertextBlob, Iv, Aad })).bytes['Plaintext']
+          if (!WithoutPlaintext) expect(opened).toEqual(plain['PrivateKeyPlaintext'])
+          expectPair(KeyFormat, plain['PublicKey'], opened)
+          const advance = (await ok(`AdvanceGenerateDataKeyPair${WithoutPlaintext}`, pair)).bytes
+          const sealed = { CiphertextBlob: advance['PrivateKeyCiphertextBlob'], Aad }
+          const again = (await ok('AdvanceDecrypt', sealed)).bytes['Plaintext']
+          if (!WithoutPlaintext) expect(again).toEqual(advance['PrivateKeyPlaintext'])
+          expectPair(KeyFormat, advance['PublicKey'], again)
+        }
+      }
+    },
+  )
+
+  it('makes one pair at a time and refuses the others at once', async () => {
+    // Long enough in the making that all requests have come by then.
+    const pair = { KeyId, KeyPairSpec: 'RSA_4096', KeyFormat: 'DER' }
+    const timed = async () => {
+      const answer = await client.call('GenerateDataKeyPair', pair)
+      return { ...answer, endedAt: performance.now() }
+    }
+    const answers = await Promise.all(Array.from({ length: 20 }, timed))
+    const made = answers.filter(({ status }) => status === 200)
+    const refused = answers.filter(({ status }) => status === 429)
+    expect(made.length + refused.length).toBe(20)
+    expect(made).toHaveLength(1)
+    for (const { text, endedAt } of refused) {
+      expect(endedAt).toBeLessThan(made[0]?.endedAt ?? 0)
+      expect([text['ErrorCode'], text['ErrorMessage']]).toEqual([
+        'Rejected.Throttling',
+        'Concurrency Limit Exceeded.',
+      ])
+    }
+    expect((await timed()).status).toBe(200)
+  })
+})
+
+function expectPair(format: string, publicBytes: Buffer | undefined, privateBytes: Buffer | undefined): void {
+  const [open = Buffer.alloc(0), secret = Buffer.alloc(0)] = [publicBytes, privateBytes]
+  const [spki, pkcs8] =
+    format === 'PEM'
+      ? [createPublicKey(open.toString('latin1')), createPrivateKey(secret.toString('latin1'))]
+      : [
+          createPublicKey({ key: open, format: 'der', type: 'spki' }),
+          createPrivateKey({ key: secret, format: 'der', type: 'pkcs8' }),
+        ]
+  expect(verify('sha256', Plaintext, spki, sign('sha256', Plaintext, pkcs8))).toBe(true)
+}
