@@ -95,6 +95,7 @@ async function assemble(
     newId: randomUUID,
     creations: new InFlightLimit(CREATIONS),
     pairs: new PairGate({ leases: store, clock, newId: randomUUID, pairTimeoutMs: pairTimeouts(config) }),
+    regions: config.regions.map(({ name }) => name),
     tokenForNewKeys: config.keys.tokenForNewKeys ?? first.name,
   })
 

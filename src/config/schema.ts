@@ -195,7 +195,9 @@ export const CONFIG_SCHEMA = z.strictObject({
     .min(1)
     .max(100)
     .default([{ name: 'us-east-1' }])
-    .describe('Regions served. A key is visible in the region that it was made in.'),
+    .describe(
+      'Regions served. A key is visible in the region that it was made in, a multi-region key also where it was replicated to.',
+    ),
   accounts: z.array(account).min(1).max(1000).describe('Who may call, and what they own.'),
   tokens: z.array(token).min(1).max(16).describe('Tokens that hold master keys.'),
 })

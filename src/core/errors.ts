@@ -8,20 +8,23 @@ type NoDetails = { readonly [detail: string]: never }
  * needs to say so in its protocol's own words. `docs/errors.md` has a section per code.
  */
 export interface KmsErrorDetails {
-  /** No such key for this account and region. `keyId` is what the caller named. */
-  KEY_NOT_FOUND: { readonly keyId: string }
+  /** No such key for this account and region. `keyId` is what the caller named, `region` where it is not in the caller's. */
+  KEY_NOT_FOUND: { readonly keyId: string; readonly region?: string }
   /** A key id that can never exist. */
   KEY_ID_INVALID: { readonly keyId: string }
   KEY_VERSION_NOT_FOUND: { readonly keyId: string }
   /** `alias` is the full name, `alias/…`. */
   ALIAS_NOT_FOUND: { readonly alias: string }
-  ALREADY_EXISTS: { readonly alias?: string; readonly keyId?: string }
+  /** `region`: where the key of that id is. */
+  ALREADY_EXISTS: { readonly alias?: string; readonly keyId?: string; readonly region?: string }
   /** `allowed`: the states that the operation takes. */
   KEY_STATE_INVALID: {
     readonly keyId: string
     readonly state: KeyState
     readonly allowed: readonly KeyState[]
   }
+  /** The operation takes the primary key of a multi-region key alone. */
+  KEY_NOT_PRIMARY: { readonly keyId: string }
   KEY_USAGE_INVALID: { readonly keyId: string; readonly usage: KeyUsage; readonly operation: string }
   /** A key of this spec has one version for ever. */
   KEY_NOT_ROTATABLE: { readonly keyId: string }

@@ -4,7 +4,7 @@ import type { KeyIdentifier, KeyState, KeyVersion, MasterKey } from './key.ts'
 import type { CallContext, KmsDeps } from './kms-context.ts'
 import type { MasterKeyRef } from './ports/crypto-provider.ts'
 
-const VISIBLE: readonly KeyState[] = ['Enabled', 'Disabled', 'PendingDeletion']
+const VISIBLE: readonly KeyState[] = ['Enabled', 'Disabled', 'PendingDeletion', 'PendingReplicaDeletion']
 
 /** Whether callers may learn of a key in this state. */
 export function isVisible(state: KeyState): boolean {

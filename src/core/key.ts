@@ -6,10 +6,27 @@ export type KeyUsage = 'ENCRYPT_DECRYPT' | 'SIGN_VERIFY' | 'GENERATE_VERIFY_MAC'
 
 /**
  * Where a master key is in its life. `Creating`: a row without a token object that anybody may rely on.
- * `Deleting`: its objects are being destroyed, nothing brings it back. `Deleted`: a tombstone, kept so that
+ * `PendingReplicaDeletion`: a primary key whose deletion window begins when its last replica is
+ * gone. `Deleting`: its objects are being destroyed, nothing brings it back. `Deleted`: a tombstone, kept so that
  * its ciphertexts are answered with "the key does not exist" rather than "invalid".
  */
-export type KeyState = 'Creating' | 'Enabled' | 'Disabled' | 'PendingDeletion' | 'Deleting' | 'Deleted'
+export type KeyState =
+  | 'Creating'
+  | 'Enabled'
+  | 'Disabled'
+  | 'PendingDeletion'
+  | 'PendingReplicaDeletion'
+  | 'Deleting'
+  | 'Deleted'
+
+/**
+ * What a key of a multi-region key is in its region. One region has the `PRIMARY`, which alone is rotated and replicated; the
+ * others have a `REPLICA`. They share id, versions and material, and nothing else.
+ */
+export type MultiRegionRole = 'PRIMARY' | 'REPLICA'
+
+/** Ids of multi-region keys begin so, and no others. */
+export const MULTI_REGION_ID_PREFIX = 'mrk-'
 
 /** What rotates a key: the scheduler (its period, or the bound of GCM invocations), or a caller. */
 export type RotationType = 'AUTOMATIC' | 'ON_DEMAND'
@@ -62,7 +79,7 @@ export interface MasterKey {
   /** UUID, lower case; `mrk-` and 32 hex digits for a multi-region key. */
   readonly keyId: string
   readonly accountId: string
-  /** Name of the region that the key was made in; a key is visible in its region alone. */
+  /** Name of the region that it is visible in, and in no other: replicas are keys of their own. */
   readonly region: string
   /** Name of the token that holds its material. */
   readonly token: string
@@ -75,11 +92,15 @@ export interface MasterKey {
   readonly createdAt: number
   /** When its material is destroyed, in milliseconds since the epoch; set in `PendingDeletion` alone. */
   readonly deletionAt?: number
-  /** At least one, ordered by number. */
+  /** Days that its deletion window will have; set in `PendingReplicaDeletion` alone. */
+  readonly deletionWindowDays?: number
+  /** Set for a multi-region key, which an id of the `mrk-` form tells as well. */
+  readonly multiRegion?: MultiRegionRole
+  /** At least one, ordered by number; the same in every region of a multi-region key. */
   readonly versions: readonly KeyVersion[]
   /** Version that new encryptions use; one of `versions`. */
   readonly primaryVersionId: string
-  /** Set while the key is being rotated; in `Enabled`, `Disabled`, `PendingDeletion` and `Deleting` alone. */
+  /** Set while the key is being rotated; in no state before `Enabled`, not when `Deleted`, and on no replica. */
   readonly pendingVersion?: PendingVersion
   /** Set while the key is rotated by itself every so many days. Kept while it is disabled or pends deletion. */
   readonly rotationSchedule?: RotationSchedule

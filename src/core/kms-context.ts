@@ -39,6 +39,8 @@ export interface KmsDeps {
   readonly clock: Clock
   /** A fresh random UUID, lower case. */
   readonly newId: () => string
+  /** Names of the regions that keys can be in. */
+  readonly regions: readonly string[]
   /** How many keys may be in the making at a time. */
   readonly creations: InFlightLimit
   /** Has key pairs made one at a time. */

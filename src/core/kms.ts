@@ -1,6 +1,7 @@
 import { requireKey } from './find-key.ts'
 import type { Alias, KeyIdentifier, KeyVersion, MasterKey } from './key.ts'
 import type { CallContext, KmsDeps } from './kms-context.ts'
+import { regionsOf } from './multi-region.ts'
 import * as aliases from './ops/aliases.ts'
 import { type CreateKeyInput, createKey } from './ops/create-key.ts'
 import * as crypto from './ops/encrypt.ts'
@@ -9,6 +10,7 @@ import * as keyPairs from './ops/generate-data-key-pair.ts'
 import * as lifecycle from './ops/key-lifecycle.ts'
 import * as rotations from './ops/key-rotations.ts'
 import * as lists from './ops/list-keys.ts'
+import * as multiRegion from './ops/multi-region-keys.ts'
 import type { OpenedPayload, SealedPayload } from './ops/seal-payload.ts'
 
 /**
@@ -42,6 +44,24 @@ export class Kms {
 
   disableKey(context: CallContext, keyId: string): Promise<MasterKey> {
     return lifecycle.disableKey(this.#deps, context, keyId)
+  }
+
+  /**
+   * @throws {@link KmsError} `KEY_NOT_PRIMARY`, `ALREADY_EXISTS` when the region has the key, `REQUEST_INVALID` when nobody serves
+   *   the region.
+   */
+  replicateKey(context: CallContext, input: multiRegion.ReplicateKeyInput): Promise<MasterKey> {
+    return multiRegion.replicateKey(this.#deps, context, input)
+  }
+
+  /** @throws {@link KmsError} `KEY_NOT_PRIMARY`, `KEY_NOT_FOUND` when the region has no replica. */
+  updatePrimaryRegion(context: CallContext, keyId: string, region: string): Promise<void> {
+    return multiRegion.updatePrimaryRegion(this.#deps, context, keyId, region)
+  }
+
+  /** The keys of a multi-region key in all its regions, by region; none for a key of one region. The caller was given `key`. */
+  regionsOf(key: MasterKey): Promise<readonly MasterKey[]> {
+    return regionsOf(this.#deps.store, key)
   }
 
   /** The key is unusable at once; its material is destroyed when the window of `windowDays` ends. */

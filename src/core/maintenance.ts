@@ -1,9 +1,10 @@
-import type { Clock } from '../lib/clock.ts'
+import { type Clock, DAY_MS } from '../lib/clock.ts'
 import { HINT_OF_ALTERED } from './altered.ts'
 import { isKmsError } from './errors.ts'
 import { pendingVersionOf, tokenRef } from './find-key.ts'
 import type { KeyState, MasterKey } from './key.ts'
 import type { KeyDirectory } from './key-directory.ts'
+import { hasReplicas, siblingsOf } from './multi-region.ts'
 import type { CryptoProvider, MaterialPresence } from './ports/crypto-provider.ts'
 import type { KeyStore } from './ports/key-store.ts'
 import { TokenFailures } from './token-failures.ts'
@@ -80,6 +81,7 @@ export class Maintenance {
       ),
     )
     this.#dueSince = due
+    await round.over('PendingReplicaDeletion', (key) => this.#guard(key, () => this.#beginWindow(key)))
     return round.report
   }
 
@@ -144,16 +146,36 @@ export class Maintenance {
     return outcome
   }
 
+  /** The window of a primary key begins when its last replica is gone (AWS KMS, "ScheduleKeyDeletion"). */
+  async #beginWindow(key: MasterKey): Promise<Outcome> {
+    const { deletionWindowDays = 0, ...kept } = key
+    if (await hasReplicas(this.#deps.store, key)) return 'waiting'
+    const deletionAt = this.#deps.clock.now() + deletionWindowDays * DAY_MS
+    const begun: MasterKey = { ...kept, state: 'PendingDeletion', deletionAt, revision: key.revision + 1 }
+    if (!(await this.#replace(begun))) return 'lost'
+    this.#deps.log.info(
+      { keyId: key.keyId, deletionAt },
+      'the last replica is gone: the deletion window begins',
+    )
+    return 'waiting'
+  }
+
+  /** Regions of a multi-region key share its objects: the last that goes takes them along. */
   async #destroy(key: MasterKey): Promise<'destroyed'> {
+    const siblings = await siblingsOf(this.#deps.store, key)
+    if (siblings.every(({ state }) => state === 'Deleting')) await this.#destroyObjects(key)
+    const { pendingVersion: _, ...kept } = key
+    await this.#replace({ ...kept, state: 'Deleted', revision: key.revision + 1 })
+    return 'destroyed'
+  }
+
+  async #destroyObjects(key: MasterKey): Promise<void> {
     const pending = pendingVersionOf(key)
     for (const version of pending ? [...key.versions, pending] : key.versions) {
       const options = { deadlineAt: Date.now() + TOKEN_CALL_TIMEOUT_MS }
       await this.#deps.provider.destroyMasterKey(tokenRef(key, version), options)
     }
-    const { pendingVersion: _, ...kept } = key
-    await this.#replace({ ...kept, state: 'Deleted', revision: key.revision + 1 })
     this.#deps.log.info({ keyId: key.keyId, token: key.token }, 'destroyed the objects of a key')
-    return 'destroyed'
   }
 
   async #replace(key: MasterKey): Promise<boolean> {

@@ -7,3 +7,5 @@ export interface Clock {
 }
 
 export const SYSTEM_CLOCK: Clock = { now: () => Date.now(), monotonic: () => performance.now() }
+
+export const DAY_MS = 86_400_000

@@ -1,6 +1,12 @@
 import type { AccessPoint, AccessPolicy, ClientKey } from '../core/client-key.ts'
 import { KmsError } from '../core/errors.ts'
-import { type Alias, type KeyState, type MasterKey, ROTATION_PERIOD_DAYS } from '../core/key.ts'
+import {
+  type Alias,
+  type KeyState,
+  type MasterKey,
+  MULTI_REGION_ID_PREFIX,
+  ROTATION_PERIOD_DAYS,
+} from '../core/key.ts'
 import { LEASE_MS_MAX, type Lease } from '../core/ports/lease-store.ts'
 import { invariant } from '../lib/invariant.ts'
 
@@ -8,7 +14,13 @@ const CANARY_LENGTH_MAX = 8192
 /** The most rows that one page may ask for. */
 const PAGE_LIMIT_MAX = 1000
 /** Where a key may have a version in the making. */
-const ROTATING: readonly KeyState[] = ['Enabled', 'Disabled', 'PendingDeletion', 'Deleting']
+const ROTATING: readonly KeyState[] = [
+  'Enabled',
+  'Disabled',
+  'PendingDeletion',
+  'PendingReplicaDeletion',
+  'Deleting',
+]
 
 /**
  * Whether every backend keeps `text` as it is. SQLite turns a lone surrogate into U+FFFD and PostgreSQL cannot hold
@@ -47,6 +59,7 @@ export function checkKey(key: MasterKey): void {
     key.deletionAt === undefined || state === 'PendingDeletion',
     'only a key in PendingDeletion has a deletion time',
   )
+  checkMultiRegion(key)
   invariant(pending.length === 0 || ROTATING.includes(state), 'a key in this state is not being rotated')
   invariant(
     versions.every(({ versionId }) => versionId !== key.pendingVersion?.versionId),
@@ -73,6 +86,40 @@ function checkSchedule({ rotationSchedule, state }: MasterKey): void {
   invariant(state !== 'Creating', 'a key that is being made has no schedule')
 }
 
+function checkMultiRegion(key: MasterKey): void {
+  const { keyId, multiRegion, deletionWindowDays, pendingVersion, rotationSchedule, state } = key
+  invariant(
+    (multiRegion !== undefined) === keyId.startsWith(MULTI_REGION_ID_PREFIX),
+    'the id of a multi-region key tells so',
+  )
+  invariant(multiRegion !== 'REPLICA' || !(pendingVersion || rotationSchedule), 'a replica is not rotated')
+  invariant(
+    (deletionWindowDays !== undefined) === (state === 'PendingReplicaDeletion'),
+    'a key that waits for its replicas to go has a deletion window',
+  )
+  invariant(
+    state !== 'PendingReplicaDeletion' || multiRegion === 'PRIMARY',
+    'only a primary key waits for its replicas to go',
+  )
+}
+
+/**
+ * @throws {@link InvariantError} when `replica` is no replica of `primary`.
+ */
+export function checkReplica(primary: MasterKey, replica: MasterKey): void {
+  const shared = ['keyId', 'accountId', 'token', 'spec', 'usage', 'primaryVersionId'] as const
+  for (const field of shared) invariant(primary[field] === replica[field], `a replica shares the ${field}`)
+  invariant(primary.region !== replica.region, 'a replica is of another region')
+  invariant(
+    primary.multiRegion === 'PRIMARY' && replica.multiRegion === 'REPLICA',
+    'a primary key has replicas',
+  )
+  invariant(
+    JSON.stringify(primary.versions) === JSON.stringify(replica.versions),
+    'a replica shares the versions',
+  )
+}
+
 /**
  * @throws {@link InvariantError} when `after` is not a later shape of the same key: identity or old versions differ, or
  *   a key that is gone or going would come back.
@@ -80,6 +127,7 @@ function checkSchedule({ rotationSchedule, state }: MasterKey): void {
 export function checkReplacement(before: MasterKey, after: MasterKey): void {
   const fixed = ['accountId', 'token', 'spec', 'usage', 'createdAt'] as const
   for (const field of fixed) invariant(before[field] === after[field], `the ${field} of a key never changes`)
+  invariant(!before.multiRegion === !after.multiRegion, 'a key is of several regions or never is')
   invariant(before.state !== 'Deleted', 'a tombstone is final')
   invariant(
     before.state !== 'Deleting' || after.state === 'Deleted',

@@ -38,6 +38,10 @@ export async function selectKey(db: StoreDb, region: string, keyId: string): Pro
   return (await withVersions(db, keys.where('key_id', '=', keyId)))[0]
 }
 
+export async function selectRegions(db: StoreDb, keyId: string): Promise<MasterKey[]> {
+  return withVersions(db, db.selectFrom('master_key').selectAll().where('key_id', '=', keyId))
+}
+
 export async function selectKeyIdByVersion(db: StoreDb, versionId: string): Promise<string | undefined> {
   const row = await db
     .selectFrom('key_version')
@@ -99,6 +103,7 @@ export async function selectKeysToRotate(
     // An expression, because SQLite would walk every enabled key by the index of a plain column.
     .where(sql<string>`state || ''`, '=', 'Enabled')
     .where('pending_version_id', 'is', null)
+    .where((eb) => eb.or([eb('multi_region', 'is', null), eb('multi_region', '=', 'PRIMARY')]))
     .where('primary_version_id', 'in', (eb) =>
       eb.selectFrom('gcm_invocation').select('version_id').where('leased', '>=', leasedMin),
     )
@@ -142,6 +147,17 @@ export async function insertKey(db: StoreDb, key: MasterKey): Promise<void> {
   await db.insertInto('master_key').values(rowOfKey(key)).execute()
 }
 
+/** Beside its primary key, which is at the revision that it was copied from. Needs a transaction. */
+export async function insertReplica(db: StoreDb, replica: MasterKey): Promise<void> {
+  await db
+    .deleteFrom('master_key')
+    .where('region', '=', replica.region)
+    .where('key_id', '=', replica.keyId)
+    .where('state', '=', 'Deleted')
+    .execute()
+  await db.insertInto('master_key').values(rowOfKey(replica)).execute()
+}
+
 /** `false`, and nothing written, when the row is not at the revision before this one. Needs a transaction. */
 export async function updateKey(db: StoreDb, key: MasterKey): Promise<boolean> {
   const before = await selectKey(db, key.region, key.keyId)
@@ -156,6 +172,8 @@ export async function updateKey(db: StoreDb, key: MasterKey): Promise<boolean> {
       description: key.description,
       deletion_at: key.deletionAt ?? null,
       ...rotationColumns(key),
+      deletion_window_days: key.deletionWindowDays ?? null,
+      multi_region: key.multiRegion ?? null,
     })
     .where('region', '=', key.region)
     .where('key_id', '=', key.keyId)
@@ -171,10 +189,20 @@ export async function updateKey(db: StoreDb, key: MasterKey): Promise<boolean> {
     await db
       .updateTable('master_key')
       .set({ primary_version_id: key.primaryVersionId })
-      .where('region', '=', key.region)
       .where('key_id', '=', key.keyId)
       .execute()
+  if (added.length > 0 || key.primaryVersionId !== before.primaryVersionId) await reviseSiblings(db, key)
   return true
+}
+
+/** Whoever changes a key of the same id in another region has read it without this change, and must lose. */
+async function reviseSiblings(db: StoreDb, { region, keyId }: MasterKey): Promise<void> {
+  await db
+    .updateTable('master_key')
+    .set(({ eb }) => ({ revision: eb('revision', '+', 1) }))
+    .where('region', '!=', region)
+    .where('key_id', '=', keyId)
+    .execute()
 }
 
 /**

@@ -31,6 +31,7 @@ const STATES: Readonly<Record<KeyState, true>> = {
   Enabled: true,
   Disabled: true,
   PendingDeletion: true,
+  PendingReplicaDeletion: true,
   Deleting: true,
   Deleted: true,
 }

@@ -6,6 +6,7 @@ import type {
   KeyUsage,
   KeyVersion,
   MasterKey,
+  MultiRegionRole,
   PendingVersion,
   RotationType,
 } from '../core/key.ts'
@@ -25,11 +26,13 @@ const STATES: Readonly<Record<KeyState, true>> = {
   Enabled: true,
   Disabled: true,
   PendingDeletion: true,
+  PendingReplicaDeletion: true,
   Deleting: true,
   Deleted: true,
 }
 
 const ROTATION_TYPES: Readonly<Record<RotationType, true>> = { AUTOMATIC: true, ON_DEMAND: true }
+const MULTI_REGION: Readonly<Record<MultiRegionRole, true>> = { PRIMARY: true, REPLICA: true }
 const PENDING_STATES: Readonly<Record<PendingVersion['state'], true>> = { Making: true, Abandoned: true }
 
 /** A key joined with one of its versions. */
@@ -88,6 +91,8 @@ function keyOfRow<Versions>(row: KeyRow, versions: Versions): MasterKey & { read
   return {
     ...key,
     ...(row.deletion_at !== null && { deletionAt: row.deletion_at }),
+    ...(row.deletion_window_days !== null && { deletionWindowDays: row.deletion_window_days }),
+    ...(row.multi_region !== null && { multiRegion: known(MULTI_REGION, 'multi_region', row.multi_region) }),
     ...(pendingVersion && { pendingVersion }),
     ...scheduleOfRow(row),
   }
@@ -138,6 +143,8 @@ export function rowOfKey(key: MasterKey): Insertable<MasterKeyTable> {
     created_at: key.createdAt,
     deletion_at: key.deletionAt ?? null,
     primary_version_id: key.primaryVersionId,
+    multi_region: key.multiRegion ?? null,
+    deletion_window_days: key.deletionWindowDays ?? null,
     revision: key.revision,
     ...rotationColumns(key),
   }

@@ -36,6 +36,8 @@ export interface MasterKeyTable {
   readonly pending_version_rotation: string | null
   readonly rotation_period_days: number | null
   readonly rotation_next_at: number | null
+  readonly multi_region: string | null
+  readonly deletion_window_days: number | null
   readonly revision: number
 }
 

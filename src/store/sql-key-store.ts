@@ -13,6 +13,7 @@ import {
   checkKey,
   checkLease,
   checkPage,
+  checkReplica,
   checkTime,
   isStorableText,
 } from './check.ts'
@@ -57,6 +58,22 @@ export class SqlKeyStore implements KeyStore, LeaseStore {
     await this.#change((db) => keys.insertKey(db, key), { unique: () => keyExists(key) })
   }
 
+  async addReplica(primary: MasterKey, replica: MasterKey): Promise<boolean> {
+    for (const key of [primary, replica]) checkKey(key)
+    checkReplica(primary, replica)
+    const add = async (db: StoreDb) => {
+      if (!(await keys.updateKey(db, primary))) return false
+      await keys.insertReplica(db, replica)
+      return true
+    }
+    return this.#change(add, { unique: () => keyExists(replica) })
+  }
+
+  async listRegions(keyId: string): Promise<readonly MasterKey[]> {
+    if (!isStorableText(keyId)) return []
+    return this.#run((db) => keys.selectRegions(db, keyId))
+  }
+
   async getKey(region: string, keyId: string): Promise<MasterKey | undefined> {
     if (![region, keyId].every(isStorableText)) return undefined
     return this.#run((db) => keys.selectKey(db, region, keyId))
@@ -70,6 +87,18 @@ export class SqlKeyStore implements KeyStore, LeaseStore {
   async replaceKey(key: MasterKey): Promise<boolean> {
     checkKey(key)
     return this.#change((db) => keys.updateKey(db, key), { unique: () => keyExists(key) })
+  }
+
+  async replaceKeys(changed: readonly MasterKey[]): Promise<boolean> {
+    for (const key of changed) checkKey(key)
+    const replace = async (db: StoreDb) => {
+      for (const key of changed) if (!(await keys.updateKey(db, key))) throw new LostRace()
+      return true
+    }
+    return this.#change(replace, { unique: () => keyExists(changed[0]) }).catch((error: unknown) => {
+      if (error instanceof LostRace) return false
+      throw error
+    })
   }
 
   async listKeys(
@@ -232,6 +261,11 @@ export class SqlKeyStore implements KeyStore, LeaseStore {
   }
 }
 
-function keyExists({ keyId }: MasterKey): KmsError<'ALREADY_EXISTS'> {
-  return new KmsError('ALREADY_EXISTS', 'A key with this id or version exists already.', { keyId })
+/** Takes back what was written for the keys before the one that somebody else changed first. */
+class LostRace extends Error {}
+
+function keyExists(key: MasterKey | undefined): KmsError<'ALREADY_EXISTS'> {
+  return new KmsError('ALREADY_EXISTS', 'A key with this id or version exists already.', {
+    ...(key && { keyId: key.keyId }),
+  })
 }

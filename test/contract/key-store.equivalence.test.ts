@@ -4,7 +4,7 @@ import type { Alias, KeyState, KeyVersion, MasterKey } from '../../src/core/key.
 import type { KeyPlace, KeyStore, PageRequest } from '../../src/core/ports/key-store.ts'
 import { openSqliteStore } from '../../src/store/sqlite.ts'
 import { storeFolder } from '../support/key-store-folder.ts'
-import { ALL_STATES, sampleKey } from '../support/key-store-samples.ts'
+import { ALL_STATES, sampleKey, sampleReplica } from '../support/key-store-samples.ts'
 import { MemoryKeyStore } from '../support/memory-key-store.ts'
 
 /** Mostly one of few plain values, so that calls meet; now and then one that sorts, compares or stores in its own way. */
@@ -15,7 +15,10 @@ function mostly<T>(plain: readonly T[], odd: fc.Arbitrary<T>): fc.Arbitrary<T> {
 const inputs = fc.record({
   accountId: mostly(['1'], fc.constantFrom('2', '\0')),
   region: mostly(['r'], fc.constantFrom('R', 'é', '\ud800')),
-  keyId: mostly(['a', 'B', '～', '𐍈'], fc.constantFrom('nul\0', 'lone\ud800', 'lone\ufffd')),
+  keyId: mostly(
+    ['a', 'B', '～', '𐍈', 'mrk-a', 'mrk-a'],
+    fc.constantFrom('nul\0', 'lone\ud800', 'lone\ufffd'),
+  ),
   versionIds: fc.array(fc.nat(30).map(String), { minLength: 1, maxLength: 3 }),
   name: mostly(['alias/a', 'alias/A', 'alias/～', 'alias/𐍈'], fc.string({ unit: 'binary', maxLength: 3 })),
   state: fc.constantFrom<KeyState>('Enabled', 'Enabled', 'Enabled', 'Deleted', ...ALL_STATES),
@@ -25,6 +28,7 @@ const inputs = fc.record({
   after: fc.option(
     mostly(['', 'B', 'a', 'alias/A', 'alias/～', '～'], fc.string({ unit: 'binary', maxLength: 3 })),
   ),
+  elsewhere: mostly(['r', 'R'], fc.constantFrom('é', '\0')),
   revisionsOn: mostly([1], fc.constantFrom(0, 2)),
   flag: fc.boolean(),
   periodDays: fc.constantFrom(undefined, 90, 2560, 89),
@@ -45,6 +49,19 @@ const CALLS: Readonly<Record<string, (store: KeyStore, given: Inputs, now?: Mast
     listKeysInRotation: (store, given) => store.listKeysInRotation(placePage(given)),
     listKeysToRotate: (store, given) => store.listKeysToRotate(given.time, placePage(given)),
     listKeysDueForRotation: (store, given) => store.listKeysDueForRotation(given.time, placePage(given)),
+    addReplica: (store, given, now) => {
+      const primary = changed(now ?? newKey(given), { ...given, flag: false, state: 'Enabled' })
+      return store.addReplica(
+        primary,
+        sampleReplica(primary, given.elsewhere, { revision: given.revisionsOn }),
+      )
+    },
+    listRegions: (store, { keyId }) => store.listRegions(keyId),
+    replaceKeys: async (store, given, now) => {
+      const others = (await store.listRegions(given.keyId)).filter(({ region }) => region !== given.region)
+      const first = changed(now ?? newKey(given), given)
+      return store.replaceKeys([first, ...others.map((key) => changed(key, { ...given, flag: false }))])
+    },
     createAlias: (store, given) => store.createAlias(alias(given)),
     getAlias: (store, { accountId, region, name }) => store.getAlias(accountId, region, name),
     updateAlias: (store, given) => store.updateAlias(alias(given)),
@@ -59,7 +76,7 @@ const CALLS: Readonly<Record<string, (store: KeyStore, given: Inputs, now?: Mast
 
 /** Asked for more often: without keys and aliases every other call finds nothing. */
 const MAKING = Object.entries(CALLS).flatMap((call) =>
-  /^(?:createKey|createAlias|updateAlias)$/.test(call[0]) ? [call, call, call] : [],
+  /^(?:createKey|addReplica|createAlias|updateAlias)$/.test(call[0]) ? [call, call, call] : [],
 )
 
 function page({ limit, after }: Inputs): PageRequest<string> {
@@ -86,6 +103,7 @@ function newKey({ accountId, region, keyId, versionIds, state, description, time
     createdAt: time,
     versions,
     primaryVersionId,
+    ...(keyId.startsWith('mrk-') && { multiRegion: 'PRIMARY' }),
   })
 }
 
@@ -97,11 +115,12 @@ function changed(
   key: MasterKey,
   { versionIds, state, description, time, revisionsOn, flag, pending, periodDays }: Inputs,
 ): MasterKey {
-  const { deletionAt: _, pendingVersion: __, rotationSchedule: ___, ...kept } = key
+  const { deletionAt: _, pendingVersion: __, rotationSchedule: ___, deletionWindowDays: ____, ...kept } = key
   const added = flag ? versionIds.map((id, index) => version(id, key.versions.length + index)) : []
   return {
     ...kept,
     ...(state === 'PendingDeletion' && { deletionAt: time }),
+    ...(state === 'PendingReplicaDeletion' && { deletionWindowDays: 7 }),
     ...(pending && {
       pendingVersion: {
         versionId: pending,
@@ -158,7 +177,14 @@ it('STO-22, STO-17 SQLite answers every sequence of calls as memory does', { tim
     { numRuns: 250 },
   )
   // The property would hold of calls that are all refused, so see that each could do its work.
-  const done = ['replaceKey: true', 'updateAlias: true', 'deleteAlias: true']
+  const done = [
+    'replaceKey: true',
+    'addReplica: true',
+    'replaceKeys: true',
+    'listRegions: found',
+    'updateAlias: true',
+    'deleteAlias: true',
+  ]
   const found = [
     'leaseInvocations',
     'mostLeased',

@@ -83,7 +83,17 @@ const CALLS: Readonly<Record<string, Row>> = {
     },
   ],
   GenerateRandom: [{ NumberOfBytes: 9 }, 'generateRandom', 9],
-  CreateKey: [{ Description: 'what for' }, 'createKey', { description: 'what for' }],
+  CreateKey: [
+    { Description: 'what for', MultiRegion: true },
+    'createKey',
+    { description: 'what for', multiRegion: true },
+  ],
+  ReplicateKey: [
+    { KeyId: KEY, ReplicaRegion: 'us-east-1', Description: 'there' },
+    'replicateKey',
+    { keyId: KEY, region: 'us-east-1', description: 'there' },
+  ],
+  UpdatePrimaryRegion: [{ KeyId: KEY, PrimaryRegion: 'us-east-1' }, 'updatePrimaryRegion', KEY, 'us-east-1'],
   DescribeKey: [{ KeyId: 'alias/b' }, 'describeKey', byAlias('alias/b')],
   ListKeys: [
     { Limit: 7, Marker: encodeMarker(SCOPE, 'ListKeys', OTHER_KEY) },

@@ -10,7 +10,7 @@ import { createAwsFacade } from '../../src/http/aws/facade.ts'
 import type { HealthChecks } from '../../src/http/health.ts'
 import { DEFAULT_SERVER_LIMITS, type ServerLimits } from '../../src/http/limits.ts'
 import { buildServer } from '../../src/http/server.ts'
-import { ALICE, call, kmsFixture, MALLORY } from '../support/kms-fixture.ts'
+import { ALICE, call, kmsFixture, MALLORY, TEST_REGIONS } from '../support/kms-fixture.ts'
 import { type RequestToSign, type SigningCredential, signRequest } from '../support/sign.ts'
 
 export const ALICE_KEY: SigningCredential = {
@@ -30,7 +30,7 @@ export const SESSION_MS = 3_600_000
 export const FACADE_TIMEOUT_MS = 5_000
 
 /** Regions other than the first see no key of it. */
-const REGIONS = [{ name: 'us-east-1' }, { name: 'eu-central-1' }]
+const REGIONS = TEST_REGIONS.map((name) => ({ name }))
 
 export interface FixtureParts {
   readonly limits?: Partial<ServerLimits>

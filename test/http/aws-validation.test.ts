@@ -215,7 +215,6 @@ describe('a member that this service does not honour is refused by name', () => 
     ['GenerateDataKey', { ...key, Recipient: {} }, 'Recipient'],
     ['Decrypt', { CiphertextBlob: B64, DryRunModifiers: ['IGNORE_CIPHERTEXT'] }, 'DryRunModifiers'],
     ['GenerateRandom', { NumberOfBytes: 8, CustomKeyStoreId: 'cks-1' }, 'CustomKeyStoreId'],
-    ['CreateKey', { MultiRegion: true }, 'MultiRegion'],
     ['CreateKey', { Policy: '{}' }, 'Policy'],
     ['CreateKey', { Tags: [{ TagKey: 'a', TagValue: 'b' }] }, 'Tags'],
     ['CreateKey', { XksKeyId: 'x' }, 'XksKeyId'],

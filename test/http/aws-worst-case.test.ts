@@ -27,6 +27,8 @@ const MEMBERS: Readonly<Record<string, object>> = {
   GenerateDataKeyPairWithoutPlaintext: { ...SEALS, KeyPairSpec: 'ECC_NIST_P256' },
   GenerateRandom: { NumberOfBytes: 8, CustomKeyStoreId: 'c', Recipient: {} },
   CreateKey: { Description: '', KeySpec: 'SYMMETRIC_DEFAULT', Origin: 'AWS_KMS', Policy: '{}', Tags: [] },
+  ReplicateKey: { KeyId: KEY, ReplicaRegion: 'eu-central-1', Description: '', Policy: '{}', Tags: [] },
+  UpdatePrimaryRegion: { KeyId: KEY, PrimaryRegion: 'eu-central-1' },
   DescribeKey: { KeyId: KEY, GrantTokens: [] },
   ListKeys: { Limit: 1, Marker: 'x' },
   EnableKey: { KeyId: KEY },

@@ -1,7 +1,16 @@
 import { expect, it } from 'vitest'
 import type { KeyState, MasterKey } from '../../src/core/key.ts'
 import type { KeyStore } from '../../src/core/ports/key-store.ts'
-import { ACCOUNT, ALL_STATES, next, REGION, rotated, sampleAlias, sampleKey } from './key-store-samples.ts'
+import {
+  ACCOUNT,
+  ALL_STATES,
+  next,
+  REGION,
+  rotated,
+  sampleAlias,
+  sampleKey,
+  samplePrimary,
+} from './key-store-samples.ts'
 
 const HIDDEN: readonly KeyState[] = ['Creating', 'Deleting', 'Deleted']
 const VISIBLE = ALL_STATES.filter((state) => !HIDDEN.includes(state))
@@ -33,9 +42,12 @@ export function tombstoneClauses(store: () => KeyStore): void {
   })
 
   it.each(ALL_STATES.slice(0, -1))('STO-8 a key that becomes %s keeps its aliases', async (state) => {
-    const key = await made()
+    const waits = state === 'PendingReplicaDeletion'
+    const key = waits ? samplePrimary() : sampleKey()
+    await store().createKey(key)
     await store().createAlias(sampleAlias(key, 'alias/a'))
-    expect(await store().replaceKey(next(key, { state }))).toBe(true)
+    const change = next(key, { state, ...(waits && { deletionWindowDays: 7 }) })
+    expect(await store().replaceKey(change)).toBe(true)
     expect(await namesOf(key)).toStrictEqual(['alias/a'])
   })
 

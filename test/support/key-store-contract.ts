@@ -4,6 +4,7 @@ import type { KeyStore } from '../../src/core/ports/key-store.ts'
 import { aliasClauses, textClauses } from './key-store-contract-aliases.ts'
 import { invocationClauses } from './key-store-contract-invocations.ts'
 import { changeClauses, keyClauses } from './key-store-contract-keys.ts'
+import { regionClauses } from './key-store-contract-regions.ts'
 import { rotationClauses } from './key-store-contract-rotations.ts'
 import { tombstoneClauses } from './key-store-contract-tombstones.ts'
 import { ACCOUNT, ALL_STATES, next, REGION, rotated, sampleAlias, sampleKey } from './key-store-samples.ts'
@@ -20,6 +21,7 @@ export function keyStoreContract(open: () => Promise<KeyStore>): void {
   describe('keys', () => keyClauses(() => store))
   describe('changes of keys', () => changeClauses(() => store))
   describe('listings of keys', () => listingClauses(() => store))
+  describe('keys of several regions', () => regionClauses(() => store))
   describe('aliases', () => aliasClauses(() => store))
   describe('aliases and tombstones', () => tombstoneClauses(() => store))
   describe('invocations', () => invocationClauses(() => store))
@@ -34,7 +36,9 @@ function listingClauses(store: () => KeyStore): void {
     const keys = ALL_STATES.flatMap((state) => [rotated(sampleKey({ state })), sampleKey({ state })])
     const others = [sampleKey({ accountId: '444455556666' }), sampleKey({ region: 'us-east-1' })]
     for (const key of [...keys, ...others]) await store().createKey(key)
-    const shown = keys.filter(({ state }) => ['Enabled', 'Disabled', 'PendingDeletion'].includes(state))
+    const shown = keys.filter(({ state }) =>
+      ['Enabled', 'Disabled', 'PendingDeletion', 'PendingReplicaDeletion'].includes(state),
+    )
     expect(await store().listKeys(ACCOUNT, REGION, { limit: 1000 })).toStrictEqual(byId(shown))
     expect(await store().listKeys('777788889999', REGION, { limit: 1 })).toStrictEqual([])
   })

@@ -8,6 +8,7 @@ export const ALL_STATES: readonly KeyState[] = [
   'Enabled',
   'Disabled',
   'PendingDeletion',
+  'PendingReplicaDeletion',
   'Deleting',
   'Deleted',
 ]
@@ -28,8 +29,29 @@ export function sampleKey(changes: Partial<MasterKey> = {}): MasterKey {
     versions: [{ versionId, number: 1, createdAt: 1_790_000_000_000 }],
     primaryVersionId: versionId,
     revision: 1,
+    ...(changes.state === 'PendingReplicaDeletion' && { ...multiRegionParts(), deletionWindowDays: 7 }),
     ...changes,
   }
+}
+
+function multiRegionParts() {
+  return { keyId: `mrk-${randomUUID().replaceAll('-', '')}`, multiRegion: 'PRIMARY' } as const
+}
+
+/** A primary key of several regions. */
+export function samplePrimary(changes: Partial<MasterKey> = {}): MasterKey {
+  return sampleKey({ ...multiRegionParts(), ...changes })
+}
+
+/** What another region may have of a primary key. */
+export function sampleReplica(
+  primary: MasterKey,
+  region: string,
+  changes: Partial<MasterKey> = {},
+): MasterKey {
+  const { keyId, accountId, token, spec, usage, versions, primaryVersionId } = primary
+  const shared = { keyId, accountId, token, spec, usage, versions, primaryVersionId }
+  return sampleKey({ ...shared, region, multiRegion: 'REPLICA', ...changes })
 }
 
 export function sampleAlias(key: MasterKey, name: string, changes: Partial<Alias> = {}): Alias {

@@ -16,6 +16,7 @@ import { MemoryLeaseStore } from './memory-lease-store.ts'
 import { SoftwareProvider } from './software-provider.ts'
 
 export const TEST_TOKEN = 'main'
+export const TEST_REGIONS = ['us-east-1', 'eu-central-1', 'ap-northeast-3']
 /** How long a key is seen due before it is destroyed. */
 export const GRACE_MS = 3_600_000
 export const ALICE: Principal = {
@@ -86,6 +87,7 @@ export function kmsOn<S extends KeyStore, P extends CryptoProvider>(
       newId: randomUUID,
       creations,
       pairs: new PairGate({ leases, clock, newId: randomUUID, pairTimeoutMs: () => 60_000 }),
+      regions: TEST_REGIONS,
       tokenForNewKeys: TEST_TOKEN,
     })
   const kms = kmsWith(directory)

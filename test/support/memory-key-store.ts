@@ -12,6 +12,7 @@ import {
   checkLease,
   checkPage,
   checkReplacement,
+  checkReplica,
   checkTime,
 } from '../../src/store/check.ts'
 
@@ -37,6 +38,39 @@ export class MemoryKeyStore implements KeyStore {
     this.#keys.push(structuredClone(key))
   }
 
+  async addReplica(primary: MasterKey, replica: MasterKey): Promise<boolean> {
+    this.#requireOpen()
+    for (const key of [primary, replica]) checkKey(key)
+    checkReplica(primary, replica)
+    const index = this.#keyIndex(replica.region, replica.keyId)
+    const there = this.#keys[index]
+    const before = this.#keys[this.#keyIndex(primary.region, primary.keyId)]
+    if (before?.revision === primary.revision - 1 && there && there.state !== 'Deleted')
+      throw keyExists(replica)
+    if (!(await this.replaceKey(primary))) return false
+    if (there) this.#keys.splice(index, 1)
+    this.#keys.push(structuredClone(replica))
+    return true
+  }
+
+  async listRegions(keyId: string): Promise<MasterKey[]> {
+    this.#requireOpen()
+    const rows = this.#keys.filter((key) => key.keyId === keyId)
+    return cut(rows, (key) => [key.region], undefined, rows.length)
+  }
+
+  async replaceKeys(changed: readonly MasterKey[]): Promise<boolean> {
+    this.#requireOpen()
+    for (const key of changed) checkKey(key)
+    const kept = structuredClone(this.#keys)
+    for (const key of changed) {
+      if (await this.replaceKey(key)) continue
+      this.#keys.splice(0, this.#keys.length, ...kept)
+      return false
+    }
+    return true
+  }
+
   async getKey(region: string, keyId: string): Promise<MasterKey | undefined> {
     this.#requireOpen()
     return structuredClone(this.#keys[this.#keyIndex(region, keyId)])
@@ -56,6 +90,7 @@ export class MemoryKeyStore implements KeyStore {
     checkReplacement(before, key)
     if (this.#versionsTaken(key)) throw keyExists(key)
     this.#keys[index] = structuredClone(key)
+    this.#shareVersions(before, key)
     if (key.state === 'Deleted') this.#dropAliasesOf(key)
     return true
   }
@@ -80,6 +115,7 @@ export class MemoryKeyStore implements KeyStore {
     const due = (key: MasterKey) =>
       key.state === 'Enabled' &&
       key.pendingVersion === undefined &&
+      key.multiRegion !== 'REPLICA' &&
       (this.#leased.get(key.primaryVersionId) ?? 0) >= leasedMin
     return this.#page(due, page, leasedMin)
   }
@@ -232,6 +268,16 @@ export class MemoryKeyStore implements KeyStore {
     const key = this.#keys[this.#keyIndex(alias.region, alias.keyId)]
     if (key && !HIDDEN.includes(key.state)) return
     throw new KmsError('KEY_NOT_FOUND', 'The key of this alias does not exist.', { keyId: alias.keyId })
+  }
+
+  /** Versions, and which of them is the primary one, are the same in every region. */
+  #shareVersions(before: MasterKey, { region, keyId, versions, primaryVersionId }: MasterKey): void {
+    if (before.versions.length === versions.length && before.primaryVersionId === primaryVersionId) return
+    for (const [index, key] of this.#keys.entries()) {
+      if (key.keyId !== keyId || key.region === region) continue
+      const shared = structuredClone({ versions, primaryVersionId })
+      this.#keys[index] = { ...key, ...shared, revision: key.revision + 1 }
+    }
   }
 
   #dropAliasesOf({ region, keyId }: MasterKey): void {

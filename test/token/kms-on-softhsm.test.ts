@@ -4,7 +4,7 @@ import { tokenRef } from '../../src/core/find-key.ts'
 import type { MasterKey } from '../../src/core/key.ts'
 import type { Pkcs11Provider } from '../../src/providers/pkcs11/provider.ts'
 import { openSqliteStore } from '../../src/store/sqlite.ts'
-import { call, GRACE_MS, kmsOn } from '../support/kms-fixture.ts'
+import { ALICE, call, GRACE_MS, kmsOn } from '../support/kms-fixture.ts'
 import {
   describeWith,
   inOtherProcess,
@@ -94,6 +94,30 @@ describeWith([SOFTHSM_MODULE], 'the whole core on SoftHSM and SQLite', () => {
     expect(
       (await kms.generateDataKey(call(), { key: byId(spared), lengthBytes: 16 })).plaintext,
     ).toHaveLength(16)
+  })
+
+  it('keeps the objects of a multi-region key until its last region is gone', async () => {
+    const { kms, clock, maintenance, store } = fixture
+    const away = () => ({ ...call(), principal: { ...ALICE, region: 'eu-central-1' } })
+    const key = await kms.createKey(call(), { multiRegion: true })
+    await kms.replicateKey(call(), { keyId: key.keyId, region: 'eu-central-1' })
+    const input = { key: byId(key), lengthBytes: 32 }
+    const made = await kms.generateDataKeyWithoutPlaintext(call(), input)
+    await kms.rotateKeyOnDemand(call(), key.keyId)
+    const there = await kms.generateDataKey(away(), input)
+    expect((await kms.decrypt(away(), { blob: made.blob })).plaintext).toHaveLength(32)
+    expect((await kms.decrypt(call(), { blob: there.blob })).plaintext).toEqual(there.plaintext)
+    await kms.scheduleKeyDeletion(call(), key.keyId, 7)
+    await kms.scheduleKeyDeletion(away(), key.keyId, 7)
+    for (const present of ['present', 'absent']) {
+      clock.advance(8 * DAY_MS)
+      await maintenance.run(0)
+      clock.advance(GRACE_MS)
+      await maintenance.run(0)
+      expect(await presence(key)).toBe(present)
+    }
+    const states = (await store.listRegions(key.keyId)).map(({ state }) => state)
+    expect(states).toEqual(['Deleted', 'Deleted'])
   })
 
   it('finishes a creation that was cut off after the token, and rolls one back that was cut off in it', async () => {

@@ -30,8 +30,10 @@ export type KmsAction =
   | 'ReEncryptFrom'
   | 'ReEncryptTo'
   | 'RotateKeyOnDemand'
+  | 'ReplicateKey'
   | 'ScheduleKeyDeletion'
   | 'UpdateAlias'
+  | 'UpdatePrimaryRegion'
 
 /**
  * The decision that every operation asks for before it touches a token: a principal may use what its account owns, in

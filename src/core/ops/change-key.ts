@@ -5,7 +5,7 @@ import type { MasterKey } from '../key.ts'
 import type { CallContext, KmsDeps } from '../kms-context.ts'
 
 /** How often a change is tried again when another one was first. */
-const CHANGE_ATTEMPTS_MAX = 8
+export const CHANGE_ATTEMPTS_MAX = 8
 
 /**
  * Changes one key: reads it past the cache, lets `change` check and alter it, stores it if nobody else was first.
@@ -18,12 +18,12 @@ export async function changeKey(
   context: CallContext,
   action: KmsAction,
   keyId: string,
-  change: (key: MasterKey) => MasterKey,
+  change: (key: MasterKey) => MasterKey | Promise<MasterKey>,
 ): Promise<MasterKey> {
   for (let attempt = 1; attempt <= CHANGE_ATTEMPTS_MAX; attempt++) {
     deps.directory.forgetKey(context.principal.region, keyId)
     const before = await requireKey(deps, context, action, { kind: 'id', keyId })
-    const after = change(before)
+    const after = await change(before)
     const next = after === before ? before : { ...after, revision: before.revision + 1 }
     if (next !== before && !(await deps.store.replaceKey(next))) continue
     // Also where nothing was to do: a process that died after this very change may not have told the others.

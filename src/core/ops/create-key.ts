@@ -1,13 +1,15 @@
 import { authorize } from '../authorize/authorize.ts'
 import { KmsError } from '../errors.ts'
 import { tokenRef } from '../find-key.ts'
-import type { KeyVersion, MasterKey } from '../key.ts'
+import { type KeyVersion, type MasterKey, MULTI_REGION_ID_PREFIX } from '../key.ts'
 import type { CallContext, KmsDeps } from '../kms-context.ts'
 import { callOptions } from './seal-payload.ts'
 
 export interface CreateKeyInput {
   /** At most 8192 characters; the façades have refused longer ones. */
   readonly description?: string | undefined
+  /** Whether other regions may come to have it too. */
+  readonly multiRegion?: boolean | undefined
 }
 
 /**
@@ -60,7 +62,8 @@ function newMasterKey(
   const createdAt = deps.clock.now()
   const version: KeyVersion = { versionId: deps.newId(), number: 1, createdAt }
   return {
-    keyId: deps.newId(),
+    keyId: input.multiRegion ? multiRegionId(deps.newId()) : deps.newId(),
+    ...(input.multiRegion && { multiRegion: 'PRIMARY' as const }),
     accountId: context.principal.accountId,
     region: context.principal.region,
     token: deps.tokenForNewKeys,
@@ -73,4 +76,9 @@ function newMasterKey(
     primaryVersionId: version.versionId,
     revision: 1,
   }
+}
+
+/** `mrk-` and the 32 hexadecimal digits of a UUID. */
+function multiRegionId(uuid: string): string {
+  return MULTI_REGION_ID_PREFIX + uuid.replaceAll('-', '')
 }

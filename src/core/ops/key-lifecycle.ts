@@ -1,10 +1,11 @@
+import { DAY_MS } from '../../lib/clock.ts'
 import { invariant } from '../../lib/invariant.ts'
 import { requireState } from '../find-key.ts'
 import type { MasterKey } from '../key.ts'
 import type { CallContext, KmsDeps } from '../kms-context.ts'
+import { hasReplicas } from '../multi-region.ts'
 import { changeKey } from './change-key.ts'
 
-const DAY_MS = 86_400_000
 const PENDING_WINDOW_DAYS_MAX = 366
 
 export async function enableKey(deps: KmsDeps, context: CallContext, keyId: string): Promise<MasterKey> {
@@ -29,8 +30,10 @@ export async function scheduleKeyDeletion(
   windowDays: number,
 ): Promise<MasterKey> {
   invariant(windowDays >= 1 && windowDays <= PENDING_WINDOW_DAYS_MAX, 'deletion window out of range')
-  return changeKey(deps, context, 'ScheduleKeyDeletion', keyId, (before) => {
+  return changeKey(deps, context, 'ScheduleKeyDeletion', keyId, async (before) => {
     requireState(before, 'Enabled', 'Disabled')
+    if (await hasReplicas(deps.store, before))
+      return { ...before, state: 'PendingReplicaDeletion', deletionWindowDays: windowDays }
     return { ...before, state: 'PendingDeletion', deletionAt: deps.clock.now() + windowDays * DAY_MS }
   })
 }
@@ -42,8 +45,8 @@ export async function cancelKeyDeletion(
   keyId: string,
 ): Promise<MasterKey> {
   return changeKey(deps, context, 'CancelKeyDeletion', keyId, (before) => {
-    requireState(before, 'PendingDeletion')
-    const { deletionAt: _, ...kept } = before
+    requireState(before, 'PendingDeletion', 'PendingReplicaDeletion')
+    const { deletionAt: _, deletionWindowDays: __, ...kept } = before
     return { ...kept, state: 'Disabled' }
   })
 }

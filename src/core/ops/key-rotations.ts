@@ -1,14 +1,15 @@
+import { DAY_MS } from '../../lib/clock.ts'
 import { invariant } from '../../lib/invariant.ts'
 import { KmsError } from '../errors.ts'
 import { requireKey, requireState } from '../find-key.ts'
 import { type KeyVersion, type MasterKey, ROTATION_PERIOD_DAYS } from '../key.ts'
 import type { CallContext, KmsDeps } from '../kms-context.ts'
+import { refuseReplica, regionsOf } from '../multi-region.ts'
 import { changeKey } from './change-key.ts'
 import type { Page, PageInput } from './list-keys.ts'
 import { rotateKey } from './rotate-key.ts'
 import { callOptions } from './seal-payload.ts'
 
-const DAY_MS = 86_400_000
 /** AWS KMS, "Quotas", on-demand rotations per key. */
 const ON_DEMAND_ROTATIONS_MAX = 25
 /** How often a rotation is begun again when the key was changed by somebody else meanwhile. */
@@ -42,6 +43,7 @@ export async function enableKeyRotation(
   invariant(periodDays >= min && periodDays <= max, 'rotation period out of range')
   return changeKey(deps, context, 'EnableKeyRotation', keyId, (before) => {
     requireRotatable(before)
+    refuseReplica(before)
     requireState(before, 'Enabled')
     if (before.rotationSchedule?.periodDays === periodDays) return before
     return { ...before, rotationSchedule: { periodDays, nextAt: deps.clock.now() + periodDays * DAY_MS } }
@@ -56,6 +58,7 @@ export async function disableKeyRotation(
 ): Promise<MasterKey> {
   return changeKey(deps, context, 'DisableKeyRotation', keyId, (before) => {
     requireRotatable(before)
+    refuseReplica(before)
     requireState(before, 'Enabled')
     if (!before.rotationSchedule) return before
     const { rotationSchedule: _, ...kept } = before
@@ -63,20 +66,21 @@ export async function disableKeyRotation(
   })
 }
 
-/** A key that pends deletion is not rotated, and says so; its schedule is back when the deletion is cancelled. */
+/** A replica is rotated with its primary key. A key that pends deletion is not rotated, and says so; its schedule is back when the deletion is cancelled. */
 export async function getKeyRotationStatus(
   deps: KmsDeps,
   context: CallContext,
   keyId: string,
 ): Promise<RotationStatus> {
   const key = await requireKey(deps, context, 'GetKeyRotationStatus', { kind: 'id', keyId })
-  const { rotationSchedule, pendingVersion, state } = key
+  const regions = key.multiRegion === 'REPLICA' ? await regionsOf(deps.store, key) : []
+  const rotated = regions.find(({ multiRegion }) => multiRegion === 'PRIMARY') ?? key
+  const { rotationSchedule, pendingVersion } = rotated
+  const pendsDeletion = key.state === 'PendingDeletion' || key.state === 'PendingReplicaDeletion'
   const making = pendingVersion?.state === 'Making' && pendingVersion.rotation === 'ON_DEMAND'
   return {
     key,
-    ...(rotationSchedule && state !== 'PendingDeletion'
-      ? { enabled: true, ...rotationSchedule }
-      : { enabled: false }),
+    ...(rotationSchedule && !pendsDeletion ? { enabled: true, ...rotationSchedule } : { enabled: false }),
     ...(making && { onDemandSince: pendingVersion.createdAt }),
   }
 }
@@ -110,6 +114,7 @@ export async function rotateKeyOnDemand(
 function requireRotation(key: MasterKey): void {
   const { keyId, versions, pendingVersion } = key
   requireRotatable(key)
+  refuseReplica(key)
   requireState(key, 'Enabled')
   if (versions.filter(({ rotation }) => rotation?.type === 'ON_DEMAND').length >= ON_DEMAND_ROTATIONS_MAX)
     throw new KmsError('ROTATIONS_EXHAUSTED', 'The key had all its on-demand rotations.', { keyId })

@@ -1,9 +1,10 @@
-import type { Clock } from '../../lib/clock.ts'
+import { type Clock, DAY_MS } from '../../lib/clock.ts'
 import { invariant } from '../../lib/invariant.ts'
 import { KmsError } from '../errors.ts'
 import { pendingVersionOf, requireState, tokenRef } from '../find-key.ts'
 import type { KeyVersion, MasterKey, PendingVersion, RotationType } from '../key.ts'
 import type { KeyDirectory } from '../key-directory.ts'
+import { siblingsOf } from '../multi-region.ts'
 import type { CallOptions, CryptoProvider } from '../ports/crypto-provider.ts'
 import type { KeyStore } from '../ports/key-store.ts'
 
@@ -14,8 +15,6 @@ const ADOPT_ATTEMPTS_MAX = 8
  * Longer, too, than clocks of processes on one store may differ.
  */
 const MAKING_MS_MAX = 60_000
-
-const DAY_MS = 86_400_000
 
 /** What rotating a key stands on. */
 export interface RotationDeps {
@@ -49,6 +48,7 @@ export async function rotateKey(
 ): Promise<MasterKey | undefined> {
   requireState(before, 'Enabled')
   invariant(!before.pendingVersion, 'one version at a time is made of a key')
+  invariant(before.multiRegion !== 'REPLICA', 'replicas have the versions of their primary key')
   // A token that is away costs no row.
   await deps.provider.checkHealth(before.token, undefined, options)
   const pendingVersion: PendingVersion = {
@@ -161,5 +161,7 @@ function requirePending(key: MasterKey): KeyVersion {
 async function replace(deps: RotationDeps, key: MasterKey): Promise<boolean> {
   const stored = await deps.store.replaceKey(key)
   await deps.directory.keyChanged(key.region, key.keyId)
+  for (const { region } of await siblingsOf(deps.store, key))
+    await deps.directory.keyChanged(region, key.keyId)
   return stored
 }

@@ -45,13 +45,26 @@ export interface TokenUse {
  */
 export interface KeyStore extends InvocationLedger, CanaryStore {
   /**
-   * Stores a new key, in whatever state and at whatever revision it is. For now a key id is made in one region only:
-   * versions belong to a key id whatever the region, and a second region would need a share in them.
+   * Stores a new key, in whatever state and at whatever revision it is. A key id is made in one region; others come to have
+   * it by {@link KeyStore.addReplica}, because versions belong to a key id whatever the region.
    *
    * @throws {@link KmsError} `ALREADY_EXISTS` when any region has that key id, any key has one of the version ids, or
    *   `key` has one of them twice.
    */
   createKey(key: MasterKey): Promise<void>
+
+  /**
+   * Stores the next revision of a primary key, as {@link KeyStore.replaceKey} does, and in the same change a replica of it
+   * (STO-60), in place of the tombstone of an earlier one.
+   *
+   * @param replica - Of another region, with the id, account, token, spec, usage and versions of the primary key.
+   * @returns `false`, and writes nothing, when the primary key is at another revision.
+   * @throws {@link KmsError} `ALREADY_EXISTS` when the region has a key of that id that is no tombstone.
+   */
+  addReplica(primary: MasterKey, replica: MasterKey): Promise<boolean>
+
+  /** Every key of an id, one per region that ever had it, by region; tombstones included. */
+  listRegions(keyId: string): Promise<readonly MasterKey[]>
 
   /** The key in whatever state it is, tombstones included; `undefined` when the region has no such key. */
   getKey(region: string, keyId: string): Promise<MasterKey | undefined>
@@ -61,13 +74,17 @@ export interface KeyStore extends InvocationLedger, CanaryStore {
 
   /**
    * Stores `key` in place of the row whose revision is `key.revision - 1`. State `Deleted` takes the key's aliases in
-   * this region along, in the same change (STO-8).
+   * this region along, in the same change (STO-8). A version that is added, and another primary version, are so in every
+   * region that has the key id, whose revisions grow with that (STO-61).
    *
    * @returns `false`, and writes nothing, when that row is not there (somebody else was first). What else is wrong with
    *   the change is not looked at then.
    * @throws {@link KmsError} `ALREADY_EXISTS` when an added version id is another key's, or the key's own already.
    */
   replaceKey(key: MasterKey): Promise<boolean>
+
+  /** As {@link KeyStore.replaceKey} of each: all are stored, or none (STO-62). */
+  replaceKeys(keys: readonly MasterKey[]): Promise<boolean>
 
   /** Keys of an account in a region, ordered by key id; `Creating`, `Deleting` and `Deleted` ones are left out. */
   listKeys(accountId: string, region: string, page: PageRequest<string>): Promise<readonly MasterKey[]>
@@ -79,7 +96,7 @@ export interface KeyStore extends InvocationLedger, CanaryStore {
   listKeysInRotation(page: PageRequest<KeyPlace>): Promise<readonly MasterKey[]>
 
   /**
-   * Enabled keys of all accounts and regions without a `pendingVersion` whose primary version had at least `leasedMin` GCM
+   * Enabled keys of all accounts and regions, but for replicas, without a `pendingVersion` whose primary version had at least `leasedMin` GCM
    * invocations handed out, ordered by (region, key id).
    *
    * @param leasedMin - 1 or more.

@@ -25,7 +25,8 @@ export const AWS_FAULTS = {
   KEY_NOT_FOUND: [
     'NotFoundException',
     400,
-    ({ keyId }, scope) => `Key '${keyArn(scope, keyId)}' does not exist`,
+    ({ keyId, region = '' }, scope) =>
+      `Key '${keyArn(region === '' ? scope : { ...scope, region }, keyId)}' does not exist`,
   ],
   KEY_ID_INVALID: ['NotFoundException', 400, ({ keyId }) => `Invalid keyId '${keyId}'`],
   KEY_VERSION_NOT_FOUND: ['InvalidCiphertextException', 400, nothing],
@@ -36,6 +37,11 @@ export const AWS_FAULTS = {
   ],
   ALREADY_EXISTS: ['AlreadyExistsException', 400, alreadyExists],
   KEY_STATE_INVALID: ['KMSInvalidStateException', 400, keyState],
+  KEY_NOT_PRIMARY: [
+    'UnsupportedOperationException',
+    400,
+    ({ keyId }, scope) => `${keyArn(scope, keyId)} is not a multi-region primary key.`,
+  ],
   KEY_USAGE_INVALID: ['InvalidKeyUsageException', 400, keyUsage],
   // Recorded without a text.
   KEY_NOT_ROTATABLE: ['UnsupportedOperationException', 400, nothing],
@@ -114,6 +120,7 @@ const STATE_TEXTS: Readonly<Record<KmsErrorDetails['KEY_STATE_INVALID']['state']
   Enabled: 'is enabled.',
   Disabled: 'is disabled.',
   PendingDeletion: 'is pending deletion.',
+  PendingReplicaDeletion: 'is pending replica deletion.',
   Deleting: 'is pending deletion.',
   Deleted: 'is pending deletion.',
 }
@@ -124,7 +131,7 @@ function keyState(details: KmsErrorDetails['KEY_STATE_INVALID'], scope: ArnScope
 }
 
 function wantsPendingDeletion({ allowed }: KmsErrorDetails['KEY_STATE_INVALID']): boolean {
-  return allowed.length === 1 && allowed[0] === 'PendingDeletion'
+  return allowed.every((state) => state === 'PendingDeletion' || state === 'PendingReplicaDeletion')
 }
 
 function keyUsage(details: KmsErrorDetails['KEY_USAGE_INVALID'], scope: ArnScope): string {
@@ -132,9 +139,11 @@ function keyUsage(details: KmsErrorDetails['KEY_USAGE_INVALID'], scope: ArnScope
 }
 
 function alreadyExists(
-  { alias }: KmsErrorDetails['ALREADY_EXISTS'],
+  { alias, keyId, region }: KmsErrorDetails['ALREADY_EXISTS'],
   scope: ArnScope,
   message: string,
 ): string {
+  if (keyId !== undefined && region !== undefined)
+    return `${keyArn({ ...scope, region }, keyId)} already exists.`
   return alias === undefined ? message : `An alias with the name ${aliasArn(scope, alias)} already exists`
 }

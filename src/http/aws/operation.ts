@@ -40,7 +40,6 @@ const REFUSED_MEMBERS = {
     when: isNotEmpty,
     fault: () => new AwsFault('InvalidGrantTokenException', 'The grant token is not valid.'),
   },
-  MultiRegion: { when: isTrue, fault: unsupported },
   Policy: { when: isPresent, fault: unsupported },
   Recipient: { when: isPresent, fault: unsupported },
   Tags: { when: isNotEmpty, fault: unsupported },

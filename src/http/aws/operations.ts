@@ -4,6 +4,7 @@ import { ALIAS_OPERATIONS } from './operations/aliases.ts'
 import { CRYPTOGRAPHIC_OPERATIONS } from './operations/cryptography.ts'
 import { KEY_PAIR_OPERATIONS } from './operations/key-pairs.ts'
 import { KEY_OPERATIONS } from './operations/keys.ts'
+import { MULTI_REGION_OPERATIONS } from './operations/multi-region.ts'
 import { ROTATION_OPERATIONS } from './operations/rotations.ts'
 
 /** Every operation that this service carries out: one row per `X-Amz-Target: TrentService.<name>`. */
@@ -14,6 +15,7 @@ export const AWS_OPERATIONS: ReadonlyMap<string, AwsOperation> = new Map(
     ...KEY_OPERATIONS,
     ...ROTATION_OPERATIONS,
     ...ALIAS_OPERATIONS,
+    ...MULTI_REGION_OPERATIONS,
   }),
 )
 
@@ -40,7 +42,6 @@ export const UNSUPPORTED_OPERATIONS: ReadonlySet<string> = new Set([
   'ListResourceTags',
   'ListRetirableGrants',
   'PutKeyPolicy',
-  'ReplicateKey',
   'RetireGrant',
   'RevokeGrant',
   'Sign',
@@ -48,7 +49,6 @@ export const UNSUPPORTED_OPERATIONS: ReadonlySet<string> = new Set([
   'UntagResource',
   'UpdateCustomKeyStore',
   'UpdateKeyDescription',
-  'UpdatePrimaryRegion',
   'Verify',
   'VerifyMac',
 ])

@@ -42,8 +42,12 @@ export function keyMaterialId(version: KeyVersion): string {
   return id
 }
 
-/** `KeyMetadata` (AWS KMS API Reference). */
-export function keyMetadata(scope: ArnScope, key: MasterKey): object {
+/**
+ * `KeyMetadata` (AWS KMS API Reference).
+ *
+ * @param regions - The keys of a multi-region key in all its regions, by region.
+ */
+export function keyMetadata(scope: ArnScope, key: MasterKey, regions: readonly MasterKey[] = []): object {
   const current = key.versions.find((version) => version.versionId === key.primaryVersionId)
   return {
     AWSAccountId: key.accountId,
@@ -60,8 +64,28 @@ export function keyMetadata(scope: ArnScope, key: MasterKey): object {
     CustomerMasterKeySpec: key.spec,
     KeySpec: key.spec,
     EncryptionAlgorithms: [key.spec],
-    MultiRegion: false,
+    MultiRegion: key.multiRegion !== undefined,
+    ...multiRegionMembers(scope, key, regions),
     ...(current ? { CurrentKeyMaterialId: keyMaterialId(current) } : {}),
+  }
+}
+
+/** Where the keys of a multi-region key are. */
+function multiRegionMembers(scope: ArnScope, key: MasterKey, regions: readonly MasterKey[]): object {
+  if (key.multiRegion === undefined) return {}
+  const entry = ({ region, keyId }: MasterKey) => ({
+    Arn: keyArn({ ...scope, region }, keyId),
+    Region: region,
+  })
+  const primary = regions.find(({ multiRegion }) => multiRegion === 'PRIMARY')
+  const replicas = regions.filter(({ multiRegion }) => multiRegion === 'REPLICA')
+  return {
+    MultiRegionConfiguration: {
+      MultiRegionKeyType: key.multiRegion,
+      ...(primary && { PrimaryKey: entry(primary) }),
+      ReplicaKeys: replicas.map(entry),
+    },
+    ...(key.deletionWindowDays !== undefined && { PendingDeletionWindowInDays: key.deletionWindowDays }),
   }
 }
 

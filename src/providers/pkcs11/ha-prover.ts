@@ -21,7 +21,7 @@ export interface HaProverParts {
 export type CopyCounts = Readonly<Record<CopyState, number>>
 
 /** Versions whose material must be there to be used, now or when somebody enables the key or cancels its deletion. */
-const STATES: readonly KeyState[] = ['Enabled', 'Disabled', 'PendingDeletion']
+const STATES: readonly KeyState[] = ['Enabled', 'Disabled', 'PendingDeletion', 'PendingReplicaDeletion']
 const PAGE_ROWS = 100
 const WATCH_INTERVAL_MS = 500
 /** Longer than a proof takes, so that one which takes its time is counted. */

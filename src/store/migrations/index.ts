@@ -6,6 +6,7 @@ import { PENDING_VERSIONS } from './0005-pending-versions.ts'
 import { REPLICA_CANARIES } from './0006-replica-canaries.ts'
 import { ROTATION_SCHEDULES } from './0007-rotation-schedules.ts'
 import { CLIENT_ACCESS } from './0008-client-access.ts'
+import { MULTI_REGION_KEYS } from './0009-multi-region-keys.ts'
 import type { Migration } from './migration.ts'
 
 /** Every migration, in order. New ones are appended. */
@@ -18,4 +19,5 @@ export const MIGRATIONS: readonly Migration[] = [
   REPLICA_CANARIES,
   ROTATION_SCHEDULES,
   CLIENT_ACCESS,
+  MULTI_REGION_KEYS,
 ]

@@ -31,6 +31,8 @@ const MADE_BY: Readonly<Record<string, string>> = {
   MacAlgorithms: 'GenerateMac',
   MultiRegionConfiguration: 'ReplicateKey',
   PendingDeletionWindowInDays: 'ReplicateKey',
+  ReplicaPolicy: 'PutKeyPolicy',
+  ReplicaTags: 'TagResource',
   SigningAlgorithms: 'Sign',
   ValidTo: 'ImportKeyMaterial',
 }

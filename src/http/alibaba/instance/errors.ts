@@ -21,6 +21,7 @@ const INSTANCE_FAULTS: Readonly<Record<KmsErrorCode, FaultRow>> = {
   ALREADY_EXISTS: INVALID_PARAMETER,
   // Its text names the state: see stateFault.
   KEY_STATE_INVALID: ['Rejected.Unavailable', 409, stateText('Unavailable')],
+  KEY_NOT_PRIMARY: UNSUPPORTED,
   KEY_USAGE_INVALID: UNSUPPORTED,
   KEY_NOT_ROTATABLE: UNSUPPORTED,
   ROTATIONS_EXHAUSTED: UNSUPPORTED,
@@ -47,6 +48,7 @@ const INSTANCE_FAULTS: Readonly<Record<KmsErrorCode, FaultRow>> = {
 const STATE_CODES: Readonly<Partial<Record<KeyState, InstanceFaultCode>>> = {
   Disabled: 'Rejected.Disabled',
   PendingDeletion: 'Rejected.PendingDeletion',
+  PendingReplicaDeletion: 'Rejected.PendingDeletion',
 }
 
 /** The fault that a caller is told of a domain error. */
@@ -54,7 +56,7 @@ export function toInstanceFault(error: KmsError): InstanceFault {
   if (error.code === 'KEY_STATE_INVALID') {
     const { state } = error.details as KmsErrorDetails['KEY_STATE_INVALID']
     const code = STATE_CODES[state]
-    if (code) return new InstanceFault(code, 409, stateText(state))
+    if (code) return new InstanceFault(code, 409, stateText(code.slice('Rejected.'.length)))
   }
   return new InstanceFault(...INSTANCE_FAULTS[error.code])
 }

@@ -80,18 +80,14 @@ const onlyKeyId = z.object({ KeyId: keyId })
 export const KEY_OPERATIONS = {
   CreateKey: awsOperation({
     body: createKeyBody,
-    refuses: [
-      'BypassPolicyLockoutSafetyCheck',
-      'CustomKeyStoreId',
-      'MultiRegion',
-      'Policy',
-      'Tags',
-      'XksKeyId',
-    ],
+    refuses: ['BypassPolicyLockoutSafetyCheck', 'CustomKeyStoreId', 'Policy', 'Tags', 'XksKeyId'],
     handle: async ({ kms, context, scope }, body) => {
       requireSymmetricKey(body)
-      const key = await kms.createKey(context, { description: body.Description })
-      return { KeyMetadata: keyMetadata(scope, key) }
+      const key = await kms.createKey(context, {
+        description: body.Description,
+        multiRegion: body.MultiRegion,
+      })
+      return { KeyMetadata: keyMetadata(scope, key, [key]) }
     },
   }),
 
@@ -100,7 +96,7 @@ export const KEY_OPERATIONS = {
     refuses: ['GrantTokens'],
     handle: async ({ kms, context, scope }, body) => {
       const key = await kms.describeKey(context, parseKeyIdentifier(scope, body.KeyId))
-      return { KeyMetadata: keyMetadata(scope, key) }
+      return { KeyMetadata: keyMetadata(scope, key, await kms.regionsOf(key)) }
     },
   }),
 

@@ -28,7 +28,7 @@ export function knownKeys(
   token: string,
 ): KnownKeys {
   const revisions = new Map(before.map((key) => [rowOf(key), key.revision]))
-  const versions = after
+  const versions = onePerId(after)
     .filter((key) => key.token === token)
     .flatMap((key) =>
       numbered(key).map((version) => ({
@@ -49,6 +49,23 @@ function numbered({ versions, pendingVersion, state }: MasterKey) {
   if (!pendingVersion) return made
   const versionNumber = versions.length + 1
   return [...made, { versionId: pendingVersion.versionId, versionNumber, state: 'Creating' as const }]
+}
+
+/** Regions of a multi-region key share its objects: they are those of the region where the key lives longest. */
+function onePerId(keys: readonly MasterKey[]): readonly MasterKey[] {
+  const byId = new Map<string, MasterKey>()
+  for (const key of keys) {
+    const known = byId.get(key.keyId)
+    if (!known || lifeLeft(key) > lifeLeft(known)) byId.set(key.keyId, key)
+  }
+  return [...byId.values()]
+}
+
+/** More where more of the material is to be there: all that lives, and what a rotation is making besides. */
+function lifeLeft({ state, pendingVersion }: MasterKey): number {
+  if (state === 'Deleted') return 0
+  if (state === 'Deleting') return 1
+  return pendingVersion ? 3 : 2
 }
 
 function rowOf({ region, keyId }: MasterKey): string {
