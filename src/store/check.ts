@@ -31,7 +31,7 @@ export function isStorableText(text: string): boolean {
 }
 
 /** @throws {@link KmsError} `REQUEST_INVALID` when `text` cannot be kept as it is. */
-function requireStorableText(field: string, text: string): void {
+export function requireStorableText(field: string, text: string): void {
   if (isStorableText(text)) return
   throw new KmsError('REQUEST_INVALID', `The ${field} holds a NUL or a lone surrogate.`, { field })
 }

@@ -1,12 +1,14 @@
 import { type Selectable, type SelectQueryBuilder, sql } from 'kysely'
+import { KmsError } from '../core/errors.ts'
 import type { KeyState, MasterKey } from '../core/key.ts'
-import type { KeyPlace, PageRequest, TokenUse } from '../core/ports/key-store.ts'
+import type { KeyAttachments, KeyPlace, PageRequest, TokenUse } from '../core/ports/key-store.ts'
+import { upsertPolicy, upsertTags } from './attachment-queries.ts'
 import { checkReplacement } from './check.ts'
 import { keysOfRows, rotationColumns, rowOfKey, rowsOfVersions } from './rows.ts'
 import type { MasterKeyTable, StoreDb, StoreSchema } from './schema.ts'
 
 /** States of keys that callers are not to learn of: no listing shows them, no alias comes to point at them. */
-const HIDDEN_STATES: readonly KeyState[] = ['Creating', 'Deleting', 'Deleted']
+export const HIDDEN_STATES: readonly KeyState[] = ['Creating', 'Deleting', 'Deleted']
 
 type KeysQuery = SelectQueryBuilder<StoreSchema, 'master_key', Selectable<MasterKeyTable>>
 
@@ -142,9 +144,15 @@ export async function selectTokens(db: StoreDb): Promise<TokenUse[]> {
 }
 
 /** Versions first: the key points at its primary one. Needs a transaction. */
-export async function insertKey(db: StoreDb, key: MasterKey): Promise<void> {
+export async function insertKey(
+  db: StoreDb,
+  key: MasterKey,
+  { tags = [], policy }: KeyAttachments,
+): Promise<void> {
   await db.insertInto('key_version').values(rowsOfVersions(key.keyId, key.versions)).execute()
   await db.insertInto('master_key').values(rowOfKey(key)).execute()
+  if (tags.length > 0) await upsertTags(db, key.region, key.keyId, tags)
+  if (policy !== undefined) await upsertPolicy(db, key.region, key.keyId, policy)
 }
 
 /** Beside its primary key, which is at the revision that it was copied from. Needs a transaction. */
@@ -180,8 +188,7 @@ export async function updateKey(db: StoreDb, key: MasterKey): Promise<boolean> {
     .where('revision', '=', before.revision)
     .executeTakeFirst()
   if (claimed.numUpdatedRows === 0n) return false
-  if (key.state === 'Deleted')
-    await db.deleteFrom('alias').where('region', '=', key.region).where('key_id', '=', key.keyId).execute()
+  if (key.state === 'Deleted') await deleteBelongings(db, key.region, key.keyId)
   const added = key.versions.slice(before.versions.length)
   if (added.length > 0) await db.insertInto('key_version').values(rowsOfVersions(key.keyId, added)).execute()
   // Last, because the primary version may be one of the added ones.
@@ -203,6 +210,24 @@ async function reviseSiblings(db: StoreDb, { region, keyId }: MasterKey): Promis
     .where('region', '!=', region)
     .where('key_id', '=', keyId)
     .execute()
+}
+
+/** What goes with a key that becomes a tombstone. */
+const BELONGINGS = ['alias', 'key_tag', 'key_policy', 'key_grant', 'key_use'] as const
+
+async function deleteBelongings(db: StoreDb, region: string, keyId: string): Promise<void> {
+  for (const table of BELONGINGS)
+    await db.deleteFrom(table).where('region', '=', region).where('key_id', '=', keyId).execute()
+}
+
+/**
+ * {@link holdVisibleKey}, for changes that must have the key.
+ *
+ * @throws {@link KmsError} `KEY_NOT_FOUND`
+ */
+export async function requireVisibleKey(db: StoreDb, region: string, keyId: string): Promise<void> {
+  if (await holdVisibleKey(db, region, keyId)) return
+  throw new KmsError('KEY_NOT_FOUND', `Key '${keyId}' does not exist.`, { keyId })
 }
 
 /**

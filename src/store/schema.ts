@@ -13,6 +13,10 @@ export interface StoreSchema {
   readonly replica_canary: ReplicaCanaryTable
   readonly access_entry: AccessEntryTable
   readonly client_key: ClientKeyTable
+  readonly key_tag: KeyTagTable
+  readonly key_policy: KeyPolicyTable
+  readonly key_grant: KeyGrantTable
+  readonly key_use: KeyUseTable
   readonly heartbeat: HeartbeatTable
   readonly schema_migration: MigrationTable
 }
@@ -102,6 +106,47 @@ export interface ClientKeyTable {
   readonly created_at: number
   readonly not_before: number
   readonly not_after: number
+}
+
+export interface KeyTagTable {
+  readonly region: string
+  readonly key_id: string
+  readonly tag_key: string
+  readonly tag_value: string
+}
+
+/** No row for a key that has the default policy. */
+interface KeyPolicyTable {
+  readonly region: string
+  readonly key_id: string
+  readonly policy: string
+}
+
+/** Principals are their kind, a space, and their name. */
+export interface KeyGrantTable {
+  readonly grant_id: string
+  readonly account_id: string
+  readonly region: string
+  readonly key_id: string
+  readonly name: string | null
+  readonly grantee: string
+  readonly retiring: string | null
+  /** Sorted, with a space between. */
+  readonly operations: string
+  /** `GrantConstraints` as JSON. */
+  readonly constraints_json: string | null
+  readonly created_at: number
+  readonly token_key: string
+  readonly fingerprint: string | null
+}
+
+/** What a key was last used for. */
+export interface KeyUseTable {
+  readonly region: string
+  readonly key_id: string
+  readonly operation: string
+  readonly used_at: number
+  readonly request_id: string | null
 }
 
 /** The one row that `ping` writes to. */

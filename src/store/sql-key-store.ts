@@ -1,7 +1,7 @@
 import { KmsError } from '../core/errors.ts'
 import type { Alias, KeyState, MasterKey } from '../core/key.ts'
 import type { InvocationBlock } from '../core/ports/invocation-ledger.ts'
-import type { KeyPlace, KeyStore, PageRequest, TokenUse } from '../core/ports/key-store.ts'
+import type { KeyAttachments, KeyPlace, KeyStore, PageRequest, TokenUse } from '../core/ports/key-store.ts'
 import type { Lease, LeaseStore } from '../core/ports/lease-store.ts'
 import * as aliases from './alias-queries.ts'
 import * as canaries from './canary-queries.ts'
@@ -17,6 +17,7 @@ import {
   checkTime,
   isStorableText,
 } from './check.ts'
+import { checkAttachments } from './check-metadata.ts'
 import {
   type ClassifyFault,
   type ConstraintMeanings,
@@ -30,6 +31,7 @@ import * as keys from './key-queries.ts'
 import * as leases from './lease-queries.ts'
 import type { StoreDb } from './schema.ts'
 import { SqlAccessStore } from './sql-access-store.ts'
+import { SqlKeyMetadata } from './sql-key-metadata.ts'
 
 const CLOSED_HINT = 'This process is stopping; another one will serve.'
 
@@ -37,7 +39,7 @@ const CLOSED_HINT = 'This process is stopping; another one will serve.'
  * The {@link KeyStore} and the {@link LeaseStore} over a migrated SQL database (docs/spec/store.md). Queries are the same for every dialect; what
  * differs is `db` and how its driver's errors are read.
  */
-export class SqlKeyStore implements KeyStore, LeaseStore {
+export class SqlKeyStore extends SqlKeyMetadata implements KeyStore, LeaseStore {
   readonly #db: StoreDb
   readonly #classify: ClassifyFault
   #closed: Promise<void> | undefined
@@ -45,6 +47,7 @@ export class SqlKeyStore implements KeyStore, LeaseStore {
   readonly access: SqlAccessStore
 
   constructor(db: StoreDb, classify: ClassifyFault) {
+    super()
     this.#db = db
     this.#classify = classify
     this.access = new SqlAccessStore({
@@ -53,9 +56,10 @@ export class SqlKeyStore implements KeyStore, LeaseStore {
     })
   }
 
-  async createKey(key: MasterKey): Promise<void> {
+  async createKey(key: MasterKey, attachments: KeyAttachments = {}): Promise<void> {
     checkKey(key)
-    await this.#change((db) => keys.insertKey(db, key), { unique: () => keyExists(key) })
+    checkAttachments(attachments)
+    await this.#change((db) => keys.insertKey(db, key, attachments), { unique: () => keyExists(key) })
   }
 
   async addReplica(primary: MasterKey, replica: MasterKey): Promise<boolean> {
@@ -243,6 +247,14 @@ export class SqlKeyStore implements KeyStore, LeaseStore {
   async #finish(): Promise<void> {
     await this.#db.connection().execute(async () => undefined)
     await this.#db.destroy()
+  }
+
+  protected override read<T>(work: (db: StoreDb) => Promise<T>): Promise<T> {
+    return this.#run(work)
+  }
+
+  protected override change<T>(work: (db: StoreDb) => Promise<T>, meanings?: ConstraintMeanings): Promise<T> {
+    return this.#change(work, meanings)
   }
 
   /** One statement, or several that need not be one. */

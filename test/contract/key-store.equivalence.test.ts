@@ -1,5 +1,6 @@
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
+import type { Grant, GrantPrincipal } from '../../src/core/grant.ts'
 import type { Alias, KeyState, KeyVersion, MasterKey } from '../../src/core/key.ts'
 import type { KeyPlace, KeyStore, PageRequest } from '../../src/core/ports/key-store.ts'
 import { openSqliteStore } from '../../src/store/sqlite.ts'
@@ -71,6 +72,22 @@ const CALLS: Readonly<Record<string, (store: KeyStore, given: Inputs, now?: Mast
     leaseInvocations: (store, { versionIds: [id = ''], limit, time }, now) =>
       store.leaseInvocations(now?.primaryVersionId ?? id, limit, time),
     mostLeased: (store) => store.mostLeased(),
+    putTags: (store, { region, keyId, name, description, limit }) =>
+      store.putTags(region, keyId, [{ key: name, value: description }], limit),
+    removeTags: (store, { region, keyId, name }) => store.removeTags(region, keyId, [name]),
+    listTags: (store, given) => store.listTags(given.region, given.keyId, page(given)),
+    putKeyPolicy: (store, { region, keyId, description }) => store.putKeyPolicy(region, keyId, description),
+    getKeyPolicy: (store, { region, keyId }) => store.getKeyPolicy(region, keyId),
+    createGrant: (store, given) => store.createGrant(grant(given), given.limit),
+    getGrant: (store, { name }) => store.getGrant(name),
+    deleteGrant: (store, { region, keyId, name }) => store.deleteGrant(region, keyId, name),
+    listGrants: (store, given) =>
+      store.listGrants(given.region, given.keyId, given.flag ? grantee(given) : undefined, page(given)),
+    listRetirableGrants: (store, given) =>
+      store.listRetirableGrants(given.accountId, given.region, grantee(given), page(given)),
+    putKeyUses: (store, { region, keyId, time }) =>
+      store.putKeyUses([{ region, keyId, operation: 'Sign', usedAt: time }]),
+    getKeyUse: (store, { region, keyId }) => store.getKeyUse(region, keyId),
     ping: (store) => store.ping(),
   }
 
@@ -89,6 +106,26 @@ function placePage({ limit, region, after }: Inputs): PageRequest<KeyPlace> {
 
 function alias({ accountId, region, name, keyId, time }: Inputs): Alias {
   return { accountId, region, name, keyId, createdAt: 7, updatedAt: time }
+}
+
+function grantee({ description }: Inputs): GrantPrincipal {
+  return { kind: 'arn', name: description }
+}
+
+function grant(given: Inputs): Grant {
+  const { accountId, region, keyId, name, time, flag } = given
+  return {
+    grantId: name,
+    accountId,
+    region,
+    keyId,
+    grantee: grantee(given),
+    retiring: grantee(given),
+    operations: ['Decrypt'],
+    createdAt: time,
+    tokenKey: 'k',
+    ...(flag && { fingerprint: `${time}` }),
+  }
 }
 
 function newKey({ accountId, region, keyId, versionIds, state, description, time }: Inputs): MasterKey {
@@ -197,6 +234,13 @@ it('STO-22, STO-17 SQLite answers every sequence of calls as memory does', { tim
     'listKeys',
     'listKeysInState',
     'listAliases',
+    'listTags',
+    'getKeyPolicy',
+    'createGrant',
+    'getGrant',
+    'listGrants',
+    'listRetirableGrants',
+    'getKeyUse',
   ]
   expect([...answered]).toEqual(expect.arrayContaining([...done, ...found.map((name) => `${name}: found`)]))
 })

@@ -128,6 +128,7 @@ describe('migrations', () => {
     '73427965f0bceaacd7ec04f4bf14ca1f99b74e9de386bcc48d175a0768357258',
     '6abcbed869656a06ce7720361418a2d4a5242cabc4e878ac171e51c7f5e24523',
     '33c543b7bf97c3aa3a6575693255ade2bc5e5db0e68415939d61a1cb3e95798e',
+    '4375fdd823dadaf25bba9713f5ab32e9ddd14e415a28e57b588c1b75313c4b63',
   ]
 
   it('STO-33 released migrations are what they were', () => {

@@ -4,6 +4,7 @@ import type { KeyStore } from '../../src/core/ports/key-store.ts'
 import { aliasClauses, textClauses } from './key-store-contract-aliases.ts'
 import { invocationClauses } from './key-store-contract-invocations.ts'
 import { changeClauses, keyClauses } from './key-store-contract-keys.ts'
+import { metadataClauses } from './key-store-contract-metadata.ts'
 import { regionClauses } from './key-store-contract-regions.ts'
 import { rotationClauses } from './key-store-contract-rotations.ts'
 import { tombstoneClauses } from './key-store-contract-tombstones.ts'
@@ -27,6 +28,7 @@ export function keyStoreContract(open: () => Promise<KeyStore>): void {
   describe('invocations', () => invocationClauses(() => store))
   describe('rotations', () => rotationClauses(() => store))
   describe('canaries', () => canaryClauses(() => store))
+  describe('what belongs to keys', () => metadataClauses(() => store))
   describe('text', () => textClauses(() => store))
   describe('the store itself', () => storeClauses(() => store))
 }

@@ -2,7 +2,13 @@ import { isDeepStrictEqual } from 'node:util'
 import { KmsError } from '../../src/core/errors.ts'
 import type { Alias, KeyState, MasterKey } from '../../src/core/key.ts'
 import type { InvocationBlock } from '../../src/core/ports/invocation-ledger.ts'
-import type { KeyPlace, KeyStore, PageRequest, TokenUse } from '../../src/core/ports/key-store.ts'
+import type {
+  KeyAttachments,
+  KeyPlace,
+  KeyStore,
+  PageRequest,
+  TokenUse,
+} from '../../src/core/ports/key-store.ts'
 import { invariant } from '../../src/lib/invariant.ts'
 import {
   checkAlias,
@@ -15,27 +21,30 @@ import {
   checkReplica,
   checkTime,
 } from '../../src/store/check.ts'
+import { checkAttachments } from '../../src/store/check-metadata.ts'
+import { MemoryKeyMetadata } from './memory-key-metadata.ts'
+import { compare, cut } from './memory-pages.ts'
 
 /** Of keys in these, callers are not to learn. */
 const HIDDEN: readonly KeyState[] = ['Creating', 'Deleting', 'Deleted']
 
-type Path = readonly string[]
-
 /** The {@link KeyStore} contract in memory: what goes in and what comes out are copies. */
-export class MemoryKeyStore implements KeyStore {
+export class MemoryKeyStore extends MemoryKeyMetadata implements KeyStore {
   readonly #keys: MasterKey[] = []
   readonly #aliases: Alias[] = []
   readonly #leased = new Map<string, number>()
   readonly #canaries = new Map<string, string>()
   #closed = false
 
-  async createKey(key: MasterKey): Promise<void> {
+  async createKey(key: MasterKey, attachments: KeyAttachments = {}): Promise<void> {
     this.#requireOpen()
     checkKey(key)
+    checkAttachments(attachments)
     // Versions belong to a key id whatever the region, so a key id is made once.
     if (this.#keys.some((other) => other.keyId === key.keyId) || this.#versionsTaken(key))
       throw keyExists(key)
     this.#keys.push(structuredClone(key))
+    this.attach(key, attachments)
   }
 
   async addReplica(primary: MasterKey, replica: MasterKey): Promise<boolean> {
@@ -91,7 +100,10 @@ export class MemoryKeyStore implements KeyStore {
     if (this.#versionsTaken(key)) throw keyExists(key)
     this.#keys[index] = structuredClone(key)
     this.#shareVersions(before, key)
-    if (key.state === 'Deleted') this.#dropAliasesOf(key)
+    if (key.state === 'Deleted') {
+      this.#dropAliasesOf(key)
+      this.dropMetadataOf(key)
+    }
     return true
   }
 
@@ -249,6 +261,15 @@ export class MemoryKeyStore implements KeyStore {
     this.#closed = true
   }
 
+  protected override requireOpen(): void {
+    this.#requireOpen()
+  }
+
+  protected override hasVisible(region: string, keyId: string): boolean {
+    const key = this.#keys[this.#keyIndex(region, keyId)]
+    return key !== undefined && !HIDDEN.includes(key.state)
+  }
+
   #requireOpen(): void {
     if (this.#closed) throw new KmsError('STORE_UNAVAILABLE', 'The key store is not available.', {})
   }
@@ -296,26 +317,4 @@ export class MemoryKeyStore implements KeyStore {
 
 function keyExists(key: MasterKey): KmsError<'ALREADY_EXISTS'> {
   return new KmsError('ALREADY_EXISTS', 'A key with this id or version exists already.', { keyId: key.keyId })
-}
-
-/** A page: the rows strictly after `after`, by the UTF-8 bytes of their paths. */
-function cut<Row>(
-  rows: readonly Row[],
-  pathOf: (row: Row) => Path,
-  after: Path | undefined,
-  limit: number,
-): Row[] {
-  return rows
-    .filter((row) => after === undefined || compare(pathOf(row), after) > 0)
-    .toSorted((a, b) => compare(pathOf(a), pathOf(b)))
-    .slice(0, limit)
-    .map((row) => structuredClone(row))
-}
-
-function compare(a: Path, b: Path): number {
-  for (const [index, text] of a.entries()) {
-    const order = Buffer.compare(Buffer.from(text), Buffer.from(b[index] ?? ''))
-    if (order !== 0) return order
-  }
-  return 0
 }

@@ -1,6 +1,10 @@
 import type { Alias, KeyState, MasterKey } from '../key.ts'
 import type { CanaryStore } from './canary-store.ts'
+import type { GrantStore } from './grant-store.ts'
 import type { InvocationLedger } from './invocation-ledger.ts'
+import type { KeyUseStore } from './key-use-store.ts'
+import type { PolicyStore } from './policy-store.ts'
+import type { Tag, TagStore } from './tag-store.ts'
 
 /** A page of rows in ascending key order. A row that exists throughout a walk is seen exactly once, whatever is created meanwhile. */
 export interface PageRequest<After> {
@@ -14,6 +18,13 @@ export interface PageRequest<After> {
 export interface KeyPlace {
   readonly region: string
   readonly keyId: string
+}
+
+/** What is stored beside a new key, in the same change. */
+export interface KeyAttachments {
+  /** At most 50, no tag key twice. */
+  readonly tags?: readonly Tag[]
+  readonly policy?: string
 }
 
 /** That keys name a token. */
@@ -43,15 +54,22 @@ export interface TokenUse {
  * - a replacement that differs from the stored key in account, token, spec, usage, creation time or a stored version;
  * - a page whose `limit` is not 1 to 1000.
  */
-export interface KeyStore extends InvocationLedger, CanaryStore {
+export interface KeyStore
+  extends InvocationLedger,
+    CanaryStore,
+    TagStore,
+    PolicyStore,
+    GrantStore,
+    KeyUseStore {
   /**
-   * Stores a new key, in whatever state and at whatever revision it is. A key id is made in one region; others come to have
-   * it by {@link KeyStore.addReplica}, because versions belong to a key id whatever the region.
+   * Stores a new key, in whatever state and at whatever revision it is, with its tags and its policy in the same change. A key id
+   * is made in one region; others come to have it by {@link KeyStore.addReplica}, because versions belong to a key id whatever
+   * the region.
    *
    * @throws {@link KmsError} `ALREADY_EXISTS` when any region has that key id, any key has one of the version ids, or
    *   `key` has one of them twice.
    */
-  createKey(key: MasterKey): Promise<void>
+  createKey(key: MasterKey, attachments?: KeyAttachments): Promise<void>
 
   /**
    * Stores the next revision of a primary key, as {@link KeyStore.replaceKey} does, and in the same change a replica of it
@@ -73,9 +91,9 @@ export interface KeyStore extends InvocationLedger, CanaryStore {
   findKeyIdByVersion(versionId: string): Promise<string | undefined>
 
   /**
-   * Stores `key` in place of the row whose revision is `key.revision - 1`. State `Deleted` takes the key's aliases in
-   * this region along, in the same change (STO-8). A version that is added, and another primary version, are so in every
-   * region that has the key id, whose revisions grow with that (STO-61).
+   * Stores `key` in place of the row whose revision is `key.revision - 1`. State `Deleted` takes the key's aliases,
+   * tags, policy, grants and last use in this region along, in the same change (STO-8, STO-57). A version that is added, and
+   * another primary version, are so in every region that has the key id, whose revisions grow with that (STO-61).
    *
    * @returns `false`, and writes nothing, when that row is not there (somebody else was first). What else is wrong with
    *   the change is not looked at then.

@@ -7,6 +7,7 @@ import { REPLICA_CANARIES } from './0006-replica-canaries.ts'
 import { ROTATION_SCHEDULES } from './0007-rotation-schedules.ts'
 import { CLIENT_ACCESS } from './0008-client-access.ts'
 import { MULTI_REGION_KEYS } from './0009-multi-region-keys.ts'
+import { KEY_METADATA } from './0010-key-metadata.ts'
 import type { Migration } from './migration.ts'
 
 /** Every migration, in order. New ones are appended. */
@@ -20,4 +21,5 @@ export const MIGRATIONS: readonly Migration[] = [
   ROTATION_SCHEDULES,
   CLIENT_ACCESS,
   MULTI_REGION_KEYS,
+  KEY_METADATA,
 ]

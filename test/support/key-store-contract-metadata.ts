@@ -1,0 +1,313 @@
+import { randomBytes } from 'node:crypto'
+import { describe, expect, it } from 'vitest'
+import type { Grant } from '../../src/core/grant.ts'
+import type { KeyState, MasterKey } from '../../src/core/key.ts'
+import type { KeyStore } from '../../src/core/ports/key-store.ts'
+import type { KeyUse } from '../../src/core/ports/key-use-store.ts'
+import { ACCOUNT, next, REGION, sampleKey } from './key-store-samples.ts'
+
+const HIDDEN: readonly KeyState[] = ['Creating', 'Deleting', 'Deleted']
+const BUG = { name: 'InvariantError' }
+const GONE = { code: 'KEY_NOT_FOUND' }
+const ALICE = { kind: 'arn', name: 'arn:aws:iam::111122223333:user/alice' } as const
+const BOB = { kind: 'arn', name: 'arn:aws:iam::111122223333:user/bob' } as const
+const SERVICE = { kind: 'service', name: 'arn:aws:iam::111122223333:user/alice' } as const
+
+function sampleGrant({ accountId, region, keyId }: MasterKey, changes: Partial<Grant> = {}): Grant {
+  return {
+    grantId: randomBytes(32).toString('hex'),
+    accountId,
+    region,
+    keyId,
+    grantee: ALICE,
+    operations: ['Decrypt', 'Encrypt'],
+    createdAt: 1_790_000_000_002,
+    tokenKey: randomBytes(32).toString('hex'),
+    ...changes,
+  }
+}
+
+/** What a store keeps beside keys. */
+export function metadataClauses(store: () => KeyStore): void {
+  async function made(changes: Partial<MasterKey> = {}): Promise<MasterKey> {
+    const key = sampleKey(changes)
+    await store().createKey(key)
+    return key
+  }
+  describe('tags', () => tagClauses(store, made))
+  describe('policies', () => policyClauses(store, made))
+  describe('grants', () => grantClauses(store, made))
+  describe('uses', () => useClauses(store, made))
+  describe('keys that are hidden', () => belongingClauses(store, made))
+}
+
+type Made = (changes?: Partial<MasterKey>) => Promise<MasterKey>
+
+function tagClauses(store: () => KeyStore, made: Made): void {
+  const tagsOf = ({ region, keyId }: MasterKey, after?: string, limit = 1000) =>
+    store().listTags(region, keyId, { after, limit })
+
+  it('STO-50 tags are added to those of a key, in place of those with their keys', async () => {
+    const [key, other] = [await made(), await made()]
+    expect(await store().putTags(REGION, key.keyId, [tag('a', '1'), tag('A', '2')], 50)).toBe(true)
+    expect(await store().putTags(REGION, key.keyId, [tag('a', ''), tag('b', '𐍈')], 50)).toBe(true)
+    expect(await tagsOf(key)).toStrictEqual([tag('A', '2'), tag('a', ''), tag('b', '𐍈')])
+    expect(await tagsOf(other)).toStrictEqual([])
+    expect(await store().getKey(REGION, key.keyId)).toStrictEqual(key)
+  })
+
+  it('STO-50, STO-2 a key that would have too many tags keeps those that it has', async () => {
+    const key = await made()
+    const tags = Array.from({ length: 3 }, (_, n) => tag(`${n}`))
+    expect(await store().putTags(REGION, key.keyId, tags, 3)).toBe(true)
+    expect(await store().putTags(REGION, key.keyId, [tag('0', 'x'), tag('3')], 3)).toBe(false)
+    expect(await tagsOf(key)).toStrictEqual(tags)
+    expect(await store().putTags(REGION, key.keyId, [tag('0', 'x'), tag('1', 'y')], 3)).toBe(true)
+    expect(await tagsOf(key)).toStrictEqual([tag('0', 'x'), tag('1', 'y'), tag('2')])
+  })
+
+  it('STO-51, STO-11 tags are listed in pages by the bytes of their keys, and taken away', async () => {
+    const key = await made()
+    const keys = ['A', 'a', 'é', '～', '𐍈']
+    await store().putTags(
+      REGION,
+      key.keyId,
+      keys.toReversed().map((name) => tag(name)),
+      50,
+    )
+    expect((await tagsOf(key, undefined, 2)).map((one) => one.key)).toStrictEqual(['A', 'a'])
+    expect((await tagsOf(key, 'a')).map((one) => one.key)).toStrictEqual(['é', '～', '𐍈'])
+    await store().removeTags(REGION, key.keyId, ['a', 'none', '～', 'nul\0', 'a'])
+    expect((await tagsOf(key)).map((one) => one.key)).toStrictEqual(['A', 'é', '𐍈'])
+    await store().removeTags('us-east-1', key.keyId, ['A'])
+    await store().removeTags(REGION, key.keyId, [])
+    expect(await tagsOf(key)).toHaveLength(3)
+  })
+
+  it('STO-50, STO-17 tags twice, none, too many, or that cannot be kept are refused', async () => {
+    const key = await made()
+    const put = (tags: ReturnType<typeof tag>[]) => store().putTags(REGION, key.keyId, tags, 50)
+    await expect(put([])).rejects.toMatchObject(BUG)
+    await expect(put([tag('a'), tag('a')])).rejects.toMatchObject(BUG)
+    await expect(put(Array.from({ length: 51 }, (_, n) => tag(`${n}`)))).rejects.toMatchObject(BUG)
+    for (const bad of [tag('\0'), tag('a', '\ud800')])
+      await expect(put([bad])).rejects.toMatchObject({ code: 'REQUEST_INVALID' })
+    await expect(store().removeTags(REGION, key.keyId, Array(1001).fill('a'))).rejects.toMatchObject(BUG)
+    await expect(tagsOf(key, undefined, 0)).rejects.toMatchObject(BUG)
+    expect(await tagsOf(key)).toStrictEqual([])
+  })
+}
+
+function tag(key: string, value = '') {
+  return { key, value }
+}
+
+function policyClauses(store: () => KeyStore, made: Made): void {
+  it('STO-52 a policy is kept per key and region, as it was written, the last one put', async () => {
+    const [key, other] = [await made(), await made()]
+    expect(await store().getKeyPolicy(REGION, key.keyId)).toBeUndefined()
+    await store().putKeyPolicy(REGION, key.keyId, '{"a": 1}')
+    await store().putKeyPolicy(REGION, key.keyId, ` ÿ${'x'.repeat(32_000)}\r\n`)
+    expect(await store().getKeyPolicy(REGION, key.keyId)).toBe(` ÿ${'x'.repeat(32_000)}\r\n`)
+    expect(await store().getKeyPolicy('us-east-1', key.keyId)).toBeUndefined()
+    expect(await store().getKeyPolicy(REGION, other.keyId)).toBeUndefined()
+    expect(await store().getKeyPolicy(REGION, 'nul\0')).toBeUndefined()
+    await expect(store().putKeyPolicy(REGION, key.keyId, '')).rejects.toMatchObject(BUG)
+    const unkept = store().putKeyPolicy(REGION, key.keyId, '\0')
+    await expect(unkept).rejects.toMatchObject({ code: 'REQUEST_INVALID' })
+  })
+}
+
+function grantClauses(store: () => KeyStore, made: Made): void {
+  it('STO-53 a grant comes back as it was stored', async () => {
+    const key = await made()
+    const constraints = {
+      encryptionContextSubset: {},
+      encryptionContextEquals: { ö: '\n' },
+      sourceArn: 'arn:aws:s3:::b',
+    }
+    const grants = [
+      sampleGrant(key),
+      sampleGrant(key, { name: 'n', retiring: BOB, fingerprint: 'f', constraints, grantee: SERVICE }),
+    ]
+    for (const grant of grants) expect(await store().createGrant(grant, 9)).toStrictEqual(grant)
+    for (const grant of grants) expect(await store().getGrant(grant.grantId)).toStrictEqual(grant)
+    expect(await store().getGrant('nul\0')).toBeUndefined()
+    const again = store().createGrant(grants[0] ?? sampleGrant(key), 9)
+    await expect(again).rejects.toMatchObject({ code: 'ALREADY_EXISTS' })
+  })
+
+  it('STO-53 a grant with a fingerprint is there once per key, also when asked for at the same time', async () => {
+    const [key, other] = [await made(), await made()]
+    const wanted = Array.from({ length: 5 }, () => sampleGrant(key, { fingerprint: 'f' }))
+    const given = await Promise.all(wanted.map((grant) => store().createGrant(grant, 1)))
+    expect(new Set(given.map((grant) => grant?.grantId)).size).toBe(1)
+    expect(wanted).toContainEqual(given[0])
+    const elsewhere = sampleGrant(other, { fingerprint: 'f' })
+    expect(await store().createGrant(elsewhere, 1)).toStrictEqual(elsewhere)
+  })
+
+  it('STO-53 a key has no more grants than it may', async () => {
+    const key = await made()
+    const grants = Array.from({ length: 2 }, () => sampleGrant(key))
+    for (const grant of grants) await store().createGrant(grant, 2)
+    const third = sampleGrant(key)
+    expect(await store().createGrant(third, 2)).toBeUndefined()
+    expect(await store().getGrant(third.grantId)).toBeUndefined()
+    expect(await store().createGrant(third, 3)).toStrictEqual(third)
+  })
+
+  it('STO-54, STO-11 grants of a key are listed by id, of one grantee where it is named', async () => {
+    const [key, other] = [await made(), await made()]
+    const grants = [ALICE, BOB, SERVICE, BOB].map((grantee) => sampleGrant(key, { grantee }))
+    for (const grant of [...grants, sampleGrant(other)]) await store().createGrant(grant, 9)
+    const sorted = grants.toSorted((a, b) => (a.grantId < b.grantId ? -1 : 1))
+    const list = (grantee?: Grant['grantee'], after?: string, limit = 1000) =>
+      store().listGrants(REGION, key.keyId, grantee, { after, limit })
+    expect(await list()).toStrictEqual(sorted)
+    expect(await list(undefined, undefined, 3)).toStrictEqual(sorted.slice(0, 3))
+    expect(await list(undefined, sorted[1]?.grantId)).toStrictEqual(sorted.slice(2))
+    expect(await list(BOB)).toStrictEqual(sorted.filter(({ grantee }) => grantee === BOB))
+    expect(await list(SERVICE)).toStrictEqual([grants[2]])
+    await expect(list(undefined, undefined, 1001)).rejects.toMatchObject(BUG)
+  })
+
+  it('STO-54 grants that a principal may end are listed over the keys of an account in a region', async () => {
+    const keys = [await made(), await made(), await made({ region: 'x' }), await made({ accountId: '9' })]
+    const grants = keys.flatMap((key) => [
+      sampleGrant(key, { retiring: BOB }),
+      sampleGrant(key, { retiring: ALICE }),
+      sampleGrant(key),
+    ])
+    for (const grant of grants) await store().createGrant(grant, 9)
+    const mine = grants.filter(
+      (grant) => grant.retiring === BOB && grant.region === REGION && grant.accountId === ACCOUNT,
+    )
+    const sorted = mine.toSorted((a, b) => (a.grantId < b.grantId ? -1 : 1))
+    expect(await store().listRetirableGrants(ACCOUNT, REGION, BOB, { limit: 9 })).toStrictEqual(sorted)
+    const after = sorted[0]?.grantId
+    expect(await store().listRetirableGrants(ACCOUNT, REGION, BOB, { after, limit: 9 })).toStrictEqual(
+      sorted.slice(1),
+    )
+  })
+
+  it('STO-55 a grant ends once, of its own key alone', async () => {
+    const [key, other] = [await made(), await made()]
+    const grant = sampleGrant(key, { fingerprint: 'f' })
+    await store().createGrant(grant, 9)
+    expect(await store().deleteGrant(REGION, other.keyId, grant.grantId)).toBe(false)
+    expect(await store().deleteGrant('x', key.keyId, grant.grantId)).toBe(false)
+    expect(await store().deleteGrant(REGION, key.keyId, grant.grantId)).toBe(true)
+    expect(await store().getGrant(grant.grantId)).toBeUndefined()
+    expect(await store().deleteGrant(REGION, key.keyId, grant.grantId)).toBe(false)
+    const anew = sampleGrant(key, { fingerprint: 'f' })
+    expect(await store().createGrant(anew, 9)).toStrictEqual(anew)
+  })
+
+  it.each([
+    ['no operation', { operations: [] }],
+    ['operations in no order', { operations: ['Encrypt', 'Decrypt'] }],
+    ['an operation twice', { operations: ['Decrypt', 'Decrypt'] }],
+    ['half a millisecond', { createdAt: 0.5 }],
+  ] as const)('STO-53 a grant with %s is a bug of the caller', async (_, changes) => {
+    const key = await made()
+    await expect(store().createGrant(sampleGrant(key, changes), 9)).rejects.toMatchObject(BUG)
+  })
+}
+
+function useClauses(store: () => KeyStore, made: Made): void {
+  const use = ({ region, keyId }: MasterKey, changes: Partial<KeyUse> = {}): KeyUse => ({
+    region,
+    keyId,
+    operation: 'Decrypt',
+    usedAt: 1000,
+    requestId: 'r',
+    ...changes,
+  })
+  const useOf = ({ region, keyId }: MasterKey) => store().getKeyUse(region, keyId)
+
+  it('STO-56 the latest use of each key is kept, whatever comes when', async () => {
+    const [one, two] = [await made(), await made()]
+    expect(await useOf(one)).toBeUndefined()
+    await store().putKeyUses([])
+    await store().putKeyUses([use(one), use(two, { usedAt: 5 })])
+    const { requestId: _, ...nameless } = use(one, { operation: 'Sign', usedAt: 1001 })
+    await store().putKeyUses([nameless, use(two, { usedAt: 4, operation: 'Encrypt' })])
+    expect(await useOf(one)).toStrictEqual(nameless)
+    expect(await useOf(two)).toStrictEqual(use(two, { usedAt: 5 }))
+    const same = use(two, { usedAt: 5, operation: 'Verify' })
+    await store().putKeyUses([same])
+    expect(await useOf(two)).toStrictEqual(same)
+    expect(await store().getKeyUse(REGION, 'nul\0')).toBeUndefined()
+  })
+
+  it('STO-56 uses are kept since some time before now', async () => {
+    const since = await store().keyUsesSince()
+    expect(Math.abs(Date.now() - since)).toBeLessThan(60_000)
+  })
+
+  it('STO-56 uses of one key twice, too many, or at no time are a bug of the caller', async () => {
+    const key = await made()
+    const many = Array.from({ length: 1001 }, () => use(sampleKey()))
+    for (const uses of [[use(key), use(key)], many, [use(key, { usedAt: 0.5 })]])
+      await expect(store().putKeyUses(uses)).rejects.toMatchObject(BUG)
+    expect(await useOf(key)).toBeUndefined()
+  })
+
+  it.each(HIDDEN)('STO-56 uses of keys in %s, or of none, are left out', async (state) => {
+    const [key, other] = [await made({ state }), await made()]
+    await store().putKeyUses([use(key), use(sampleKey()), use(other)])
+    expect(await useOf(key)).toBeUndefined()
+    expect(await useOf(other)).toStrictEqual(use(other))
+  })
+}
+
+function belongingClauses(store: () => KeyStore, made: Made): void {
+  it('STO-57 a key that becomes Deleted takes along all that belongs to it', async () => {
+    const [key, other] = [await made(), await made()]
+    const grants = [sampleGrant(key), sampleGrant(other)]
+    for (const [index, one] of [key, other].entries()) {
+      await store().putTags(REGION, one.keyId, [tag('a')], 50)
+      await store().putKeyPolicy(REGION, one.keyId, '{}')
+      await store().createGrant(grants[index] ?? sampleGrant(one), 9)
+      await store().putKeyUses([{ region: REGION, keyId: one.keyId, operation: 'Decrypt', usedAt: 1 }])
+    }
+    const left = async ({ keyId }: MasterKey) => [
+      await store().listTags(REGION, keyId, { limit: 9 }),
+      await store().getKeyPolicy(REGION, keyId),
+      await store().listGrants(REGION, keyId, undefined, { limit: 9 }),
+      await store().getKeyUse(REGION, keyId),
+    ]
+    const before = await left(other)
+    expect(await store().replaceKey(next(key, { state: 'Deleting' }))).toBe(true)
+    expect(await left(key)).not.toContain(undefined)
+    expect(await store().replaceKey(next(key, { state: 'Deleted', revision: 3 }))).toBe(true)
+    expect(await left(key)).toStrictEqual([[], undefined, [], undefined])
+    expect(await left(other)).toStrictEqual(before)
+  })
+
+  it.each(HIDDEN)('STO-57 a key in %s is given nothing', async (state) => {
+    const { keyId, ...key } = await made({ state })
+    await expect(store().putTags(REGION, keyId, [tag('a')], 50)).rejects.toMatchObject(GONE)
+    await expect(store().putKeyPolicy(REGION, keyId, '{}')).rejects.toMatchObject(GONE)
+    const grant = sampleGrant({ ...key, keyId })
+    await expect(store().createGrant(grant, 9)).rejects.toMatchObject(GONE)
+    await expect(store().putTags('x', keyId, [tag('a')], 50)).rejects.toMatchObject(GONE)
+    await expect(store().putKeyPolicy(REGION, 'nul\0', '{}')).rejects.toMatchObject(GONE)
+  })
+
+  it('STO-58, STO-2 a key is made with its tags and its policy, or not at all', async () => {
+    const key = sampleKey({ state: 'Creating' })
+    const tags = [tag('a', 'b'), tag('c')]
+    await store().createKey(key, { tags, policy: '{}' })
+    expect(await store().listTags(REGION, key.keyId, { limit: 9 })).toStrictEqual(tags)
+    expect(await store().getKeyPolicy(REGION, key.keyId)).toBe('{}')
+    const refused = sampleKey()
+    const attached = { tags: [tag('a'), tag('\0')] }
+    await expect(store().createKey(refused, attached)).rejects.toMatchObject({ code: 'REQUEST_INVALID' })
+    await expect(store().createKey(refused, { tags: [tag('a'), tag('a')] })).rejects.toMatchObject(BUG)
+    await expect(store().createKey(refused, { policy: '' })).rejects.toMatchObject(BUG)
+    expect(await store().getKey(REGION, refused.keyId)).toBeUndefined()
+    await store().createKey(refused, { tags: [] })
+  })
+}
