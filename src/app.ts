@@ -7,6 +7,7 @@ import { readSecret } from './config/secrets.ts'
 import { InFlightLimit } from './core/in-flight-limit.ts'
 import { KeyDirectory } from './core/key-directory.ts'
 import { Kms } from './core/kms.ts'
+import { LastUses } from './core/last-uses.ts'
 import { Maintenance } from './core/maintenance.ts'
 import { PairGate } from './core/pair-gate.ts'
 import { countSeals } from './counted-seals.ts'
@@ -25,6 +26,7 @@ import { Teardown } from './teardown.ts'
 import { Tending } from './tending.ts'
 import { addTokenMetrics } from './token-metrics.ts'
 import { findStrayTokens, startTokens } from './tokens.ts'
+import { UseKeeper } from './use-keeper.ts'
 import type { WorkerSeat } from './worker-seat.ts'
 
 /** A gateway that serves. */
@@ -75,6 +77,11 @@ async function assemble(
   const store = await openSqliteStore({ path: config.store.path, lock })
   teardown.add(() => store.close())
 
+  const clock = SYSTEM_CLOCK
+  const lastUses = new LastUses({ store, clock })
+  const keeper = new UseKeeper(lastUses, config.keys.lastUsageIntervalMs, logger)
+  teardown.add(() => keeper.stop())
+
   const { promise: failed, resolve: fail } = Promise.withResolvers<Error>()
   const [first] = config.tokens
   invariant(first, 'the schema asks for a token')
@@ -82,7 +89,6 @@ async function assemble(
   teardown.add(() => provider.close())
   const strays = await findStrayTokens(store, config.tokens, logger)
 
-  const clock = SYSTEM_CLOCK
   const { cacheMaxAgeMs, cacheEntriesMax } = config.keys
   const cache = { maxAgeMs: cacheMaxAgeMs, entriesMax: cacheEntriesMax }
   const directory = new KeyDirectory(store, clock, cache, seat && ((row) => seat.tellPeers(row)))
@@ -96,6 +102,7 @@ async function assemble(
     creations: new InFlightLimit(CREATIONS),
     pairs: new PairGate({ leases: store, clock, newId: randomUUID, pairTimeoutMs: pairTimeouts(config) }),
     regions: config.regions.map(({ name }) => name),
+    lastUses,
     tokenForNewKeys: config.keys.tokenForNewKeys ?? first.name,
   })
 

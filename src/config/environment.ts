@@ -6,6 +6,7 @@ const SECTIONS = {
   keys: [
     'tokenForNewKeys',
     'cacheMaxAgeMs',
+    'lastUsageIntervalMs',
     'cacheEntriesMax',
     'maintenanceIntervalMs',
     'destructionGraceMs',

@@ -118,6 +118,14 @@ const keys = z
       .max(60_000)
       .default(1000)
       .describe('How long a key row may be used after it was read. Milliseconds.'),
+    lastUsageIntervalMs: z
+      .int()
+      .min(100)
+      .max(3_600_000)
+      .default(10_000)
+      .describe(
+        'How often a process stores what keys were last used for, which GetKeyLastUsage tells; a process that is killed forgets what it had not stored. Milliseconds.',
+      ),
     cacheEntriesMax: z
       .int()
       .min(1)

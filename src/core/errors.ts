@@ -57,6 +57,17 @@ export interface KmsErrorDetails {
   STORE_UNAVAILABLE: NoDetails
   /** No such policy, access point or client key in the account and region. */
   ACCESS_ENTRY_NOT_FOUND: { readonly kind: 'policy' | 'access point' | 'client key'; readonly name: string }
+  /** Everything was checked and would have been done, had the caller not asked for a dry run. */
+  DRY_RUN: NoDetails
+  /** No token of a grant that is there, of this account and region. */
+  GRANT_TOKEN_INVALID: NoDetails
+  /** A grant id that can never exist. */
+  GRANT_ID_INVALID: NoDetails
+  GRANT_NOT_FOUND: { readonly grantId: string }
+  /** The name of a principal that no principal can have. */
+  PRINCIPAL_INVALID: { readonly principal: string }
+  TAGS_INVALID: NoDetails
+  POLICY_INVALID: NoDetails
 }
 
 export type KmsErrorCode = keyof KmsErrorDetails

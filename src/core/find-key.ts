@@ -1,5 +1,6 @@
 import { authorize, type KmsAction } from './authorize/authorize.ts'
 import { KmsError } from './errors.ts'
+import { requireGrantTokens } from './grant-tokens.ts'
 import type { KeyIdentifier, KeyState, KeyVersion, MasterKey } from './key.ts'
 import type { CallContext, KmsDeps } from './kms-context.ts'
 import type { MasterKeyRef } from './ports/crypto-provider.ts'
@@ -15,7 +16,7 @@ export function isVisible(state: KeyState): boolean {
  * The key that a caller names, authorized for `action`.
  *
  * @throws {@link KmsError} `KEY_NOT_FOUND` (other accounts' keys included: their existence is not told),
- *   `ALIAS_NOT_FOUND`, `ACCESS_DENIED`.
+ *   `ALIAS_NOT_FOUND`, `GRANT_TOKEN_INVALID`, `ACCESS_DENIED`.
  */
 export async function requireKey(
   deps: KmsDeps,
@@ -30,6 +31,7 @@ export async function requireKey(
   if (!key || key.accountId !== accountId || !isVisible(key.state)) throw keyNotFound(keyId)
   context.trail.keyId = key.keyId
   context.trail.token = key.token
+  if (context.grantTokens) await requireGrantTokens(deps, context)
   authorize(context.principal, action, key)
   return key
 }
@@ -58,6 +60,18 @@ export function requireState(key: MasterKey, ...allowed: readonly KeyState[]): v
   if (allowed.includes(key.state)) return
   const details = { keyId: key.keyId, state: key.state, allowed }
   throw new KmsError('KEY_STATE_INVALID', `Key '${key.keyId}' is in state ${key.state}.`, details)
+}
+
+/**
+ * Refuses a key that waits for its destruction.
+ *
+ * @throws {@link KmsError} `KEY_STATE_INVALID`
+ */
+export function requireLasting(key: MasterKey): void {
+  requireState(
+    key,
+    ...VISIBLE.filter((state) => state !== 'PendingDeletion' && state !== 'PendingReplicaDeletion'),
+  )
 }
 
 /**

@@ -1,4 +1,5 @@
 import type { Clock } from '../lib/clock.ts'
+import type { Grant } from './grant.ts'
 import type { Alias, MasterKey } from './key.ts'
 import type { KeyStore } from './ports/key-store.ts'
 
@@ -9,10 +10,15 @@ export interface KeyDirectorySettings {
   readonly entriesMax: number
 }
 
+/** The policy of a key as it was written; `undefined` for one that has the default policy of its protocol. */
+export interface KeyPolicy {
+  readonly text: string | undefined
+}
+
 /** Names a row that changed. */
 export interface ChangedRow {
-  readonly kind: 'key' | 'alias'
-  /** Region and key id, or account, region and name. */
+  readonly kind: 'key' | 'alias' | 'policy' | 'grant'
+  /** Region and key id of a key or a policy; account, region and name of an alias; id of a grant. */
   readonly parts: readonly string[]
 }
 
@@ -39,6 +45,8 @@ export class KeyDirectory {
   readonly #keys: FreshCache<MasterKey>
   readonly #aliases: FreshCache<Alias>
   readonly #keyIdsByVersion: FreshCache<string>
+  readonly #policies: FreshCache<KeyPolicy>
+  readonly #grants: FreshCache<Grant>
 
   constructor(store: KeyStore, clock: Clock, settings: KeyDirectorySettings, tellPeers?: TellPeers) {
     this.#store = store
@@ -46,6 +54,8 @@ export class KeyDirectory {
     this.#tellPeers = tellPeers
     this.#keys = new FreshCache(clock, settings.maxAgeMs, settings.entriesMax)
     this.#aliases = new FreshCache(clock, settings.maxAgeMs, settings.entriesMax)
+    this.#policies = new FreshCache(clock, settings.maxAgeMs, settings.entriesMax)
+    this.#grants = new FreshCache(clock, settings.maxAgeMs, settings.entriesMax)
     // A version never moves to another key: what was read once holds for ever.
     this.#keyIdsByVersion = new FreshCache(clock, Number.POSITIVE_INFINITY, settings.entriesMax)
   }
@@ -77,6 +87,17 @@ export class KeyDirectory {
     )
   }
 
+  /** The policy of a key; that a key has none of its own is held as well. */
+  async getKeyPolicy(region: string, keyId: string): Promise<KeyPolicy> {
+    const read = async () => ({ text: await this.#store.getKeyPolicy(region, keyId) })
+    return (await this.#policies.get(cacheKey(region, keyId), read)) ?? { text: undefined }
+  }
+
+  /** A grant of any account and region. */
+  getGrant(grantId: string): Promise<Grant | undefined> {
+    return this.#grants.get(grantId, () => this.#store.getGrant(grantId))
+  }
+
   /** To be called before a key is read past the cache. */
   forgetKey(region: string, keyId: string): void {
     this.#keys.forget(cacheKey(region, keyId))
@@ -92,10 +113,20 @@ export class KeyDirectory {
     await this.#changed({ kind: 'alias', parts: [accountId, region, name] })
   }
 
+  /** To be called, and waited for, after every change of a key's policy and before anybody is told of it. */
+  async policyChanged(region: string, keyId: string): Promise<void> {
+    await this.#changed({ kind: 'policy', parts: [region, keyId] })
+  }
+
+  /** To be called, and waited for, after the end of a grant and before anybody is told of it. */
+  async grantEnded(grantId: string): Promise<void> {
+    await this.#changed({ kind: 'grant', parts: [grantId] })
+  }
+
   /** A peer changed a row. */
   forget({ kind, parts }: ChangedRow): void {
-    const cache = kind === 'key' ? this.#keys : this.#aliases
-    cache.forget(cacheKey(...parts))
+    const caches = { key: this.#keys, alias: this.#aliases, policy: this.#policies, grant: this.#grants }
+    caches[kind].forget(cacheKey(...parts))
   }
 
   async #changed(row: ChangedRow): Promise<void> {

@@ -3,9 +3,11 @@ import type { CountedProvider } from './counted-provider.ts'
 import type { InFlightLimit } from './in-flight-limit.ts'
 import type { Principal } from './key.ts'
 import type { KeyDirectory } from './key-directory.ts'
+import type { LastUses } from './last-uses.ts'
 import type { PairGate } from './pair-gate.ts'
 import type { ProviderTimings } from './ports/crypto-provider.ts'
 import type { KeyStore } from './ports/key-store.ts'
+import type { IntendedUse } from './ports/key-use-store.ts'
 
 /** What one call of an operation carries along. */
 export interface CallContext {
@@ -14,7 +16,15 @@ export interface CallContext {
   readonly deadlineAt: number
   /** Filled in on the way, for the request's log line. */
   readonly trail: CallTrail
+  /** The caller asks only whether the call would succeed: `endDryRun` ends it where everything has been checked. */
+  readonly dryRun?: true
+  /** Grant tokens that the caller shows, at most {@link GRANT_TOKENS_MAX}; `requireKey` refuses what is none. */
+  readonly grantTokens?: readonly string[]
+  /** Names the request in the log and to the caller. UUID. */
+  readonly requestId?: string
 }
+
+export const GRANT_TOKENS_MAX = 10
 
 export interface CallTrail {
   /** The key that the operation resolved to. */
@@ -24,6 +34,8 @@ export interface CallTrail {
   readonly timings: ProviderTimings
   /** Set when a key that ought to stay in the token was made in host memory, as the operator allows. */
   hostMemory?: true
+  /** What the call is about to use keys for, all checks passed. Kept as their last use once it has succeeded. */
+  uses?: readonly IntendedUse[]
 }
 
 /** A trail with nothing on it yet. */
@@ -45,6 +57,8 @@ export interface KmsDeps {
   readonly creations: InFlightLimit
   /** Has key pairs made one at a time. */
   readonly pairs: PairGate
+  /** Remembers what keys were last used for. */
+  readonly lastUses: LastUses
   /** Name of the token that new keys are made in. */
   readonly tokenForNewKeys: string
 }

@@ -1,4 +1,5 @@
 import { requireKey } from './find-key.ts'
+import type { Grant, GrantPrincipal, GrantTerms } from './grant.ts'
 import type { Alias, KeyIdentifier, KeyVersion, MasterKey } from './key.ts'
 import type { CallContext, KmsDeps } from './kms-context.ts'
 import { regionsOf } from './multi-region.ts'
@@ -7,16 +8,21 @@ import { type CreateKeyInput, createKey } from './ops/create-key.ts'
 import * as crypto from './ops/encrypt.ts'
 import * as dataKeys from './ops/generate-data-key.ts'
 import * as keyPairs from './ops/generate-data-key-pair.ts'
+import * as grants from './ops/grants.ts'
+import { getKeyLastUsage, type KeyLastUsage } from './ops/key-last-usage.ts'
 import * as lifecycle from './ops/key-lifecycle.ts'
+import * as policies from './ops/key-policies.ts'
 import * as rotations from './ops/key-rotations.ts'
 import * as lists from './ops/list-keys.ts'
 import * as multiRegion from './ops/multi-region-keys.ts'
 import type { OpenedPayload, SealedPayload } from './ops/seal-payload.ts'
+import * as tagging from './ops/tags.ts'
+import type { Tag } from './ports/tag-store.ts'
 
 /**
  * The key management service itself: one method per operation, the same for every protocol. Every method may throw
  * {@link KmsError} `ACCESS_DENIED`, `STORE_UNAVAILABLE`; those that use the token also `TOKEN_UNAVAILABLE` and
- * `TOKEN_TIMEOUT`; those that encrypt also `KEY_EXHAUSTED`; those that name a key also `KEY_NOT_FOUND`, `ALIAS_NOT_FOUND` and, where the key's state forbids
+ * `TOKEN_TIMEOUT`; those that encrypt also `KEY_EXHAUSTED`; those that take a dry run also `DRY_RUN`; those that name a key also `GRANT_TOKEN_INVALID`, `KEY_NOT_FOUND`, `ALIAS_NOT_FOUND` and, where the key's state forbids
  * the operation, `KEY_STATE_INVALID`.
  */
 export class Kms {
@@ -32,6 +38,15 @@ export class Kms {
 
   describeKey(context: CallContext, key: KeyIdentifier): Promise<MasterKey> {
     return requireKey(this.#deps, context, 'DescribeKey', key)
+  }
+
+  updateKeyDescription(context: CallContext, keyId: string, description: string): Promise<MasterKey> {
+    return lifecycle.updateKeyDescription(this.#deps, context, keyId, description)
+  }
+
+  /** What the key was last used for, as far as this process knows. */
+  getKeyLastUsage(context: CallContext, keyId: string): Promise<KeyLastUsage> {
+    return getKeyLastUsage(this.#deps, context, keyId)
   }
 
   listKeys(context: CallContext, page: lists.PageInput): Promise<lists.Page<MasterKey>> {
@@ -126,7 +141,7 @@ export class Kms {
   }
 
   encrypt(context: CallContext, input: crypto.EncryptInput): Promise<SealedPayload> {
-    return crypto.encrypt(this.#deps, context, input)
+    return this.#using(context, crypto.encrypt(this.#deps, context, input))
   }
 
   /**
@@ -134,21 +149,21 @@ export class Kms {
    *   key than the one named; `CIPHERTEXT_KEY_INACCESSIBLE` when its key is gone or somebody else's.
    */
   decrypt(context: CallContext, input: crypto.DecryptInput): Promise<OpenedPayload> {
-    return crypto.decrypt(this.#deps, context, input)
+    return this.#using(context, crypto.decrypt(this.#deps, context, input))
   }
 
   /** As {@link Kms.decrypt}; throws `KEY_VERSION_NOT_FOUND` as well. */
   decryptDetached(context: CallContext, input: crypto.DecryptDetachedInput): Promise<OpenedPayload> {
-    return crypto.decryptDetached(this.#deps, context, input)
+    return this.#using(context, crypto.decryptDetached(this.#deps, context, input))
   }
 
   /** Throws what {@link Kms.decrypt} and {@link Kms.encrypt} do. */
   reEncrypt(context: CallContext, input: crypto.ReEncryptInput): Promise<crypto.ReEncrypted> {
-    return crypto.reEncrypt(this.#deps, context, input)
+    return this.#using(context, crypto.reEncrypt(this.#deps, context, input))
   }
 
   generateDataKey(context: CallContext, input: dataKeys.GenerateDataKeyInput): Promise<dataKeys.DataKey> {
-    return dataKeys.generateDataKey(this.#deps, context, input)
+    return this.#using(context, dataKeys.generateDataKey(this.#deps, context, input))
   }
 
   /** The data key is made and sealed inside the token. */
@@ -156,7 +171,7 @@ export class Kms {
     context: CallContext,
     input: dataKeys.GenerateDataKeyInput,
   ): Promise<SealedPayload> {
-    return dataKeys.generateDataKeyWithoutPlaintext(this.#deps, context, input)
+    return this.#using(context, dataKeys.generateDataKeyWithoutPlaintext(this.#deps, context, input))
   }
 
   /** @throws {@link KmsError} `TOKEN_BUSY` when the token makes other pairs for longer than the caller waits. */
@@ -164,7 +179,7 @@ export class Kms {
     context: CallContext,
     input: keyPairs.GenerateDataKeyPairInput,
   ): Promise<keyPairs.DataKeyPair> {
-    return keyPairs.generateDataKeyPair(this.#deps, context, input)
+    return this.#using(context, keyPairs.generateDataKeyPair(this.#deps, context, input))
   }
 
   /**
@@ -175,11 +190,76 @@ export class Kms {
     context: CallContext,
     input: keyPairs.GenerateDataKeyPairInput,
   ): Promise<keyPairs.SealedDataKeyPair> {
-    return keyPairs.generateDataKeyPairWithoutPlaintext(this.#deps, context, input)
+    return this.#using(context, keyPairs.generateDataKeyPairWithoutPlaintext(this.#deps, context, input))
   }
 
   /** @param lengthBytes - 1 to 1024. */
   generateRandom(context: CallContext, lengthBytes: number): Promise<Buffer> {
     return dataKeys.generateRandom(this.#deps, context, lengthBytes)
+  }
+
+  /** @throws {@link KmsError} `TAGS_INVALID` */
+  tagResource(context: CallContext, keyId: string, tags: readonly Tag[]): Promise<void> {
+    return tagging.tagResource(this.#deps, context, keyId, tags)
+  }
+
+  /** @throws {@link KmsError} `TAGS_INVALID` */
+  untagResource(context: CallContext, keyId: string, tagKeys: readonly string[]): Promise<void> {
+    return tagging.untagResource(this.#deps, context, keyId, tagKeys)
+  }
+
+  listResourceTags(context: CallContext, keyId: string, page: lists.PageInput): Promise<lists.Page<Tag>> {
+    return tagging.listResourceTags(this.#deps, context, keyId, page)
+  }
+
+  /** @throws {@link KmsError} `POLICY_INVALID`, `LIMIT_EXCEEDED` */
+  putKeyPolicy(context: CallContext, keyId: string, input: policies.KeyPolicyInput): Promise<void> {
+    return policies.putKeyPolicy(this.#deps, context, keyId, input)
+  }
+
+  /** @returns The policy as it was put; `undefined` for a key that has the default one of the caller's protocol. */
+  getKeyPolicy(context: CallContext, keyId: string): Promise<string | undefined> {
+    return policies.getKeyPolicy(this.#deps, context, keyId)
+  }
+
+  /** Refuses where {@link Kms.getKeyPolicy} would; every key has exactly one policy. */
+  listKeyPolicies(context: CallContext, keyId: string): Promise<void> {
+    return policies.listKeyPolicies(this.#deps, context, keyId)
+  }
+
+  /** @throws {@link KmsError} `PRINCIPAL_INVALID`, `REQUEST_INVALID`, `LIMIT_EXCEEDED` */
+  createGrant(context: CallContext, keyId: string, terms: GrantTerms): Promise<grants.MadeGrant> {
+    return grants.createGrant(this.#deps, context, keyId, terms)
+  }
+
+  /** @throws {@link KmsError} `GRANT_ID_INVALID` */
+  listGrants(context: CallContext, keyId: string, input: grants.ListGrantsInput): Promise<lists.Page<Grant>> {
+    return grants.listGrants(this.#deps, context, keyId, input)
+  }
+
+  /** @throws {@link KmsError} `PRINCIPAL_INVALID` */
+  listRetirableGrants(
+    context: CallContext,
+    retiring: GrantPrincipal,
+    page: lists.PageInput,
+  ): Promise<lists.Page<Grant>> {
+    return grants.listRetirableGrants(this.#deps, context, retiring, page)
+  }
+
+  /** @throws {@link KmsError} `GRANT_TOKEN_INVALID`, `GRANT_ID_INVALID`, `GRANT_NOT_FOUND` */
+  retireGrant(context: CallContext, retired: grants.RetiredGrant): Promise<void> {
+    return grants.retireGrant(this.#deps, context, retired)
+  }
+
+  /** @throws {@link KmsError} `GRANT_ID_INVALID`, `GRANT_NOT_FOUND` */
+  revokeGrant(context: CallContext, keyId: string, grantId: string): Promise<void> {
+    return grants.revokeGrant(this.#deps, context, keyId, grantId)
+  }
+
+  /** Keeps what keys were used for, once that has succeeded. */
+  async #using<T>(context: CallContext, work: Promise<T>): Promise<T> {
+    const result = await work
+    this.#deps.lastUses.note(context)
+    return result
   }
 }

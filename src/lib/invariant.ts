@@ -1,5 +1,5 @@
 /** A broken promise of our own code: answered as "internal error", logged with its stack, counted. */
-class InvariantError extends Error {
+export class InvariantError extends Error {
   override readonly name = 'InvariantError'
 }
 

@@ -144,19 +144,27 @@ export async function selectTokens(db: StoreDb): Promise<TokenUse[]> {
 }
 
 /** Versions first: the key points at its primary one. Needs a transaction. */
-export async function insertKey(
-  db: StoreDb,
-  key: MasterKey,
-  { tags = [], policy }: KeyAttachments,
-): Promise<void> {
+export async function insertKey(db: StoreDb, key: MasterKey, attachments: KeyAttachments): Promise<void> {
   await db.insertInto('key_version').values(rowsOfVersions(key.keyId, key.versions)).execute()
   await db.insertInto('master_key').values(rowOfKey(key)).execute()
-  if (tags.length > 0) await upsertTags(db, key.region, key.keyId, tags)
-  if (policy !== undefined) await upsertPolicy(db, key.region, key.keyId, policy)
+  await attach(db, key, attachments)
+}
+
+async function attach(
+  db: StoreDb,
+  { region, keyId }: MasterKey,
+  { tags = [], policy }: KeyAttachments,
+): Promise<void> {
+  if (tags.length > 0) await upsertTags(db, region, keyId, tags)
+  if (policy !== undefined) await upsertPolicy(db, region, keyId, policy)
 }
 
 /** Beside its primary key, which is at the revision that it was copied from. Needs a transaction. */
-export async function insertReplica(db: StoreDb, replica: MasterKey): Promise<void> {
+export async function insertReplica(
+  db: StoreDb,
+  replica: MasterKey,
+  attachments: KeyAttachments,
+): Promise<void> {
   await db
     .deleteFrom('master_key')
     .where('region', '=', replica.region)
@@ -164,6 +172,7 @@ export async function insertReplica(db: StoreDb, replica: MasterKey): Promise<vo
     .where('state', '=', 'Deleted')
     .execute()
   await db.insertInto('master_key').values(rowOfKey(replica)).execute()
+  await attach(db, replica, attachments)
 }
 
 /** `false`, and nothing written, when the row is not at the revision before this one. Needs a transaction. */

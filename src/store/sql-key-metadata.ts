@@ -13,6 +13,9 @@ import { requireVisibleKey } from './key-queries.ts'
 import * as uses from './key-use-queries.ts'
 import type { StoreDb } from './schema.ts'
 
+/** More than a key ever has. */
+const TAGS_READ_MAX = 1000
+
 interface Page {
   readonly after?: string | undefined
   readonly limit: number
@@ -31,7 +34,7 @@ export abstract class SqlKeyMetadata implements TagStore, PolicyStore, GrantStor
     requireKeyText(region, keyId)
     return this.change(async (db) => {
       await requireVisibleKey(db, region, keyId)
-      const before = await attachments.selectTags(db, region, keyId, undefined, max)
+      const before = await attachments.selectTags(db, region, keyId, undefined, TAGS_READ_MAX)
       const after = new Set([...before, ...tags].map(({ key }) => key))
       if (after.size > max) return false
       await attachments.upsertTags(db, region, keyId, tags)

@@ -62,12 +62,17 @@ export class SqlKeyStore extends SqlKeyMetadata implements KeyStore, LeaseStore 
     await this.#change((db) => keys.insertKey(db, key, attachments), { unique: () => keyExists(key) })
   }
 
-  async addReplica(primary: MasterKey, replica: MasterKey): Promise<boolean> {
+  async addReplica(
+    primary: MasterKey,
+    replica: MasterKey,
+    attachments: KeyAttachments = {},
+  ): Promise<boolean> {
     for (const key of [primary, replica]) checkKey(key)
+    checkAttachments(attachments)
     checkReplica(primary, replica)
     const add = async (db: StoreDb) => {
       if (!(await keys.updateKey(db, primary))) return false
-      await keys.insertReplica(db, replica)
+      await keys.insertReplica(db, replica, attachments)
       return true
     }
     return this.#change(add, { unique: () => keyExists(replica) })

@@ -1,5 +1,6 @@
 import { expect, it } from 'vitest'
 import { encodeMarker } from '../../src/http/aws/markers.ts'
+import { CUSTOM_KEY_STORE_OPERATIONS } from '../../src/http/aws/operations/custom-key-stores.ts'
 import { AWS_OPERATIONS } from '../../src/http/aws/operations.ts'
 import { MALLORY } from '../support/kms-fixture.ts'
 import { awsFixture, FACADE_TIMEOUT_MS, MALLORY_KEY } from './aws-fixture.ts'
@@ -122,10 +123,75 @@ const CALLS: Readonly<Record<string, Row>> = {
     'listAliases',
     { key: byId(KEY), limit: 3, after: 'alias/m' },
   ],
+  UpdateKeyDescription: [{ KeyId: KEY, Description: 'new' }, 'updateKeyDescription', KEY, 'new'],
+  GetKeyLastUsage: [{ KeyId: KEY }, 'getKeyLastUsage', KEY],
+  TagResource: [
+    { KeyId: KEY, Tags: [{ TagKey: 'k', TagValue: 'v' }] },
+    'tagResource',
+    KEY,
+    [{ key: 'k', value: 'v' }],
+  ],
+  UntagResource: [{ KeyId: KEY, TagKeys: ['k'] }, 'untagResource', KEY, ['k']],
+  ListResourceTags: [
+    { KeyId: KEY, Limit: 4, Marker: encodeMarker(SCOPE, `ListResourceTags/${KEY}`, 'tag') },
+    'listResourceTags',
+    KEY,
+    { limit: 4, after: 'tag' },
+  ],
+  PutKeyPolicy: [
+    { KeyId: KEY, PolicyName: 'default', Policy: '{}', BypassPolicyLockoutSafetyCheck: true },
+    'putKeyPolicy',
+    KEY,
+    { policy: '{}', bypassLockoutCheck: true },
+  ],
+  GetKeyPolicy: [{ KeyId: KEY }, 'getKeyPolicy', KEY],
+  ListKeyPolicies: [{ KeyId: KEY, Limit: 5 }, 'listKeyPolicies', KEY],
+  CreateGrant: [
+    {
+      KeyId: KEY,
+      GranteePrincipal: 'arn:aws:iam::111122223333:root',
+      RetiringServicePrincipal: 'a.amazonaws.com',
+      Operations: ['Encrypt', 'Decrypt', 'Encrypt'],
+      Constraints: { EncryptionContextEquals: { a: 'b' }, SourceArn: 'arn:x' },
+      Name: 'n',
+    },
+    'createGrant',
+    KEY,
+    {
+      grantee: { kind: 'arn', name: 'arn:aws:iam::111122223333:root' },
+      retiring: { kind: 'service', name: 'a.amazonaws.com' },
+      operations: ['Decrypt', 'Encrypt'],
+      constraints: { encryptionContextEquals: { a: 'b' }, sourceArn: 'arn:x' },
+      name: 'n',
+    },
+  ],
+  ListGrants: [
+    {
+      KeyId: KEY,
+      GranteeServicePrincipal: 'a.amazonaws.com',
+      Limit: 6,
+      Marker: encodeMarker(SCOPE, `ListGrants/${KEY}//service/a.amazonaws.com`, 'g'),
+    },
+    'listGrants',
+    KEY,
+    { grantee: { kind: 'service', name: 'a.amazonaws.com' }, limit: 6, after: 'g' },
+  ],
+  ListRetirableGrants: [
+    { RetiringPrincipal: 'me', Limit: 7, Marker: encodeMarker(SCOPE, 'ListRetirableGrants/arn/me', 'g') },
+    'listRetirableGrants',
+    { kind: 'arn', name: 'me' },
+    { limit: 7, after: 'g' },
+  ],
+  RetireGrant: [{ KeyId: KEY, GrantId: 'g' }, 'retireGrant', { keyId: KEY, grantId: 'g' }],
+  RevokeGrant: [{ KeyId: KEY, GrantId: 'g' }, 'revokeGrant', KEY, 'g'],
 }
 
+/** Refused by the façade itself. */
+const CALL_NOTHING = Object.keys(CUSTOM_KEY_STORE_OPERATIONS)
+
 it('has a call for every operation', () => {
-  expect(Object.keys(CALLS).toSorted()).toEqual([...AWS_OPERATIONS.keys()].toSorted())
+  const all = [...Object.keys(CALLS), ...CALL_NOTHING]
+  expect(all.toSorted()).toEqual([...AWS_OPERATIONS.keys()].toSorted())
 })
 
 it.each(Object.entries(CALLS))('%s passes on who asks, until when, and what', async (operation, row) => {

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import type { KeyState } from '../../src/core/key.ts'
+import { CUSTOM_KEY_STORE_OPERATIONS } from '../../src/http/aws/operations/custom-key-stores.ts'
 import { AWS_OPERATIONS } from '../../src/http/aws/operations.ts'
 import { ALICE } from '../support/kms-fixture.ts'
 import { type AwsFixture, awsFixture } from './aws-fixture.ts'
@@ -74,7 +75,14 @@ const OTHER_TESTS: Readonly<Record<string, string>> = {
   RetireGrant: 'takes a grant',
   RevokeGrant: 'takes a grant',
 }
-const WITHOUT_KEY = ['CreateKey', 'GenerateRandom', 'GetCallerIdentity', 'ListKeys', 'ListRetirableGrants']
+const WITHOUT_KEY = [
+  ...Object.keys(CUSTOM_KEY_STORE_OPERATIONS),
+  'CreateKey',
+  'GenerateRandom',
+  'GetCallerIdentity',
+  'ListKeys',
+  'ListRetirableGrants',
+]
 
 const SPECS: Readonly<Record<string, object>> = {
   DeriveSharedSecret: { KeySpec: 'ECC_NIST_P256', KeyUsage: 'KEY_AGREEMENT' },

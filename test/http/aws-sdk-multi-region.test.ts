@@ -7,8 +7,10 @@ import {
   DescribeKeyCommand,
   EncryptCommand,
   GenerateDataKeyCommand,
+  GetKeyPolicyCommand,
   type KeyMetadata,
   KMSClient,
+  ListResourceTagsCommand,
   NotFoundException,
   paginateListKeys,
   ReplicateKeyCommand,
@@ -72,6 +74,31 @@ describe('multi-region keys through the unmodified @aws-sdk/client-kms', () => {
         ReplicaKeys: [],
       },
     })
+  })
+
+  it('gives a replica tags and a policy of its own, or the default policy', async () => {
+    const Statement = { Effect: 'Allow', Principal: { AWS: ALICE.accountId }, Action: 'kms:*', Resource: '*' }
+    const Policy = JSON.stringify({ Statement })
+    const Tags = [{ TagKey: 'of', TagValue: 'the replica' }]
+    const { KeyMetadata } = await at(HOME).send(
+      new CreateKeyCommand({ MultiRegion: true, Tags: [{ TagKey: 'of', TagValue: 'the primary' }] }),
+    )
+    const KeyId = KeyMetadata?.KeyId ?? ''
+    const made = await at(HOME).send(new ReplicateKeyCommand({ KeyId, ReplicaRegion: AWAY, Policy, Tags }))
+    expect(made).toMatchObject({ ReplicaPolicy: Policy, ReplicaTags: Tags })
+    const plain = await at(HOME).send(new ReplicateKeyCommand({ KeyId, ReplicaRegion: THIRD }))
+    expect(plain.ReplicaTags).toEqual([])
+    expect(plain.ReplicaPolicy).toContain('key-default-1')
+    const policyIn = async (region: string) =>
+      (await at(region).send(new GetKeyPolicyCommand({ KeyId }))).Policy
+    expect(await policyIn(AWAY)).toBe(Policy)
+    expect(await policyIn(THIRD)).toBe(plain.ReplicaPolicy)
+    expect(await policyIn(HOME)).toBe(plain.ReplicaPolicy)
+    const tagsIn = async (region: string) =>
+      (await at(region).send(new ListResourceTagsCommand({ KeyId }))).Tags
+    expect(await tagsIn(AWAY)).toEqual(Tags)
+    expect(await tagsIn(THIRD)).toEqual([])
+    expect(await tagsIn(HOME)).toEqual([{ TagKey: 'of', TagValue: 'the primary' }])
   })
 
   it('says of a key of one region that it is', async () => {

@@ -123,11 +123,17 @@ describe('a request with much wrong in it', () => {
   it('has its items counted before any is looked at', async () => {
     const tooLong = (path: string, max: number) =>
       `1 validation error detected: Value '…' at '${path}' ${FAILED} have length less than or equal to ${max}`
-    expect(await refusal('CreateKey', { Tags: Array.from({ length: 51 }, () => ({})) })).toBe(
-      tooLong('tags', 50),
-    )
+    const keys = { KeyId: KEY, TagKeys: Array(1001).fill('') }
+    expect(await refusal('UntagResource', keys)).toBe(tooLong('tagKeys', 1000))
+    const operations = { KeyId: KEY, GranteePrincipal: 'a', Operations: Array(101).fill('') }
+    expect(await refusal('CreateGrant', operations)).toBe(tooLong('operations', 100))
     const tokens = { KeyId: KEY, GrantTokens: Array(11).fill('') }
     expect(await refusal('DescribeKey', tokens)).toBe(tooLong('grantTokens', 10))
+  })
+
+  it('has no more tags looked at than twice those that a key may have', async () => {
+    const message = await refusal('CreateKey', { Tags: Array.from({ length: 9_999 }, () => ({})) })
+    expect(message).toMatch(/^200 validation errors detected: .*; …$/)
   })
 
   it('is told of the first ten constraints and how many there are', async () => {
@@ -211,14 +217,7 @@ describe('a body that is no request', () => {
 describe('a member that this service does not honour is refused by name', () => {
   const key = { KeyId: KEY, KeySpec: 'AES_256' }
   const cases: readonly (readonly [operation: string, input: object, what: string])[] = [
-    ['GenerateDataKey', { ...key, DryRun: true }, 'DryRun'],
     ['GenerateDataKey', { ...key, Recipient: {} }, 'Recipient'],
-    ['Decrypt', { CiphertextBlob: B64, DryRunModifiers: ['IGNORE_CIPHERTEXT'] }, 'DryRunModifiers'],
-    ['GenerateRandom', { NumberOfBytes: 8, CustomKeyStoreId: 'cks-1' }, 'CustomKeyStoreId'],
-    ['CreateKey', { Policy: '{}' }, 'Policy'],
-    ['CreateKey', { Tags: [{ TagKey: 'a', TagValue: 'b' }] }, 'Tags'],
-    ['CreateKey', { XksKeyId: 'x' }, 'XksKeyId'],
-    ['CreateKey', { BypassPolicyLockoutSafetyCheck: true }, 'BypassPolicyLockoutSafetyCheck'],
     ['CreateKey', { Origin: 'EXTERNAL' }, 'Origin EXTERNAL'],
     ['CreateKey', { KeySpec: 'RSA_2048', KeyUsage: 'SIGN_VERIFY' }, 'KeySpec RSA_2048'],
   ]
@@ -229,9 +228,31 @@ describe('a member that this service does not honour is refused by name', () => 
     expect(fixture.passed).toEqual([])
   })
 
-  it('GrantTokens, of which none was ever issued', async () => {
-    const { json } = await fixture.request('Encrypt', { KeyId: KEY, Plaintext: B64, GrantTokens: ['t'] })
-    expect(json['__type']).toBe('InvalidGrantTokenException')
+  it.each([
+    ['GenerateRandom', { NumberOfBytes: 8, CustomKeyStoreId: 'cks-1' }, 'CustomKeyStoreId'],
+    ['CreateKey', { CustomKeyStoreId: 'cks-1' }, 'CustomKeyStoreId'],
+    ['CreateKey', { XksKeyId: 'x' }, 'XksKeyId'],
+    ['ConnectCustomKeyStore', { CustomKeyStoreId: 'cks-1' }, 'ConnectCustomKeyStore'],
+    ['CreateCustomKeyStore', { CustomKeyStoreName: 'n' }, 'CreateCustomKeyStore'],
+    ['DeleteCustomKeyStore', { CustomKeyStoreId: 'cks-1' }, 'DeleteCustomKeyStore'],
+    ['DescribeCustomKeyStores', {}, 'DescribeCustomKeyStores'],
+    ['DisconnectCustomKeyStore', { CustomKeyStoreId: 'cks-1' }, 'DisconnectCustomKeyStore'],
+    ['UpdateCustomKeyStore', { CustomKeyStoreId: 'cks-1' }, 'UpdateCustomKeyStore'],
+  ])('%s %j, because there are no custom key stores', async (operation, input, what) => {
+    const { json } = await fixture.request(operation, input)
+    expect(json['__type']).toBe('UnsupportedOperationException')
+    expect(json['message']).toMatch(new RegExp(`^${what} is not supported: .* no custom key stores`))
+    expect(fixture.passed).toEqual([])
+  })
+
+  it('custom key stores, once the input is right, and shows no secret of it', async () => {
+    const credential = { AccessKeyId: 'short', RawSecretAccessKey: 'a secret' }
+    const input = { KeyStorePassword: 'hidden', XksProxyAuthenticationCredential: credential }
+    const { json, text } = await fixture.request('CreateCustomKeyStore', input)
+    expect(json['__type']).toBe('ValidationException')
+    expect(json['message']).toContain(`Value null at 'customKeyStoreName' ${FAILED} not be null`)
+    expect(json['message']).toContain(`Value at 'keyStorePassword' ${FAILED} have length greater`)
+    for (const secret of ['hidden', 'short', 'a secret']) expect(text).not.toContain(secret)
   })
 
   it('an algorithm of asymmetric keys', async () => {

@@ -64,6 +64,7 @@ function tagClauses(store: () => KeyStore, made: Made): void {
     expect(await tagsOf(key)).toStrictEqual(tags)
     expect(await store().putTags(REGION, key.keyId, [tag('0', 'x'), tag('1', 'y')], 3)).toBe(true)
     expect(await tagsOf(key)).toStrictEqual([tag('0', 'x'), tag('1', 'y'), tag('2')])
+    expect(await store().putTags(REGION, key.keyId, [tag('0')], 2)).toBe(false)
   })
 
   it('STO-51, STO-11 tags are listed in pages by the bytes of their keys, and taken away', async () => {

@@ -7,6 +7,7 @@ import { KeyDirectory } from '../../src/core/key-directory.ts'
 import { KeyRotation } from '../../src/core/key-rotation.ts'
 import { Kms } from '../../src/core/kms.ts'
 import { type CallContext, newTrail } from '../../src/core/kms-context.ts'
+import { LastUses } from '../../src/core/last-uses.ts'
 import { Maintenance } from '../../src/core/maintenance.ts'
 import { PairGate } from '../../src/core/pair-gate.ts'
 import type { CryptoProvider } from '../../src/core/ports/crypto-provider.ts'
@@ -88,6 +89,7 @@ export function kmsOn<S extends KeyStore, P extends CryptoProvider>(
       creations,
       pairs: new PairGate({ leases, clock, newId: randomUUID, pairTimeoutMs: () => 60_000 }),
       regions: TEST_REGIONS,
+      lastUses: new LastUses({ store, clock }),
       tokenForNewKeys: TEST_TOKEN,
     })
   const kms = kmsWith(directory)

@@ -47,9 +47,14 @@ export class MemoryKeyStore extends MemoryKeyMetadata implements KeyStore {
     this.attach(key, attachments)
   }
 
-  async addReplica(primary: MasterKey, replica: MasterKey): Promise<boolean> {
+  async addReplica(
+    primary: MasterKey,
+    replica: MasterKey,
+    attachments: KeyAttachments = {},
+  ): Promise<boolean> {
     this.#requireOpen()
     for (const key of [primary, replica]) checkKey(key)
+    checkAttachments(attachments)
     checkReplica(primary, replica)
     const index = this.#keyIndex(replica.region, replica.keyId)
     const there = this.#keys[index]
@@ -59,6 +64,7 @@ export class MemoryKeyStore extends MemoryKeyMetadata implements KeyStore {
     if (!(await this.replaceKey(primary))) return false
     if (there) this.#keys.splice(index, 1)
     this.#keys.push(structuredClone(replica))
+    this.attach(replica, attachments)
     return true
   }
 

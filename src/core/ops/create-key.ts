@@ -3,9 +3,12 @@ import { KmsError } from '../errors.ts'
 import { tokenRef } from '../find-key.ts'
 import { type KeyVersion, type MasterKey, MULTI_REGION_ID_PREFIX } from '../key.ts'
 import type { CallContext, KmsDeps } from '../kms-context.ts'
+import { type AttachmentsInput, attachmentsOf } from './attachments.ts'
+import { requirePolicy } from './key-policies.ts'
 import { callOptions } from './seal-payload.ts'
+import { requireTags } from './tags.ts'
 
-export interface CreateKeyInput {
+export interface CreateKeyInput extends AttachmentsInput {
   /** At most 8192 characters; the façades have refused longer ones. */
   readonly description?: string | undefined
   /** Whether other regions may come to have it too. */
@@ -22,6 +25,7 @@ export async function createKey(
   input: CreateKeyInput,
 ): Promise<MasterKey> {
   authorize(context.principal, 'CreateKey')
+  requireTags(input.tags ?? [])
   const token = deps.tokenForNewKeys
   const busy = () =>
     new KmsError('TOKEN_TIMEOUT', 'Too many keys are being created at the same time.', { token })
@@ -29,13 +33,14 @@ export async function createKey(
 }
 
 async function createWithin(deps: KmsDeps, context: CallContext, input: CreateKeyInput): Promise<MasterKey> {
-  // A token that is away costs an answer, not a row.
-  await deps.provider.checkHealth(deps.tokenForNewKeys, undefined, callOptions(context))
   const creating = newMasterKey(deps, context, input)
   const [version] = creating.versions
+  if (input.policy) requirePolicy(context.principal, creating, input.policy)
+  // A token that is away costs an answer, not a row.
+  await deps.provider.checkHealth(deps.tokenForNewKeys, undefined, callOptions(context))
   context.trail.keyId = creating.keyId
   context.trail.token = creating.token
-  await deps.store.createKey(creating)
+  await deps.store.createKey(creating, attachmentsOf(input))
   await deps.provider.createMasterKey(tokenRef(creating, version), callOptions(context))
   const enabled: MasterKey = { ...creating, state: 'Enabled', revision: creating.revision + 1 }
   const stored = await deps.store.replaceKey(enabled)

@@ -1,12 +1,14 @@
+import { InvariantError, invariant } from '../../lib/invariant.ts'
 import { authorize } from '../authorize/authorize.ts'
-import { type AadInput, type CallerAad, callerAadOf, contextAad } from '../caller-aad.ts'
+import { type AadInput, type CallerAad, callerAadOf, contextAad, encodeCallerAad } from '../caller-aad.ts'
+import { checksPassed } from '../dry-run.ts'
 import type { EncryptionContext } from '../encryption-context.ts'
 import { attach } from '../envelope/detached-envelope.ts'
 import type { EnvelopeLayout } from '../envelope/envelope.ts'
 import type { Presentation } from '../envelope/payload-form.ts'
 import { KmsError } from '../errors.ts'
 import { requireKey, requireState, requireVersion } from '../find-key.ts'
-import type { KeyIdentifier } from '../key.ts'
+import type { KeyIdentifier, MasterKey } from '../key.ts'
 import type { CallContext, KmsDeps } from '../kms-context.ts'
 import { requireUsage } from '../usage.ts'
 import {
@@ -27,8 +29,8 @@ export interface EncryptInput extends AadInput {
 }
 
 export interface DecryptInput extends AadInput {
-  /** Of any layout. */
-  readonly blob: Buffer
+  /** Of any layout; absent from a dry run that asks of `key` alone. */
+  readonly blob: Buffer | undefined
   /** The key that the ciphertext must belong to, where the caller names one. */
   readonly key?: KeyIdentifier | undefined
 }
@@ -44,7 +46,8 @@ export interface DecryptDetachedInput {
 }
 
 export interface ReEncryptInput {
-  readonly blob: Buffer
+  /** As in {@link DecryptInput}. */
+  readonly blob: Buffer | undefined
   readonly sourceEncryptionContext?: EncryptionContext | undefined
   readonly sourceKey?: KeyIdentifier | undefined
   readonly destinationKey: KeyIdentifier
@@ -65,7 +68,8 @@ export async function encrypt(
 ): Promise<SealedPayload> {
   const key = await requireKey(deps, context, 'Encrypt', input.key)
   requireUsage(key, 'Encrypt')
-  return sealBytes(deps, context, key, input.plaintext, callerAadOf(input), input.style)
+  const onChecked = () => checksPassed(context, 'Encrypt', key)
+  return sealBytes(deps, context, key, input.plaintext, callerAadOf(input), onChecked, input.style)
 }
 
 export async function decrypt(
@@ -73,7 +77,7 @@ export async function decrypt(
   context: CallContext,
   input: DecryptInput,
 ): Promise<OpenedPayload> {
-  return openAs(deps, context, 'Decrypt', input)
+  return openAs(deps, context, 'Decrypt', input, (key) => checksPassed(context, 'Decrypt', key))
 }
 
 export async function decryptDetached(
@@ -85,7 +89,7 @@ export async function decryptDetached(
   requireUsage(key, 'Decrypt')
   const version = versionId === undefined ? initialVersion(key) : requireVersion(key, versionId)
   const resolved = await resolveBlob(deps, context, attach(version.versionId, { iv, blob }), aad)
-  return resolved.open()
+  return resolved.open(() => checksPassed(context, 'Decrypt', key))
 }
 
 export async function reEncrypt(
@@ -97,18 +101,24 @@ export async function reEncrypt(
   const destinationKey = await requireKey(deps, context, 'ReEncryptTo', input.destinationKey)
   requireState(destinationKey, 'Enabled')
   requireUsage(destinationKey, 'ReEncrypt')
-  const opened = await openAs(deps, context, 'ReEncryptFrom', {
+  const destinationAad = contextAad(input.destinationEncryptionContext)
+  encodeCallerAad(destinationAad)
+  const source = {
     blob: input.blob,
     encryptionContext: input.sourceEncryptionContext,
     key: input.sourceKey,
-  })
+  }
+  const opened = await openAs(deps, context, 'ReEncryptFrom', source, (key) =>
+    checksPassed(context, 'ReEncrypt', key, destinationKey),
+  )
   try {
     const destination = await sealBytes(
       deps,
       context,
       destinationKey,
       opened.plaintext,
-      contextAad(input.destinationEncryptionContext),
+      destinationAad,
+      () => undefined,
       { layout: input.destinationLayout ?? 'native', presentation: resealed(opened.presentation) },
     )
     return { source: { key: opened.key, version: opened.version }, destination }
@@ -127,15 +137,35 @@ async function openAs(
   context: CallContext,
   action: 'Decrypt' | 'ReEncryptFrom',
   input: DecryptInput,
+  onChecked: (key: MasterKey) => void,
 ): Promise<OpenedPayload> {
+  const operation = action === 'Decrypt' ? 'Decrypt' : 'ReEncrypt'
+  const { blob } = input
+  const callerAad = callerAadOf(input)
   const expected = input.key && (await requireKey(deps, context, action, input.key))
-  const resolved = await resolveBlob(deps, context, input.blob, callerAadOf(input))
+  if (!blob) return endWithoutBlob(operation, callerAad, expected, onChecked)
+  const resolved = await resolveBlob(deps, context, blob, callerAad)
   if (expected && expected.keyId !== resolved.key.keyId) {
     throw new KmsError('KEY_MISMATCH', 'The ciphertext was not made under the key that the request names.', {
       keyId: expected.keyId,
     })
   }
   authorize(context.principal, action, resolved.key)
-  requireUsage(resolved.key, action === 'Decrypt' ? 'Decrypt' : 'ReEncrypt')
-  return resolved.open()
+  requireUsage(resolved.key, operation)
+  return resolved.open(() => onChecked(resolved.key))
+}
+
+/** A dry run that asks of the key alone. */
+function endWithoutBlob(
+  operation: 'Decrypt' | 'ReEncrypt',
+  callerAad: CallerAad,
+  key: MasterKey | undefined,
+  onChecked: (key: MasterKey) => void,
+): never {
+  invariant(key, 'the façade asks for a key where there is no ciphertext')
+  encodeCallerAad(callerAad)
+  requireUsage(key, operation)
+  requireState(key, 'Enabled')
+  onChecked(key)
+  throw new InvariantError('a ciphertext is only absent from a dry run')
 }

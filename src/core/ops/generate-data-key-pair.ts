@@ -1,5 +1,6 @@
 import { invariant } from '../../lib/invariant.ts'
-import { type AadInput, callerAadOf } from '../caller-aad.ts'
+import { type AadInput, callerAadOf, encodeCallerAad } from '../caller-aad.ts'
+import { checksPassed } from '../dry-run.ts'
 import { ENVELOPE_LAYOUTS } from '../envelope/envelope.ts'
 import type { PrivateKeyPresentation } from '../envelope/payload-form.ts'
 import { present, presentPublicKey } from '../envelope/present.ts'
@@ -69,6 +70,8 @@ async function makePair(
   const layout = ENVELOPE_LAYOUTS[name]
   const callerAad = callerAadOf(input)
   const { presentation, spec } = input
+  if (context.dryRun) encodeCallerAad(callerAad)
+  checksPassed(context, operation, key)
   const leftMs = context.deadlineAt - Date.now()
   const work = deps.pairs.use(key.token, Math.min(input.waitMs, leftMs), (deadlineAt) =>
     deps.provider.sealKeyPair(

@@ -1,6 +1,6 @@
 import { DAY_MS } from '../../lib/clock.ts'
 import { invariant } from '../../lib/invariant.ts'
-import { requireState } from '../find-key.ts'
+import { requireLasting, requireState } from '../find-key.ts'
 import type { MasterKey } from '../key.ts'
 import type { CallContext, KmsDeps } from '../kms-context.ts'
 import { hasReplicas } from '../multi-region.ts'
@@ -19,6 +19,19 @@ export async function disableKey(deps: KmsDeps, context: CallContext, keyId: str
   return changeKey(deps, context, 'DisableKey', keyId, (before) => {
     requireState(before, 'Enabled', 'Disabled')
     return before.state === 'Disabled' ? before : { ...before, state: 'Disabled' }
+  })
+}
+
+/** @param description - At most 8192 characters; the façades have refused longer ones. */
+export async function updateKeyDescription(
+  deps: KmsDeps,
+  context: CallContext,
+  keyId: string,
+  description: string,
+): Promise<MasterKey> {
+  return changeKey(deps, context, 'UpdateKeyDescription', keyId, (before) => {
+    requireLasting(before)
+    return before.description === description ? before : { ...before, description }
   })
 }
 

@@ -43,7 +43,7 @@ export async function listAliases(
 }
 
 /** One row more than asked for tells whether there is a next page. */
-function cut<Row>(rows: readonly Row[], limit: number, nameOf: (row: Row) => string): Page<Row> {
+export function cut<Row>(rows: readonly Row[], limit: number, nameOf: (row: Row) => string): Page<Row> {
   const shown = rows.slice(0, limit)
   const last = shown.at(-1)
   return rows.length > limit && last !== undefined ? { rows: shown, next: nameOf(last) } : { rows: shown }

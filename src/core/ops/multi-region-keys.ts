@@ -2,9 +2,12 @@ import { KmsError } from '../errors.ts'
 import { requireKey, requireState } from '../find-key.ts'
 import type { MasterKey } from '../key.ts'
 import type { CallContext, KmsDeps } from '../kms-context.ts'
+import { type AttachmentsInput, attachmentsOf } from './attachments.ts'
 import { CHANGE_ATTEMPTS_MAX } from './change-key.ts'
+import { requirePolicy } from './key-policies.ts'
+import { requireTags } from './tags.ts'
 
-export interface ReplicateKeyInput {
+export interface ReplicateKeyInput extends AttachmentsInput {
   readonly keyId: string
   /** Region that gets the replica. */
   readonly region: string
@@ -22,16 +25,20 @@ export async function replicateKey(
   input: ReplicateKeyInput,
 ): Promise<MasterKey> {
   requireServed(deps, input.region)
+  requireTags(input.tags ?? [])
   const { keyId, region } = input
   for (let attempt = 1; attempt <= CHANGE_ATTEMPTS_MAX; attempt++) {
     const primary = await requirePrimary(deps, context, 'ReplicateKey', keyId)
     if (region === primary.region) throw alreadyThere(keyId, region)
+    if (input.policy) requirePolicy({ ...context.principal, region }, primary, input.policy)
     const earlier = await deps.store.getKey(region, keyId)
     if (earlier && earlier.state !== 'Deleted') throw alreadyThere(keyId, region)
     const replica = replicaOf(primary, input, deps.clock.now(), (earlier?.revision ?? 0) + 1)
     const claimed = { ...primary, revision: primary.revision + 1 }
-    const stored = await deps.store.addReplica(claimed, replica)
+    const stored = await deps.store.addReplica(claimed, replica, attachmentsOf(input))
     await Promise.all([claimed, replica].map((key) => deps.directory.keyChanged(key.region, keyId)))
+    // A replica that was there before may have had a policy.
+    await deps.directory.policyChanged(region, keyId)
     if (stored) return replica
   }
   throw beaten()

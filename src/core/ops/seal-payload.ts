@@ -1,10 +1,12 @@
 import { invariant } from '../../lib/invariant.ts'
-import type { CallerAad } from '../caller-aad.ts'
+import { type CallerAad, encodeCallerAad } from '../caller-aad.ts'
+import { checksPassed } from '../dry-run.ts'
 import { ENVELOPE_LAYOUTS, type EnvelopeLayout, parseEnvelope } from '../envelope/envelope.ts'
 import type { Presentation } from '../envelope/payload-form.ts'
 import { present } from '../envelope/present.ts'
 import { ciphertextInvalid, KmsError } from '../errors.ts'
 import { isVisible, requirePrimaryVersion, requireState, requireVersion, tokenRef } from '../find-key.ts'
+import { requireGrantTokens } from '../grant-tokens.ts'
 import type { KeyVersion, MasterKey } from '../key.ts'
 import type { CallContext, KmsDeps } from '../kms-context.ts'
 import type { CallOptions } from '../ports/crypto-provider.ts'
@@ -62,13 +64,18 @@ function bind(callerAad: CallerAad, chosenIv: Buffer | undefined): CallerAad {
   return chosenIv ? { kind: 'chosenIv', iv: chosenIv, aad: callerAad } : callerAad
 }
 
-/** Seals bytes of the host under the primary version of an enabled key. */
+/**
+ * Seals bytes of the host under the primary version of an enabled key.
+ *
+ * @param onChecked - Called when nothing but the token can refuse any more.
+ */
 export async function sealBytes(
   deps: KmsDeps,
   context: CallContext,
   key: MasterKey,
   plaintext: Buffer,
   callerAad: CallerAad,
+  onChecked: () => void,
   { layout: name, presentation, version: role, chosenIv }: SealStyle = NATIVE_STYLE,
 ): Promise<SealedPayload> {
   const layout = ENVELOPE_LAYOUTS[name]
@@ -76,6 +83,7 @@ export async function sealBytes(
   const keyVersionId = version.versionId
   const form = { mode: 'W0', presentation } as const
   const aad = layout.aad(form, keyVersionId, bind(callerAad, chosenIv))
+  onChecked()
   const sealed = await deps.provider.seal(tokenRef(key, version), plaintext, aad, callOptions(context))
   return { blob: layout.encode({ form, keyVersionId, sealed, chosenIv }), key, version }
 }
@@ -94,6 +102,7 @@ export async function sealRandomBytes(
   const keyVersionId = version.versionId
   const form = { mode: 'W0', presentation } as const
   const aad = layout.aad(form, keyVersionId, callerAad)
+  checksPassed(context, 'GenerateDataKey', key)
   const ref = tokenRef(key, version)
   const sealed = await deps.provider.sealRandom(ref, lengthBytes, aad, callOptions(context))
   return {
@@ -116,6 +125,9 @@ export async function sealRandomInside(
   const layout = ENVELOPE_LAYOUTS[name]
   const version = requirePrimaryVersion(key)
   const keyVersionId = version.versionId
+  // What cannot be bound is refused by the seal itself, which a dry run does not come to.
+  if (context.dryRun) encodeCallerAad(callerAad)
+  checksPassed(context, 'GenerateDataKeyWithoutPlaintext', key)
   const sealed = await deps.provider.sealRandomInside(
     tokenRef(key, version),
     lengthBytes,
@@ -130,7 +142,8 @@ export async function sealRandomInside(
 /** A blob, with the key that it names resolved. Nothing of it is authenticated yet. */
 export interface ResolvedBlob {
   readonly key: MasterKey
-  readonly open: () => Promise<OpenedPayload>
+  /** @param onChecked - Called when nothing but the token can refuse any more. */
+  readonly open: (onChecked: () => void) => Promise<OpenedPayload>
 }
 
 /**
@@ -154,9 +167,11 @@ export async function resolveBlob(
   if (!key || key.accountId !== context.principal.accountId || !isVisible(key.state)) throw inaccessible()
   context.trail.keyId = key.keyId
   context.trail.token = key.token
-  const open = async (): Promise<OpenedPayload> => {
+  if (context.grantTokens) await requireGrantTokens(deps, context)
+  const open = async (onChecked: () => void): Promise<OpenedPayload> => {
     requireState(key, 'Enabled')
     const version = requireVersion(key, keyVersionId)
+    onChecked()
     const payload = await deps.provider.open(
       tokenRef(key, version),
       form.mode,

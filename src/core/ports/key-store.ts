@@ -73,13 +73,13 @@ export interface KeyStore
 
   /**
    * Stores the next revision of a primary key, as {@link KeyStore.replaceKey} does, and in the same change a replica of it
-   * (STO-60), in place of the tombstone of an earlier one.
+   * with tags and a policy of its own (STO-60, STO-58), in place of the tombstone of an earlier one.
    *
    * @param replica - Of another region, with the id, account, token, spec, usage and versions of the primary key.
    * @returns `false`, and writes nothing, when the primary key is at another revision.
    * @throws {@link KmsError} `ALREADY_EXISTS` when the region has a key of that id that is no tombstone.
    */
-  addReplica(primary: MasterKey, replica: MasterKey): Promise<boolean>
+  addReplica(primary: MasterKey, replica: MasterKey, attachments?: KeyAttachments): Promise<boolean>
 
   /** Every key of an id, one per region that ever had it, by region; tombstones included. */
   listRegions(keyId: string): Promise<readonly MasterKey[]>

@@ -99,6 +99,17 @@ export const AWS_FAULTS = {
   STORE_UNAVAILABLE: ['DependencyTimeoutException', 503, () => TIMED_OUT],
   // Of the Alibaba Cloud APIs alone.
   ACCESS_ENTRY_NOT_FOUND: ['NotFoundException', 400, sentence],
+  DRY_RUN: ['DryRunOperationException', 400, sentence],
+  GRANT_TOKEN_INVALID: ['InvalidGrantTokenException', 400, sentence],
+  GRANT_ID_INVALID: ['InvalidGrantIdException', 400, sentence],
+  GRANT_NOT_FOUND: ['NotFoundException', 400, ({ grantId }) => `Grant ID ${grantId} not found`],
+  PRINCIPAL_INVALID: [
+    'InvalidArnException',
+    400,
+    ({ principal }) => `ARN does not refer to a valid principal: ${principal}`,
+  ],
+  TAGS_INVALID: ['TagException', 400, sentence],
+  POLICY_INVALID: ['MalformedPolicyDocumentException', 400, sentence],
 } as const satisfies { readonly [C in KmsErrorCode]: FaultRow<C> }
 
 /** The fault that a caller is told of a domain error. */

@@ -76,7 +76,8 @@ class AwsFacade implements Facade {
       scope = { partition: this.#partition, region: principal.region, accountId: principal.accountId }
       requireBodyType(request.headers['content-type'])
       const operation = requireOperation(name)
-      const context = { principal, deadlineAt: this.#deadlineOf(request), trail: record.trail }
+      const { requestId, trail } = record
+      const context = { principal, deadlineAt: this.#deadlineOf(request), trail, requestId }
       const call = { kms: this.#kms, context, scope, keyPairWaitMs: this.#keyPairWaitMs }
       const output = await operation.run(call, parseJsonObject(request.body))
       record.outcome = 'ok'

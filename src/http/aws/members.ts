@@ -1,5 +1,7 @@
 import { z } from 'zod'
 import { ENCRYPTION_CONTEXT_BYTES_MAX, type EncryptionContext } from '../../core/encryption-context.ts'
+import { GRANT_TOKENS_MAX } from '../../core/kms-context.ts'
+import type { Tag } from '../../core/ports/tag-store.ts'
 import { parseBase64 } from '../../lib/bytes.ts'
 import { invariant } from '../../lib/invariant.ts'
 
@@ -31,12 +33,48 @@ export const dataKeyPairSpec = z.enum([
   'ML_KEM_1024',
 ])
 export const dryRun = z.boolean()
-export const grantTokens = boundedArray(z.string().min(1).max(8192), 10)
+/** `IGNORE_CIPHERTEXT`: the dry run asks of the key alone. */
+export const dryRunModifiers = boundedArray(z.enum(['IGNORE_CIPHERTEXT']), 10)
+export const grantToken = z.string().min(1).max(8192)
+export const grantTokens = boundedArray(grantToken, GRANT_TOKENS_MAX)
 export const aliasName = z
   .string()
   .min(1)
   .max(256)
   .regex(/^[a-zA-Z0-9:/_-]+$/)
+
+/** ARN, user name or the like; {@link GrantPrincipal} says what it must be. */
+export const principalName = z
+  .string()
+  .min(1)
+  .max(256)
+  .regex(/^[\w+=,.@:/-]+$/)
+export const policyName = z.string().min(1).max(128).regex(wholly(/[\w]+/))
+export const policyDocument = ofPattern(1, 131_072, String.raw`[\u0009\u000A\u000D\u0020-\u00FF]+`)
+
+/** More tags than a key may have, and no more than are looked at: how many there are is told by the operation. */
+const TAGS_LOOKED_AT = 100
+const tag = z.object({ TagKey: z.string().min(1).max(128), TagValue: z.string().max(256) })
+export const tags = z
+  .array(z.unknown())
+  .transform((all) => all.slice(0, TAGS_LOOKED_AT))
+  .pipe(z.array(tag))
+export const tagKeys = boundedArray(z.string().min(1).max(128), 1000)
+
+/** What a new key is given besides itself. */
+export function attachmentsOf(body: {
+  readonly Policy?: string | undefined
+  readonly BypassPolicyLockoutSafetyCheck?: boolean | undefined
+  readonly Tags?: z.output<typeof tags> | undefined
+}) {
+  const { Policy, BypassPolicyLockoutSafetyCheck = false, Tags } = body
+  const policy = { policy: Policy ?? '', bypassLockoutCheck: BypassPolicyLockoutSafetyCheck }
+  return { ...(Tags && { tags: toTags(Tags) }), ...(Policy !== undefined && { policy }) }
+}
+
+export function toTags(given: z.output<typeof tags>): readonly Tag[] {
+  return given.map(({ TagKey, TagValue }) => ({ key: TagKey, value: TagValue }))
+}
 
 /** Only symmetric keys exist so far; operations refuse the others' algorithms by {@link requireSymmetricAlgorithm}. */
 export const encryptionAlgorithm = z.enum([
@@ -47,8 +85,18 @@ export const encryptionAlgorithm = z.enum([
 ])
 
 /** A pattern of the service model that has no anchors: AWS matches the whole value, and tells of the pattern as it stands there. */
-function wholly({ source }: RegExp): RegExp {
+export function wholly({ source }: RegExp): RegExp {
   return new RegExp(`^(?:${source})$`)
+}
+
+/** Text of a pattern of the service model that a regular expression would not tell of as it stands there: one with slashes. */
+export function ofPattern(minCharacters: number, maxCharacters: number, pattern: string): z.ZodType<string> {
+  const whole = new RegExp(`^(?:${pattern})$`)
+  const text = z.string().min(minCharacters).max(maxCharacters)
+  return text.check(({ value: input, issues }) => {
+    if (whole.test(input)) return
+    issues.push({ code: 'invalid_format', format: 'regex', pattern: `/${pattern}/`, input })
+  })
 }
 
 /** At most `max` items. Counted before any is looked at: each of a hundred thousand could be wrong in two ways. */

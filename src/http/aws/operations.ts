@@ -2,10 +2,14 @@ import { AwsFault, unsupported } from './fault.ts'
 import type { AwsOperation } from './operation.ts'
 import { ALIAS_OPERATIONS } from './operations/aliases.ts'
 import { CRYPTOGRAPHIC_OPERATIONS } from './operations/cryptography.ts'
+import { CUSTOM_KEY_STORE_OPERATIONS } from './operations/custom-key-stores.ts'
+import { GRANT_OPERATIONS } from './operations/grants.ts'
 import { KEY_PAIR_OPERATIONS } from './operations/key-pairs.ts'
 import { KEY_OPERATIONS } from './operations/keys.ts'
 import { MULTI_REGION_OPERATIONS } from './operations/multi-region.ts'
+import { POLICY_OPERATIONS } from './operations/policies.ts'
 import { ROTATION_OPERATIONS } from './operations/rotations.ts'
+import { TAG_OPERATIONS } from './operations/tags.ts'
 
 /** Every operation that this service carries out: one row per `X-Amz-Target: TrentService.<name>`. */
 export const AWS_OPERATIONS: ReadonlyMap<string, AwsOperation> = new Map(
@@ -16,39 +20,24 @@ export const AWS_OPERATIONS: ReadonlyMap<string, AwsOperation> = new Map(
     ...ROTATION_OPERATIONS,
     ...ALIAS_OPERATIONS,
     ...MULTI_REGION_OPERATIONS,
+    ...TAG_OPERATIONS,
+    ...POLICY_OPERATIONS,
+    ...GRANT_OPERATIONS,
+    ...CUSTOM_KEY_STORE_OPERATIONS,
   }),
 )
 
 /** Operations of AWS KMS that this service does not carry out yet. With the rows above: the whole service model. */
 export const UNSUPPORTED_OPERATIONS: ReadonlySet<string> = new Set([
-  'ConnectCustomKeyStore',
-  'CreateCustomKeyStore',
-  'CreateGrant',
   'Decapsulate',
-  'DeleteCustomKeyStore',
   'DeleteImportedKeyMaterial',
   'DeriveSharedSecret',
-  'DescribeCustomKeyStores',
-  'DisconnectCustomKeyStore',
   'Encapsulate',
   'GenerateMac',
-  'GetKeyLastUsage',
-  'GetKeyPolicy',
   'GetParametersForImport',
   'GetPublicKey',
   'ImportKeyMaterial',
-  'ListGrants',
-  'ListKeyPolicies',
-  'ListResourceTags',
-  'ListRetirableGrants',
-  'PutKeyPolicy',
-  'RetireGrant',
-  'RevokeGrant',
   'Sign',
-  'TagResource',
-  'UntagResource',
-  'UpdateCustomKeyStore',
-  'UpdateKeyDescription',
   'Verify',
   'VerifyMac',
 ])

@@ -11,8 +11,15 @@ const DESCRIBED_MAX = 10
 /** Longest value that a message repeats. Characters. */
 const SHOWN_CHARACTERS_MAX = 100
 
-/** Blobs: their values are never repeated in a message, secret or not. */
-const BLOB_MEMBERS: ReadonlySet<PropertyKey> = new Set(['Plaintext', 'CiphertextBlob'])
+/** Blobs and secrets: their values are never repeated in a message. */
+const BLOB_MEMBERS: ReadonlySet<PropertyKey> = new Set([
+  'Plaintext',
+  'CiphertextBlob',
+  'GrantToken',
+  'GrantTokens',
+  'KeyStorePassword',
+  'XksProxyAuthenticationCredential',
+])
 
 /**
  * The JSON object of a request body; an empty body is `{}`, as SDKs may send for an operation without members.
@@ -81,7 +88,7 @@ function refuseAtOnce(issue: Issue, members: JsonObject): void {
 
 function describe(issue: Issue, value: unknown): string {
   const path = pathText(issue.path)
-  const hidden = issue.path.some((part) => BLOB_MEMBERS.has(part))
+  const hidden = typeof value === 'string' && issue.path.some((part) => BLOB_MEMBERS.has(part))
   const subject = value === undefined ? 'Value null' : hidden ? 'Value' : `Value '${printable(value)}'`
   return `${subject} at '${path}' failed to satisfy constraint: Member must ${constraint(issue, value)}`
 }

@@ -1,4 +1,5 @@
 import { hash } from 'node:crypto'
+import type { Grant, GrantConstraints } from '../../core/grant.ts'
 import type { Alias, KeyVersion, MasterKey, Principal } from '../../core/key.ts'
 
 /** What ARNs of one request are made of. */
@@ -13,6 +14,11 @@ function arnPrefix({ partition, region, accountId }: ArnScope): string {
 
 export function keyArn(scope: ArnScope, keyId: string): string {
   return `${arnPrefix(scope)}key/${keyId}`
+}
+
+/** The account itself, as policies and grants name it. */
+export function accountArn({ partition, accountId }: Omit<ArnScope, 'region'>): string {
+  return `arn:${partition}:iam::${accountId}:root`
 }
 
 /** @param name - Full name, `alias/…`. */
@@ -97,6 +103,36 @@ export function aliasListEntry(scope: ArnScope, alias: Alias): object {
     TargetKeyId: alias.keyId,
     CreationDate: toTimestamp(alias.createdAt),
     LastUpdatedDate: toTimestamp(alias.updatedAt),
+  }
+}
+
+/** `GrantListEntry` (AWS KMS API Reference): never a token. */
+export function grantListEntry(scope: ArnScope, grant: Grant): object {
+  const { grantee, retiring, constraints, name } = grant
+  return {
+    KeyId: keyArn(scope, grant.keyId),
+    GrantId: grant.grantId,
+    ...(name !== undefined && { Name: name }),
+    CreationDate: toTimestamp(grant.createdAt),
+    [PRINCIPAL_MEMBERS.grantee[grantee.kind]]: grantee.name,
+    ...(retiring && { [PRINCIPAL_MEMBERS.retiring[retiring.kind]]: retiring.name }),
+    IssuingAccount: accountArn({ ...scope, accountId: grant.accountId }),
+    Operations: grant.operations,
+    ...(constraints && { Constraints: grantConstraints(constraints) }),
+  }
+}
+
+const PRINCIPAL_MEMBERS = {
+  grantee: { arn: 'GranteePrincipal', service: 'GranteeServicePrincipal' },
+  retiring: { arn: 'RetiringPrincipal', service: 'RetiringServicePrincipal' },
+} as const
+
+function grantConstraints(constraints: GrantConstraints): object {
+  const { encryptionContextSubset, encryptionContextEquals, sourceArn } = constraints
+  return {
+    ...(encryptionContextSubset && { EncryptionContextSubset: encryptionContextSubset }),
+    ...(encryptionContextEquals && { EncryptionContextEquals: encryptionContextEquals }),
+    ...(sourceArn !== undefined && { SourceArn: sourceArn }),
   }
 }
 

@@ -16,6 +16,7 @@ import {
 const UNSENT: Readonly<Record<string, string>> = {
   CiphertextForRecipient: 'Recipient is refused',
   CloudHsmClusterId: 'there are no custom key stores',
+  CloudTrailEventId: 'there is no such trail',
   CustomKeyStoreId: 'there are no custom key stores',
   XksKeyConfiguration: 'there are no custom key stores',
   'XksKeyConfiguration.Id': 'there are no custom key stores',
@@ -38,9 +39,7 @@ const MADE_BY: Readonly<Record<string, string>> = {
 }
 
 /** Errors that are never answered, and why. */
-const UNANSWERED: Readonly<Record<string, string>> = {
-  InvalidArnException: 'every malformed ARN is NotFoundException, which every operation models',
-}
+const UNANSWERED: Readonly<Record<string, string>> = {}
 const NO_CUSTOM_KEY_STORES = /^(?:CloudHsmCluster|CustomKeyStore|Xks|IncorrectTrustAnchor)/
 
 /** Errors about members that are refused so far. */
@@ -99,6 +98,7 @@ it.each(ROWS)('$title has an encoder for every member of its answer', ({ operati
       .map((part) => MADE_BY[part])
       .find((one) => one !== undefined)
     if (maker !== undefined && !AWS_OPERATIONS.has(maker)) return false
+    if (member.startsWith('CustomKeyStores')) return false
     const name = member.split('.').at(-1) ?? ''
     const unsent = Object.hasOwn(UNSENT, member.split('.').slice(-2).join('.')) || Object.hasOwn(UNSENT, name)
     return !unsent && !new RegExp(`\\b${name}\\b['"]?\\s*[:,}\\]]`).test(ENCODERS)

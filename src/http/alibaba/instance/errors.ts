@@ -42,6 +42,14 @@ const INSTANCE_FAULTS: Readonly<Record<KmsErrorCode, FaultRow>> = {
   TOKEN_BUSY: ['Rejected.Throttling', 429, 'Concurrency Limit Exceeded.'],
   STORE_UNAVAILABLE: UNAVAILABLE,
   ACCESS_ENTRY_NOT_FOUND: INVALID_PARAMETER,
+  // Of the AWS KMS API alone.
+  DRY_RUN: UNSUPPORTED,
+  GRANT_TOKEN_INVALID: INVALID_PARAMETER,
+  GRANT_ID_INVALID: INVALID_PARAMETER,
+  GRANT_NOT_FOUND: INVALID_PARAMETER,
+  PRINCIPAL_INVALID: INVALID_PARAMETER,
+  TAGS_INVALID: INVALID_PARAMETER,
+  POLICY_INVALID: INVALID_PARAMETER,
 }
 
 /** Code of the 409 that a state is told by; a key that is being made or destroyed is no caller's to see. */

@@ -7,6 +7,7 @@ import {
   dataKeySpec,
   decodeBlob,
   dryRun,
+  dryRunModifiers,
   encryptionAlgorithm,
   encryptionContext,
   grantTokens,
@@ -33,6 +34,48 @@ const dataKeyBody = z.object({
   DryRun: dryRun.optional(),
 })
 
+const decryptBody = z.object({
+  CiphertextBlob: ciphertextBlob,
+  KeyId: keyId.optional(),
+  EncryptionContext: encryptionContext.optional(),
+  EncryptionAlgorithm: encryptionAlgorithm.optional(),
+  GrantTokens: grantTokens.optional(),
+  Recipient: anything,
+  DryRun: dryRun.optional(),
+  DryRunModifiers: dryRunModifiers.optional(),
+})
+const decryptDryBody = decryptBody.extend({ CiphertextBlob: ciphertextBlob.optional(), KeyId: keyId })
+type DecryptBody = z.output<typeof decryptBody> | z.output<typeof decryptDryBody>
+
+const reEncryptBody = z.object({
+  CiphertextBlob: ciphertextBlob,
+  SourceKeyId: keyId.optional(),
+  SourceEncryptionContext: encryptionContext.optional(),
+  SourceEncryptionAlgorithm: encryptionAlgorithm.optional(),
+  DestinationKeyId: keyId,
+  DestinationEncryptionContext: encryptionContext.optional(),
+  DestinationEncryptionAlgorithm: encryptionAlgorithm.optional(),
+  GrantTokens: grantTokens.optional(),
+  DryRun: dryRun.optional(),
+  DryRunModifiers: dryRunModifiers.optional(),
+})
+const reEncryptDryBody = reEncryptBody.extend({
+  CiphertextBlob: ciphertextBlob.optional(),
+  SourceKeyId: keyId,
+})
+type ReEncryptBody = z.output<typeof reEncryptBody> | z.output<typeof reEncryptDryBody>
+
+/** The modifiers count in a dry run alone. */
+function ignoresCiphertext({ DryRun, DryRunModifiers }: Readonly<Record<string, unknown>>): boolean {
+  return DryRun === true && Array.isArray(DryRunModifiers) && DryRunModifiers.includes('IGNORE_CIPHERTEXT')
+}
+
+/** `undefined` where a dry run asks of the key alone: what is given for a ciphertext is not looked into then. */
+function blobOf(body: DecryptBody | ReEncryptBody): Buffer | undefined {
+  if (body.CiphertextBlob === undefined || ignoresCiphertext(body)) return undefined
+  return decodeBlob(body.CiphertextBlob)
+}
+
 /** The operations on data: AWS KMS API Reference, one section per name. */
 export const CRYPTOGRAPHIC_OPERATIONS = {
   Encrypt: awsOperation({
@@ -44,7 +87,6 @@ export const CRYPTOGRAPHIC_OPERATIONS = {
       GrantTokens: grantTokens.optional(),
       DryRun: dryRun.optional(),
     }),
-    refuses: ['DryRun', 'GrantTokens'],
     handle: async ({ kms, context, scope }, body) => {
       requireSymmetricAlgorithm(body.EncryptionAlgorithm)
       const key = parseKeyIdentifier(scope, body.KeyId)
@@ -67,22 +109,14 @@ export const CRYPTOGRAPHIC_OPERATIONS = {
     },
   }),
 
-  Decrypt: awsOperation({
-    body: z.object({
-      CiphertextBlob: ciphertextBlob,
-      KeyId: keyId.optional(),
-      EncryptionContext: encryptionContext.optional(),
-      EncryptionAlgorithm: encryptionAlgorithm.optional(),
-      GrantTokens: grantTokens.optional(),
-      Recipient: anything,
-      DryRun: dryRun.optional(),
-      DryRunModifiers: anything,
-    }),
-    refuses: ['DryRun', 'DryRunModifiers', 'GrantTokens', 'Recipient'],
+  Decrypt: awsOperation<DecryptBody>({
+    body: decryptBody,
+    bodyFor: (members) => (ignoresCiphertext(members) ? decryptDryBody : undefined),
+    refuses: ['Recipient'],
     handle: async ({ kms, context, scope }, body) => {
       requireSymmetricAlgorithm(body.EncryptionAlgorithm)
       const opened = await kms.decrypt(context, {
-        blob: decodeBlob(body.CiphertextBlob),
+        blob: blobOf(body),
         key: body.KeyId === undefined ? undefined : parseKeyIdentifier(scope, body.KeyId),
         encryptionContext: toEncryptionContext(body.EncryptionContext),
       })
@@ -95,25 +129,14 @@ export const CRYPTOGRAPHIC_OPERATIONS = {
     },
   }),
 
-  ReEncrypt: awsOperation({
-    body: z.object({
-      CiphertextBlob: ciphertextBlob,
-      SourceKeyId: keyId.optional(),
-      SourceEncryptionContext: encryptionContext.optional(),
-      SourceEncryptionAlgorithm: encryptionAlgorithm.optional(),
-      DestinationKeyId: keyId,
-      DestinationEncryptionContext: encryptionContext.optional(),
-      DestinationEncryptionAlgorithm: encryptionAlgorithm.optional(),
-      GrantTokens: grantTokens.optional(),
-      DryRun: dryRun.optional(),
-      DryRunModifiers: anything,
-    }),
-    refuses: ['DryRun', 'DryRunModifiers', 'GrantTokens'],
+  ReEncrypt: awsOperation<ReEncryptBody>({
+    body: reEncryptBody,
+    bodyFor: (members) => (ignoresCiphertext(members) ? reEncryptDryBody : undefined),
     handle: async ({ kms, context, scope }, body) => {
       requireSymmetricAlgorithm(body.SourceEncryptionAlgorithm)
       requireSymmetricAlgorithm(body.DestinationEncryptionAlgorithm)
       const { source, destination } = await kms.reEncrypt(context, {
-        blob: decodeBlob(body.CiphertextBlob),
+        blob: blobOf(body),
         sourceKey: body.SourceKeyId === undefined ? undefined : parseKeyIdentifier(scope, body.SourceKeyId),
         sourceEncryptionContext: toEncryptionContext(body.SourceEncryptionContext),
         destinationKey: parseKeyIdentifier(scope, body.DestinationKeyId),
@@ -133,7 +156,7 @@ export const CRYPTOGRAPHIC_OPERATIONS = {
 
   GenerateDataKey: awsOperation({
     body: dataKeyBody.extend({ Recipient: anything }),
-    refuses: ['DryRun', 'GrantTokens', 'Recipient'],
+    refuses: ['Recipient'],
     handle: async (call, body) => {
       const dataKey = await call.kms.generateDataKey(call.context, dataKeyInput(call, body))
       return { ...sealedDataKey(call.scope, dataKey), Plaintext: giveAway(dataKey.plaintext) }
@@ -142,7 +165,6 @@ export const CRYPTOGRAPHIC_OPERATIONS = {
 
   GenerateDataKeyWithoutPlaintext: awsOperation({
     body: dataKeyBody,
-    refuses: ['DryRun', 'GrantTokens'],
     handle: async (call, body) => {
       const sealed = await call.kms.generateDataKeyWithoutPlaintext(call.context, dataKeyInput(call, body))
       return sealedDataKey(call.scope, sealed)

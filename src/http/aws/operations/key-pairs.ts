@@ -27,7 +27,7 @@ type KeyPairBody = z.output<typeof keyPairBody>
 export const KEY_PAIR_OPERATIONS = {
   GenerateDataKeyPair: awsOperation({
     body: keyPairBody.extend({ Recipient: z.unknown().optional() }),
-    refuses: ['DryRun', 'GrantTokens', 'Recipient'],
+    refuses: ['Recipient'],
     handle: async (call, body) => {
       const pair = await call.kms.generateDataKeyPair(call.context, keyPairInput(call, body))
       return { ...sealedKeyPair(call, body, pair), PrivateKeyPlaintext: giveAway(pair.plaintext) }
@@ -36,7 +36,6 @@ export const KEY_PAIR_OPERATIONS = {
 
   GenerateDataKeyPairWithoutPlaintext: awsOperation({
     body: keyPairBody,
-    refuses: ['DryRun', 'GrantTokens'],
     handle: async (call, body) => {
       const pair = await call.kms.generateDataKeyPairWithoutPlaintext(call.context, keyPairInput(call, body))
       return sealedKeyPair(call, body, pair)

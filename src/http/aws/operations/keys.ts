@@ -2,7 +2,7 @@ import { z } from 'zod'
 import { unsupported, validation } from '../fault.ts'
 import { parseKeyIdentifier, parseManagedKeyId } from '../key-names.ts'
 import { encodeMarker, parseMarker } from '../markers.ts'
-import { boundedArray, grantTokens, keyId, marker } from '../members.ts'
+import { attachmentsOf, grantTokens, keyId, marker, policyDocument, tags } from '../members.ts'
 import { type AwsOperation, awsOperation } from '../operation.ts'
 import { keyArn, keyMetadata, toTimestamp } from '../wire.ts'
 
@@ -57,9 +57,6 @@ const PENDING_WINDOW_DAYS = { min: 7, max: 30, default: 30 } as const
 /** AWS takes a Limit of 1000; the core lists one key less at a time, and a shorter page is always allowed. */
 const LIST_KEYS_LIMIT = { max: 1000, default: 100, coreMax: 999 } as const
 
-const TAGS_MAX = 50
-const tag = z.object({ TagKey: z.string().min(1).max(128), TagValue: z.string().max(256) })
-
 const createKeyBody = z.object({
   Description: z.string().max(8192).optional(),
   KeySpec: z.enum(KEY_SPECS).optional(),
@@ -68,10 +65,15 @@ const createKeyBody = z.object({
   Origin: z.enum(ORIGINS).optional(),
   MultiRegion: z.boolean().optional(),
   BypassPolicyLockoutSafetyCheck: z.boolean().optional(),
-  Policy: z.string().min(1).max(131_072).optional(),
-  Tags: boundedArray(tag, TAGS_MAX).optional(),
+  Policy: policyDocument.optional(),
+  Tags: tags.optional(),
   CustomKeyStoreId: z.string().min(1).max(64).optional(),
-  XksKeyId: z.string().min(1).max(128).optional(),
+  XksKeyId: z
+    .string()
+    .min(1)
+    .max(128)
+    .regex(/^[a-zA-Z0-9-_.]+$/)
+    .optional(),
 })
 
 const onlyKeyId = z.object({ KeyId: keyId })
@@ -80,12 +82,13 @@ const onlyKeyId = z.object({ KeyId: keyId })
 export const KEY_OPERATIONS = {
   CreateKey: awsOperation({
     body: createKeyBody,
-    refuses: ['BypassPolicyLockoutSafetyCheck', 'CustomKeyStoreId', 'Policy', 'Tags', 'XksKeyId'],
+    refuses: ['CustomKeyStoreId', 'XksKeyId'],
     handle: async ({ kms, context, scope }, body) => {
       requireSymmetricKey(body)
       const key = await kms.createKey(context, {
         description: body.Description,
         multiRegion: body.MultiRegion,
+        ...attachmentsOf(body),
       })
       return { KeyMetadata: keyMetadata(scope, key, [key]) }
     },
@@ -93,7 +96,6 @@ export const KEY_OPERATIONS = {
 
   DescribeKey: awsOperation({
     body: z.object({ KeyId: keyId, GrantTokens: grantTokens.optional() }),
-    refuses: ['GrantTokens'],
     handle: async ({ kms, context, scope }, body) => {
       const key = await kms.describeKey(context, parseKeyIdentifier(scope, body.KeyId))
       return { KeyMetadata: keyMetadata(scope, key, await kms.regionsOf(key)) }
@@ -120,6 +122,14 @@ export const KEY_OPERATIONS = {
     body: onlyKeyId,
     handle: async ({ kms, context, scope }, body) => {
       await kms.enableKey(context, parseManagedKeyId(scope, body.KeyId))
+      return undefined
+    },
+  }),
+
+  UpdateKeyDescription: awsOperation({
+    body: onlyKeyId.extend({ Description: z.string().max(8192) }),
+    handle: async ({ kms, context, scope }, body) => {
+      await kms.updateKeyDescription(context, parseManagedKeyId(scope, body.KeyId), body.Description)
       return undefined
     },
   }),

@@ -1,8 +1,9 @@
 import { z } from 'zod'
 import { parseManagedKeyId } from '../key-names.ts'
-import { boundedArray, keyId } from '../members.ts'
+import { attachmentsOf, keyId, policyDocument, tags } from '../members.ts'
 import { type AwsOperation, awsOperation } from '../operation.ts'
 import { keyMetadata } from '../wire.ts'
+import { defaultKeyPolicy } from './policies.ts'
 
 const region = z
   .string()
@@ -18,22 +19,21 @@ export const MULTI_REGION_OPERATIONS = {
       ReplicaRegion: region,
       Description: z.string().max(8192).optional(),
       BypassPolicyLockoutSafetyCheck: z.boolean().optional(),
-      Policy: z.string().min(1).max(131_072).optional(),
-      Tags: boundedArray(
-        z.object({ TagKey: z.string().min(1).max(128), TagValue: z.string().max(256) }),
-        50,
-      ).optional(),
+      Policy: policyDocument.optional(),
+      Tags: tags.optional(),
     }),
-    refuses: ['BypassPolicyLockoutSafetyCheck', 'Policy', 'Tags'],
     handle: async ({ kms, context, scope }, body) => {
       const replica = await kms.replicateKey(context, {
         keyId: parseManagedKeyId(scope, body.KeyId),
         region: body.ReplicaRegion,
         description: body.Description,
+        ...attachmentsOf(body),
       })
       const there = { ...scope, region: replica.region }
       return {
         ReplicaKeyMetadata: keyMetadata(there, replica, await kms.regionsOf(replica)),
+        ReplicaPolicy: body.Policy ?? defaultKeyPolicy(scope),
+        ReplicaTags: body.Tags ?? [],
       }
     },
   }),
