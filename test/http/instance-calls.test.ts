@@ -114,6 +114,13 @@ describe('Encrypt and Decrypt', () => {
     )
   })
 
+  it('take keys of several regions', async () => {
+    const { keyId } = await fixture.kms.createKey(call(), { multiRegion: true })
+    expect(keyId).toMatch(/^mrk-/)
+    const { CiphertextBlob, Iv } = (await ok('Encrypt', { KeyId: keyId, Plaintext })).bytes
+    expect((await ok('Decrypt', { KeyId: keyId, CiphertextBlob, Iv })).bytes['Plaintext']).toEqual(Plaintext)
+  })
+
   it('refuse what is not the very ciphertext, IV, AAD and key, with one answer', async () => {
     const { CiphertextBlob = Buffer.alloc(0), Iv = Buffer.alloc(0) } = (
       await ok('Encrypt', { KeyId, Plaintext, Aad })
@@ -215,6 +222,14 @@ describe('Encrypt and Decrypt', () => {
     const under = (version: string) => ({ headers: { [VERSION_HEADER]: version } })
     const opened = await ok('Decrypt', { KeyId, CiphertextBlob, Iv }, under(primary))
     expect(opened.bytes['Plaintext']).toEqual(Plaintext)
+    // As transfer SDKs ask, which know the version and no key.
+    expect((await ok('Decrypt', { CiphertextBlob, Iv }, under(primary))).text['KeyId']).toBe(KeyId)
+    expect(await refused('Decrypt', { CiphertextBlob, Iv }, under(initial))).toEqual(INVALID)
+    expect(await refused('Decrypt', { CiphertextBlob, Iv }, under('x'))).toEqual(INVALID)
+    const noKey = [404, 'Forbidden.KeyNotFound', 'The specified Key is not found.']
+    expect(await refused('Decrypt', { CiphertextBlob, Iv }, under(randomUUID()))).toEqual(noKey)
+    const foreign = await fixture.mallory.call('Decrypt', { CiphertextBlob, Iv }, under(primary))
+    expect([foreign.status, foreign.text['ErrorCode']]).toEqual([404, 'Forbidden.KeyNotFound'])
     expect(await refused('Decrypt', { KeyId, CiphertextBlob, Iv })).toEqual(INVALID)
     expect(await refused('Decrypt', { KeyId, CiphertextBlob, Iv }, under(initial))).toEqual(INVALID)
     const noVersion = [404, 'Forbidden.KeyVersionNotFound', 'The specified Key version is not found.']

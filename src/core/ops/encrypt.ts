@@ -1,3 +1,4 @@
+import { isUuid } from '../../lib/bytes.ts'
 import { InvariantError, invariant } from '../../lib/invariant.ts'
 import { authorize } from '../authorize/authorize.ts'
 import { type AadInput, type CallerAad, callerAadOf, contextAad, encodeCallerAad } from '../caller-aad.ts'
@@ -6,9 +7,9 @@ import type { EncryptionContext } from '../encryption-context.ts'
 import { attach } from '../envelope/detached-envelope.ts'
 import type { EnvelopeLayout } from '../envelope/envelope.ts'
 import type { Presentation } from '../envelope/payload-form.ts'
-import { KmsError } from '../errors.ts'
+import { ciphertextInvalid, KmsError } from '../errors.ts'
 import { requireKey, requireState, requireVersion } from '../find-key.ts'
-import type { KeyIdentifier, MasterKey } from '../key.ts'
+import type { KeyIdentifier, KeyVersion, MasterKey } from '../key.ts'
 import type { CallContext, KmsDeps } from '../kms-context.ts'
 import { requireUsage } from '../usage.ts'
 import {
@@ -37,8 +38,9 @@ export interface DecryptInput extends AadInput {
 
 /** A ciphertext whose IV and key version are beside it. */
 export interface DecryptDetachedInput {
-  readonly key: KeyIdentifier
-  /** The initial version when absent. */
+  /** May be absent where the version is named. */
+  readonly key?: KeyIdentifier | undefined
+  /** The initial version of the key when absent. */
   readonly versionId?: string | undefined
   readonly iv: Buffer
   readonly blob: Buffer
@@ -83,13 +85,17 @@ export async function decrypt(
 export async function decryptDetached(
   deps: KmsDeps,
   context: CallContext,
-  { key: identifier, versionId, iv, blob, aad }: DecryptDetachedInput,
+  { key: identifier, versionId: wanted, iv, blob, aad }: DecryptDetachedInput,
 ): Promise<OpenedPayload> {
-  const key = await requireKey(deps, context, 'Decrypt', identifier)
-  requireUsage(key, 'Decrypt')
-  const version = versionId === undefined ? initialVersion(key) : requireVersion(key, versionId)
-  const resolved = await resolveBlob(deps, context, attach(version.versionId, { iv, blob }), aad)
-  return resolved.open(() => checksPassed(context, 'Decrypt', key))
+  const key = identifier && (await requireKey(deps, context, 'Decrypt', identifier))
+  const versionId = key ? requireDetachedVersion(key, wanted).versionId : wanted
+  if (versionId === undefined || !isUuid(versionId)) throw ciphertextInvalid()
+  const attached = { blob: attach(versionId, { iv, blob }), aad }
+  return openAs(deps, context, 'Decrypt', attached, (found) => checksPassed(context, 'Decrypt', found))
+}
+
+function requireDetachedVersion(key: MasterKey, versionId: string | undefined): KeyVersion {
+  return versionId === undefined ? initialVersion(key) : requireVersion(key, versionId)
 }
 
 export async function reEncrypt(

@@ -1,4 +1,4 @@
-import type { KmsError, KmsErrorCode, KmsErrorDetails } from '../../../core/errors.ts'
+import { isKmsError, type KmsError, type KmsErrorCode, type KmsErrorDetails } from '../../../core/errors.ts'
 import type { KeyState } from '../../../core/key.ts'
 import { InstanceFault, type InstanceFaultCode } from './fault.ts'
 
@@ -66,7 +66,8 @@ export function toInstanceFault(error: KmsError): InstanceFault {
     const code = STATE_CODES[state]
     if (code) return new InstanceFault(code, 409, stateText(code.slice('Rejected.'.length)))
   }
-  return new InstanceFault(...INSTANCE_FAULTS[error.code])
+  const versionUnknown = isKmsError(error, 'CIPHERTEXT_INVALID') && error.details.versionUnknown === true
+  return new InstanceFault(...INSTANCE_FAULTS[versionUnknown ? 'KEY_NOT_FOUND' : error.code])
 }
 
 function stateText(state: string): string {

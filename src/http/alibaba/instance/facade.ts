@@ -67,9 +67,10 @@ class InstanceFacade implements Facade {
       record.principal = principal
       requireForm(headers)
       const operation = requireOperation(name)
-      const context = { principal, deadlineAt: this.#deadlineOf(request), trail: record.trail }
+      const { requestId, trail } = record
+      const context = { principal, deadlineAt: this.#deadlineOf(request), trail, requestId }
       const keyVersionId = requestedVersion(headers[KEY_VERSION])
-      const call = { kms: this.#deps.kms, context, keyVersionId, requestId: record.requestId }
+      const call = { kms: this.#deps.kms, context, keyVersionId, requestId }
       const answer = await operation.run(call, request.body)
       record.outcome = 'ok'
       return respond(200, answer.body, answer.keyVersionId)

@@ -17,6 +17,7 @@ const PLAINTEXT_BYTES_MAX = 6144
 const AAD_BYTES_MAX = 8192
 const IV_BYTES = 12
 const ALIAS_PREFIX = 'alias/'
+const MULTI_REGION_KEY_ID = /^mrk-[0-9a-f]{32}$/
 
 /** Modes and ciphers of the real service that this one leaves out: docs/divergences/alibaba.md. */
 const LEFT_OUT_ALGORITHMS: ReadonlySet<string> = new Set([
@@ -48,7 +49,7 @@ const KEY_FORMATS: ReadonlyMap<string, PrivateKeyPresentation> = new Map([
 export function requireKeyId(text: string): KeyIdentifier {
   if (text === '') throw missing('KeyId')
   if (!text.startsWith(ALIAS_PREFIX)) {
-    if (isUuid(text)) return { kind: 'id', keyId: text }
+    if (isUuid(text) || MULTI_REGION_KEY_ID.test(text)) return { kind: 'id', keyId: text }
     throw new KmsError('KEY_ID_INVALID', 'There is no such key id.', { keyId: '' })
   }
   if (isAliasName(text)) return { kind: 'alias', alias: text }
