@@ -38,6 +38,8 @@ const PERMISSIVE = new Set([
 const DEVELOPMENT_EXCEPTIONS: readonly { readonly name: RegExp; readonly license: string }[] = [
   // File-level copyleft, used unmodified by vite inside vitest, never shipped.
   { name: /^lightningcss(?:-|$)/, license: 'MPL-2.0' },
+  // Apache-2.0, not written as SPDX has it.
+  { name: /^@darabonba\/typescript$/, license: 'Apache License 2.0' },
 ]
 
 /** Whether an SPDX expression leaves us a permissive choice: any alternative of an OR, every part of an AND. */

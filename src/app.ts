@@ -12,6 +12,7 @@ import { Maintenance } from './core/maintenance.ts'
 import { PairGate } from './core/pair-gate.ts'
 import { countSeals } from './counted-seals.ts'
 import { createInstanceFacade } from './http/alibaba/instance/facade.ts'
+import { createOpenApiFacade } from './http/alibaba/openapi/facade.ts'
 import { createAwsFacade } from './http/aws/facade.ts'
 import { DEFAULT_SERVER_LIMITS } from './http/limits.ts'
 import { buildServer } from './http/server.ts'
@@ -112,20 +113,22 @@ async function assemble(
   addTokenMetrics(metricsRegistry, () => provider.members())
   counted.addMetrics(metricsRegistry)
   const aws = awsSettings(config)
-  const facade = createAwsFacade({ kms, clock, requestTimeoutMs, ...aws })
-  // The façade holds key objects now.
+  const alibaba = alibabaSettings(config)
+  const clientAccess = assembleClientAccess(config, store.access, clock, seat !== undefined)
+  // The last one takes what no header tells apart.
+  const facades = [
+    createInstanceFacade({ kms, clock, credentials: clientAccess.directory, requestTimeoutMs }),
+    createAwsFacade({ kms, clock, requestTimeoutMs, ...aws }),
+    createOpenApiFacade({ kms, clock, requestTimeoutMs, ...alibaba }),
+  ]
+  // The façades hold key objects now.
   for (const { credentials } of aws.accounts)
     for (const { secretAccessKey } of credentials) secretAccessKey.fill(0)
-  const clientAccess = assembleClientAccess(config, store.access, clock, seat !== undefined)
-  const instance = createInstanceFacade({
-    kms,
-    clock,
-    credentials: clientAccess.directory,
-    requestTimeoutMs,
-  })
+  for (const { credentials } of alibaba.accounts)
+    for (const { accessKeySecret } of credentials) accessKeySecret.fill(0)
   const healthLog = new RepeatedLog(logger, HEALTH_LOG_INTERVAL_MS)
   const server = buildServer({
-    facades: [instance, facade],
+    facades,
     logger,
     clock,
     limits: { ...DEFAULT_SERVER_LIMITS, bodyBytesMax, connectionsMax, requestTimeoutMs },
@@ -204,5 +207,23 @@ function awsSettings(config: Config) {
         ...(credential.expiresAt && { expiresAt: Date.parse(credential.expiresAt) }),
       })),
     })),
+  }
+}
+
+function alibabaSettings({ regions, accounts }: Config) {
+  return {
+    regions,
+    accounts: accounts.flatMap(({ awsAccountId, alibabaUid, alibabaCredentials = [] }) => {
+      if (alibabaUid === undefined) return []
+      const credentials = alibabaCredentials.map((credential) => ({
+        accessKeyId: credential.accessKeyId,
+        accessKeySecret: readSecret(credential.accessKeySecret),
+        ...(credential.securityToken && {
+          securityToken: readSecret(credential.securityToken).toString('utf8'),
+        }),
+        ...(credential.expiresAt && { expiresAt: Date.parse(credential.expiresAt) }),
+      }))
+      return [{ accountId: awsAccountId, uid: alibabaUid, credentials }]
+    }),
   }
 }

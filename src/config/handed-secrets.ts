@@ -29,6 +29,13 @@ export function handSecrets(config: Config, firstFd: number): HandedConfig {
       secretAccessKey: handed(credential.secretAccessKey),
       ...(credential.sessionToken && { sessionToken: handed(credential.sessionToken) }),
     })),
+    ...(account.alibabaCredentials && {
+      alibabaCredentials: account.alibabaCredentials.map((credential) => ({
+        ...credential,
+        accessKeySecret: handed(credential.accessKeySecret),
+        ...(credential.securityToken && { securityToken: handed(credential.securityToken) }),
+      })),
+    }),
   }))
   const tokens = config.tokens.map((token) => ({
     ...token,

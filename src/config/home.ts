@@ -1,9 +1,10 @@
 import { randomBytes, randomInt } from 'node:crypto'
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { stringify } from 'yaml'
+import { isMap, isSeq, parseDocument, stringify } from 'yaml'
 import { errnoOf } from '../lib/errno.ts'
 import { ConfigError } from './config-error.ts'
+import { CONFIG_BYTES_MAX, readOperatorFile } from './operator-file.ts'
 import { ensureOwnFolder, writeOwnFile } from './own-files.ts'
 
 /** Where the quick start keeps everything that it makes; nothing is outside of it. */
@@ -20,6 +21,8 @@ export interface Home {
   readonly accountId: string
   readonly accessKeyId: string
   readonly secretAccessKey: string
+  readonly alibabaAccessKeyId: string
+  readonly alibabaAccessKeySecret: string
 }
 
 /** Where distributions put SoftHSM2's module. */
@@ -36,6 +39,7 @@ const SOFTHSM_LINE_BYTES_MAX = 1022
 const TOKEN_LABEL = 'p11kms'
 const REGION = 'us-east-1'
 const ACCOUNT_ID = '111122223333'
+const ALIBABA_UID = '1111222233334444'
 const BASE32 = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567'
 const ALPHANUMERIC = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789'
 
@@ -88,11 +92,14 @@ function writeMissing(folder: string, softhsmModule: () => string): Home {
     accountId: ACCOUNT_ID,
     accessKeyId,
     secretAccessKey: keep(path('secret-access-key'), () => randomText(ALPHANUMERIC, 40)),
+    alibabaAccessKeyId: keep(path('alibaba-access-key-id'), () => `LTAI${randomText(ALPHANUMERIC, 20)}`),
+    alibabaAccessKeySecret: keep(path('alibaba-access-key-secret'), () => randomText(ALPHANUMERIC, 30)),
   }
   keep(home.userPinFile, () => randomBytes(18).toString('base64url'))
   keep(home.soPinFile, () => randomBytes(18).toString('base64url'))
   keep(home.softhsmConf, () => softhsmConf(tokens))
   keep(home.configFile, () => configYaml(home, softhsmModule()))
+  completeConfig(home)
   return home
 }
 
@@ -136,6 +143,7 @@ function configYaml(home: Home, module: string): string {
         credentials: [
           { accessKeyId: home.accessKeyId, secretAccessKey: { file: 'secrets/secret-access-key' } },
         ],
+        ...alibabaPart(home),
       },
     ],
     tokens: [
@@ -149,6 +157,36 @@ function configYaml(home: Home, module: string): string {
     ],
   }
   return `# Made by the quick start; docs/config.md explains every field.\n${stringify(config).trimEnd()}`
+}
+
+/** What the account of the quick start has of Alibaba Cloud. */
+function alibabaPart(home: Home) {
+  return {
+    alibabaUid: ALIBABA_UID,
+    alibabaCredentials: [
+      {
+        accessKeyId: home.alibabaAccessKeyId,
+        accessKeySecret: { file: 'secrets/alibaba-access-key-secret' },
+      },
+    ],
+  }
+}
+
+/**
+ * Gives the account of a home that an older release made its Alibaba Cloud credential; the rest of the file stays as it is,
+ * comments included. An account that names `alibabaCredentials`, be it none, is left alone, and so is a file that is no YAML.
+ */
+function completeConfig(home: Home): void {
+  const text = readOperatorFile(home.configFile, CONFIG_BYTES_MAX).toString('utf8')
+  const document = parseDocument(text)
+  const accounts: unknown = document.errors.length === 0 && document.get('accounts')
+  if (!isSeq(accounts)) return
+  const account = accounts.items.find((item) => isMap(item) && item.get('awsAccountId') === home.accountId)
+  if (!isMap(account) || account.has('alibabaCredentials')) return
+  for (const [name, value] of Object.entries(alibabaPart(home))) {
+    if (!account.has(name)) account.set(name, document.createNode(value))
+  }
+  writeOwnFile(home.configFile, document.toString())
 }
 
 /** The wildcard addresses are for listening; a client of this machine reaches them by the loopback one. */
@@ -165,8 +203,8 @@ export function writeEnvFile(home: Home, listening: string, keyId: string): void
     AWS_SECRET_ACCESS_KEY: home.secretAccessKey,
     AWS_REGION: home.region,
     AWS_DEFAULT_REGION: home.region,
-    ALIBABA_CLOUD_ACCESS_KEY_ID: home.accessKeyId,
-    ALIBABA_CLOUD_ACCESS_KEY_SECRET: home.secretAccessKey,
+    ALIBABA_CLOUD_ACCESS_KEY_ID: home.alibabaAccessKeyId,
+    ALIBABA_CLOUD_ACCESS_KEY_SECRET: home.alibabaAccessKeySecret,
     P11KMS_ENDPOINT: endpoint,
     P11KMS_KEY_ID: keyId,
   }
@@ -174,6 +212,6 @@ export function writeEnvFile(home: Home, listening: string, keyId: string): void
     ([variable, value]) => `export ${variable}='${value.replaceAll("'", `'\\''`)}'`,
   )
   // A session or a profile of another account would win over the credentials.
-  const unset = 'unset AWS_SESSION_TOKEN AWS_PROFILE AWS_DEFAULT_PROFILE'
+  const unset = 'unset AWS_SESSION_TOKEN AWS_PROFILE AWS_DEFAULT_PROFILE ALIBABA_CLOUD_SECURITY_TOKEN'
   writeOwnFile(home.envFile, `${[unset, ...lines].join('\n')}\n`)
 }

@@ -6,13 +6,12 @@ import { findClientKeyProblems } from './client-keys.ts'
 import { type SecretSource } from './common-schema.ts'
 import { ConfigError, type ConfigProblem } from './config-error.ts'
 import { applyEnvironment } from './environment.ts'
-import { FileProblem, readOperatorFile } from './operator-file.ts'
+import { CONFIG_BYTES_MAX, FileProblem, readOperatorFile } from './operator-file.ts'
 import { CONFIG_SCHEMA, type Config } from './schema.ts'
 import { readSecret, SecretError } from './secrets.ts'
 import { findTokenConflicts } from './token-conflicts.ts'
 import { type ConnectionConfig, connectionsOf } from './token-schema.ts'
 
-const CONFIG_BYTES_MAX = 4 * 1024 * 1024
 /** Most nodes that the aliases of a configuration may come to. */
 const ALIASES_MAX = 100
 
@@ -135,6 +134,13 @@ function resolvePaths(config: Config, folder: string): Config {
           publicKeyFile: resolve(folder, key.publicKeyFile),
         })),
       }),
+      ...(account.alibabaCredentials && {
+        alibabaCredentials: account.alibabaCredentials.map((credential) => ({
+          ...credential,
+          accessKeySecret: secret(credential.accessKeySecret),
+          securityToken: secret(credential.securityToken),
+        })),
+      }),
     })),
     tokens: config.tokens.map(({ replica, ...token }) => ({
       ...placed(token),
@@ -149,12 +155,20 @@ function findDuplicates(config: Config): ConfigProblem[] {
       ({ accessKeyId }, c) => [`accounts.${a}.credentials.${c}.accessKeyId`, accessKeyId] as const,
     ),
   )
+  const alibabaCredentials = config.accounts.flatMap((account, a) =>
+    (account.alibabaCredentials ?? []).map(
+      ({ accessKeyId }, c) => [`accounts.${a}.alibabaCredentials.${c}.accessKeyId`, accessKeyId] as const,
+    ),
+  )
   const accounts = config.accounts.map(
     (account, i) => [`accounts.${i}.awsAccountId`, account.awsAccountId] as const,
   )
+  const uids = config.accounts.flatMap(({ alibabaUid }, i) =>
+    alibabaUid === undefined ? [] : [[`accounts.${i}.alibabaUid`, alibabaUid] as const],
+  )
   const regions = config.regions.map((region, i) => [`regions.${i}.name`, region.name] as const)
   const tokens = config.tokens.map((token, i) => [`tokens.${i}.name`, token.name] as const)
-  return [credentials, accounts, regions, tokens].flatMap((entries) =>
+  return [credentials, alibabaCredentials, accounts, uids, regions, tokens].flatMap((entries) =>
     entries
       .filter(([, value], i) => entries.findIndex(([, other]) => other === value) !== i)
       .map(([path, value]) => ({ path, message: `${value} is there twice.` })),
@@ -162,12 +176,16 @@ function findDuplicates(config: Config): ConfigProblem[] {
 }
 
 function findUnreadable(config: Config): ConfigProblem[] {
-  const secrets = config.accounts.flatMap((account, a) =>
-    account.credentials.flatMap((credential, c) => [
+  const secrets = config.accounts.flatMap((account, a) => [
+    ...account.credentials.flatMap((credential, c) => [
       [`accounts.${a}.credentials.${c}.secretAccessKey`, credential.secretAccessKey] as const,
       [`accounts.${a}.credentials.${c}.sessionToken`, credential.sessionToken] as const,
     ]),
-  )
+    ...(account.alibabaCredentials ?? []).flatMap((credential, c) => [
+      [`accounts.${a}.alibabaCredentials.${c}.accessKeySecret`, credential.accessKeySecret] as const,
+      [`accounts.${a}.alibabaCredentials.${c}.securityToken`, credential.securityToken] as const,
+    ]),
+  ])
   const connections = connectionsOf(config)
   const pins = connections.map(({ path, connection }) => [`${path}.pin`, connection.pin] as const)
   return [

@@ -79,14 +79,31 @@ export class Kms {
     return regionsOf(this.#deps.store, key)
   }
 
-  /** The key is unusable at once; its material is destroyed when the window of `windowDays` ends. */
+  /**
+   * The key is unusable at once; its material is destroyed when the window of `windowDays` ends.
+   *
+   * @throws {@link KmsError} `KEY_PROTECTED`
+   */
   scheduleKeyDeletion(context: CallContext, keyId: string, windowDays: number): Promise<MasterKey> {
     return lifecycle.scheduleKeyDeletion(this.#deps, context, keyId, windowDays)
   }
 
-  /** The key comes back disabled. */
-  cancelKeyDeletion(context: CallContext, keyId: string): Promise<MasterKey> {
-    return lifecycle.cancelKeyDeletion(this.#deps, context, keyId)
+  /** The key comes back disabled, unless `comesBack` says otherwise. */
+  cancelKeyDeletion(
+    context: CallContext,
+    keyId: string,
+    comesBack: 'Disabled' | 'Enabled' = 'Disabled',
+  ): Promise<MasterKey> {
+    return lifecycle.cancelKeyDeletion(this.#deps, context, keyId, comesBack)
+  }
+
+  /** @param protection - Why the key is protected from deletion; `undefined` when it no longer is. */
+  setDeletionProtection(
+    context: CallContext,
+    keyId: string,
+    protection: string | undefined,
+  ): Promise<MasterKey> {
+    return lifecycle.setDeletionProtection(this.#deps, context, keyId, protection)
   }
 
   /**
