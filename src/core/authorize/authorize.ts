@@ -42,7 +42,6 @@ export type KmsAction =
   | 'RevokeGrant'
   | 'RotateKeyOnDemand'
   | 'ScheduleKeyDeletion'
-  | 'SetDeletionProtection'
   | 'TagResource'
   | 'UntagResource'
   | 'UpdateAlias'
