@@ -30,6 +30,7 @@ module.exports = {
     only('supervisor', ['lib']),
     home(['pkcs11js', 'graphene-pk11'], 'providers/pkcs11'),
     home(['fastify'], 'http'),
+    home(['fast-xml-builder'], 'http'),
     home(['better-sqlite3', 'kysely'], 'store'),
     home(['yaml'], 'config'),
     home(['commander'], 'cli'),

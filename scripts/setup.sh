@@ -89,6 +89,13 @@ has_softokn() { # nor does NSS, the second token of the tests
   return 1
 }
 
+has_boto3() { # in the system's Python, or in another one that comes first
+  for python in /usr/bin/python3 python3; do
+    if "$python" -c 'import boto3' >/dev/null 2>&1; then return 0; fi
+  done
+  return 1
+}
+
 # Sets `missing` (Debian package names) to what this run needs from the system, and `wanted` to what only tests use.
 find_missing() {
   missing='' wanted=''
@@ -113,16 +120,17 @@ find_missing() {
     has_spy || wanted="$wanted opensc-pkcs11"
     has_softokn || wanted="$wanted libnss3"
     have aws || wanted="$wanted awscli"
+    has_boto3 || wanted="$wanted python3-boto3"
   fi
 }
 
 explain_missing() {
   say "this needs$1, and only root on a system with apt-get gets it installed from here. Install it yourself:
-  Debian, Ubuntu  apt-get install softhsm2 g++ make python3 nodejs npm      (tests: opensc-pkcs11 libnss3 awscli)
-  Fedora          dnf install softhsm gcc-c++ make python3 nodejs24 npm     (tests: opensc nss awscli2)
-  Arch            pacman -S softhsm gcc make python nodejs-lts-krypton npm  (tests: opensc nss aws-cli)
-  Alpine          apk add softhsm g++ make python3 nodejs npm               (tests: opensc nss aws-cli)
-  macOS           brew install softhsm python node@24                       (tests: opensc awscli; g++, make: xcode-select --install)"
+  Debian, Ubuntu  apt-get install softhsm2 g++ make python3 nodejs npm      (tests: opensc-pkcs11 libnss3 awscli python3-boto3)
+  Fedora          dnf install softhsm gcc-c++ make python3 nodejs24 npm     (tests: opensc nss awscli2 python3-boto3)
+  Arch            pacman -S softhsm gcc make python nodejs-lts-krypton npm  (tests: opensc nss aws-cli python-boto3)
+  Alpine          apk add softhsm g++ make python3 nodejs npm               (tests: opensc nss aws-cli py3-boto3)
+  macOS           brew install softhsm python node@24                       (tests: opensc awscli, pip boto3; g++, make: xcode-select --install)"
 }
 
 system_packages() {

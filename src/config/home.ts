@@ -1,10 +1,10 @@
 import { randomBytes, randomInt } from 'node:crypto'
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { stringify } from 'yaml'
+import { isMap, isSeq, parseDocument, stringify } from 'yaml'
 import { errnoOf } from '../lib/errno.ts'
 import { ConfigError } from './config-error.ts'
-import type { FirstSecrets } from './first-secrets.ts'
+import { CONFIG_BYTES_MAX, readOperatorFile } from './operator-file.ts'
 import { ensureOwnFolder, writeOwnFile } from './own-files.ts'
 
 /** Where the quick start keeps everything that it makes; nothing is outside of it. */
@@ -21,6 +21,8 @@ export interface Home {
   readonly accountId: string
   readonly accessKeyId: string
   readonly secretAccessKey: string
+  readonly alibabaAccessKeyId: string
+  readonly alibabaAccessKeySecret: string
 }
 
 /** Where distributions put SoftHSM2's module. */
@@ -37,6 +39,7 @@ const SOFTHSM_LINE_BYTES_MAX = 1022
 const TOKEN_LABEL = 'p11kms'
 const REGION = 'us-east-1'
 const ACCOUNT_ID = '111122223333'
+const ALIBABA_UID = '1111222233334444'
 const BASE32 = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567'
 const ALPHANUMERIC = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789'
 
@@ -55,15 +58,14 @@ export function findSofthsmModule(environment: NodeJS.ProcessEnv): string {
 }
 
 /**
- * Makes what is missing of a home: folders, PINs and credentials (`first`, or random ones), the configuration. What is there
- * stays as it is.
+ * Makes what is missing of a home: folders, random PINs and credentials, the configuration. What is there stays as it is.
  *
- * @throws {@link ConfigError} when the folder cannot be written, is another user's or a symbolic link, is none that
- *   SoftHSM can use, or has another secret than `first` gives.
+ * @throws {@link ConfigError} when the folder cannot be written, is another user's or a symbolic link, or is none that
+ *   SoftHSM can use.
  */
-export function prepareHome(folder: string, softhsmModule: () => string, first: FirstSecrets = {}): Home {
+export function prepareHome(folder: string, softhsmModule: () => string): Home {
   try {
-    return writeMissing(folder, softhsmModule, first)
+    return writeMissing(folder, softhsmModule)
   } catch (error) {
     if (error instanceof ConfigError) throw error
     const message = `The folder cannot be used (${errnoOf(error)}); name another with --home or P11KMS_HOME.`
@@ -71,19 +73,13 @@ export function prepareHome(folder: string, softhsmModule: () => string, first: 
   }
 }
 
-function writeMissing(folder: string, softhsmModule: () => string, first: FirstSecrets): Home {
+function writeMissing(folder: string, softhsmModule: () => string): Home {
   const secrets = join(folder, 'secrets')
   const tokens = join(folder, 'tokens')
   requireSofthsmPath(folder, tokens)
   for (const path of [folder, secrets, tokens]) ensureOwnFolder(path)
   const path = (name: string) => join(secrets, name)
-  const keepFirst = (name: string, given: string | undefined, make: () => string) => {
-    const kept = keep(path(name), () => given ?? make())
-    if (given === undefined || kept === given) return kept
-    const message = `It holds another one than the environment gives (P11KMS_FIRST_…), which counts at the first start alone: unset it, or give what is there.`
-    throw new ConfigError(path(name), [{ path: '', message }])
-  }
-  const randomPin = () => randomBytes(18).toString('base64url')
+  const accessKeyId = keep(path('access-key-id'), () => `AKIA${randomText(BASE32, 16)}`)
   const home: Home = {
     folder,
     configFile: join(folder, 'config.yaml'),
@@ -94,15 +90,16 @@ function writeMissing(folder: string, softhsmModule: () => string, first: FirstS
     tokenLabel: TOKEN_LABEL,
     region: REGION,
     accountId: ACCOUNT_ID,
-    accessKeyId: keepFirst('access-key-id', first.accessKeyId, () => `AKIA${randomText(BASE32, 16)}`),
-    secretAccessKey: keepFirst('secret-access-key', first.secretAccessKey, () =>
-      randomText(ALPHANUMERIC, 40),
-    ),
+    accessKeyId,
+    secretAccessKey: keep(path('secret-access-key'), () => randomText(ALPHANUMERIC, 40)),
+    alibabaAccessKeyId: keep(path('alibaba-access-key-id'), () => `LTAI${randomText(ALPHANUMERIC, 20)}`),
+    alibabaAccessKeySecret: keep(path('alibaba-access-key-secret'), () => randomText(ALPHANUMERIC, 30)),
   }
-  keepFirst('user-pin', first.userPin, randomPin)
-  keepFirst('so-pin', first.soPin, randomPin)
+  keep(home.userPinFile, () => randomBytes(18).toString('base64url'))
+  keep(home.soPinFile, () => randomBytes(18).toString('base64url'))
   keep(home.softhsmConf, () => softhsmConf(tokens))
   keep(home.configFile, () => configYaml(home, softhsmModule()))
+  completeConfig(home)
   return home
 }
 
@@ -146,6 +143,7 @@ function configYaml(home: Home, module: string): string {
         credentials: [
           { accessKeyId: home.accessKeyId, secretAccessKey: { file: 'secrets/secret-access-key' } },
         ],
+        ...alibabaPart(home),
       },
     ],
     tokens: [
@@ -159,6 +157,36 @@ function configYaml(home: Home, module: string): string {
     ],
   }
   return `# Made by the quick start; docs/config.md explains every field.\n${stringify(config).trimEnd()}`
+}
+
+/** What the account of the quick start has of Alibaba Cloud. */
+function alibabaPart(home: Home) {
+  return {
+    alibabaUid: ALIBABA_UID,
+    alibabaCredentials: [
+      {
+        accessKeyId: home.alibabaAccessKeyId,
+        accessKeySecret: { file: 'secrets/alibaba-access-key-secret' },
+      },
+    ],
+  }
+}
+
+/**
+ * Gives the account of a home that an older release made its Alibaba Cloud credential; the rest of the file stays as it is,
+ * comments included. An account that names `alibabaCredentials`, be it none, is left alone, and so is a file that is no YAML.
+ */
+function completeConfig(home: Home): void {
+  const text = readOperatorFile(home.configFile, CONFIG_BYTES_MAX).toString('utf8')
+  const document = parseDocument(text)
+  const accounts: unknown = document.errors.length === 0 && document.get('accounts')
+  if (!isSeq(accounts)) return
+  const account = accounts.items.find((item) => isMap(item) && item.get('awsAccountId') === home.accountId)
+  if (!isMap(account) || account.has('alibabaCredentials')) return
+  for (const [name, value] of Object.entries(alibabaPart(home))) {
+    if (!account.has(name)) account.set(name, document.createNode(value))
+  }
+  writeOwnFile(home.configFile, document.toString())
 }
 
 /** The wildcard addresses are for listening; a client of this machine reaches them by the loopback one. */
@@ -175,8 +203,8 @@ export function writeEnvFile(home: Home, listening: string, keyId: string): void
     AWS_SECRET_ACCESS_KEY: home.secretAccessKey,
     AWS_REGION: home.region,
     AWS_DEFAULT_REGION: home.region,
-    ALIBABA_CLOUD_ACCESS_KEY_ID: home.accessKeyId,
-    ALIBABA_CLOUD_ACCESS_KEY_SECRET: home.secretAccessKey,
+    ALIBABA_CLOUD_ACCESS_KEY_ID: home.alibabaAccessKeyId,
+    ALIBABA_CLOUD_ACCESS_KEY_SECRET: home.alibabaAccessKeySecret,
     P11KMS_ENDPOINT: endpoint,
     P11KMS_KEY_ID: keyId,
   }
@@ -184,6 +212,6 @@ export function writeEnvFile(home: Home, listening: string, keyId: string): void
     ([variable, value]) => `export ${variable}='${value.replaceAll("'", `'\\''`)}'`,
   )
   // A session or a profile of another account would win over the credentials.
-  const unset = 'unset AWS_SESSION_TOKEN AWS_PROFILE AWS_DEFAULT_PROFILE'
+  const unset = 'unset AWS_SESSION_TOKEN AWS_PROFILE AWS_DEFAULT_PROFILE ALIBABA_CLOUD_SECURITY_TOKEN'
   writeOwnFile(home.envFile, `${[unset, ...lines].join('\n')}\n`)
 }

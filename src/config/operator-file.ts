@@ -3,6 +3,9 @@ import { errnoOf } from '../lib/errno.ts'
 
 const WRITABLE_BY_OTHERS = 0o022
 
+/** Longest configuration file. Bytes. */
+export const CONFIG_BYTES_MAX = 4 * 1024 * 1024
+
 /** Why a file cannot be used; the message goes on after the file's name, and holds nothing of what is in it. */
 export class FileProblem extends Error {
   override readonly name = 'FileProblem'

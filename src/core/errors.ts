@@ -25,6 +25,8 @@ export interface KmsErrorDetails {
   }
   /** The operation takes the primary key of a multi-region key alone. */
   KEY_NOT_PRIMARY: { readonly keyId: string }
+  /** The key is protected from deletion. */
+  KEY_PROTECTED: { readonly keyId: string }
   KEY_USAGE_INVALID: { readonly keyId: string; readonly usage: KeyUsage; readonly operation: string }
   /** A key of this spec has one version for ever. */
   KEY_NOT_ROTATABLE: { readonly keyId: string }

@@ -58,7 +58,8 @@ export interface RotationSchedule {
   readonly nextAt: number
 }
 
-export const ROTATION_PERIOD_DAYS = { min: 90, max: 2560 } as const
+/** From what Alibaba Cloud KMS takes at least to what AWS KMS takes at most. */
+export const ROTATION_PERIOD_DAYS = { min: 7, max: 2560 } as const
 
 /**
  * A version in the making: its objects may or may not be in the token, and nothing was ever sealed under it. Its number is
@@ -96,6 +97,11 @@ export interface MasterKey {
   readonly deletionWindowDays?: number
   /** Set for a multi-region key, which an id of the `mrk-` form tells as well. */
   readonly multiRegion?: MultiRegionRole
+  /**
+   * Set while the key is protected from being scheduled for deletion, through whatever API: why, in the words of who protected it,
+   * at most 8192 characters, possibly none.
+   */
+  readonly deletionProtection?: string
   /** At least one, ordered by number; the same in every region of a multi-region key. */
   readonly versions: readonly KeyVersion[]
   /** Version that new encryptions use; one of `versions`. */

@@ -6,7 +6,6 @@ import { regionsOf } from './multi-region.ts'
 import * as aliases from './ops/aliases.ts'
 import { type CreateKeyInput, createKey } from './ops/create-key.ts'
 import * as crypto from './ops/encrypt.ts'
-import * as ensure from './ops/ensure-key.ts'
 import * as dataKeys from './ops/generate-data-key.ts'
 import * as keyPairs from './ops/generate-data-key-pair.ts'
 import * as grants from './ops/grants.ts'
@@ -35,21 +34,6 @@ export class Kms {
 
   createKey(context: CallContext, input: CreateKeyInput): Promise<MasterKey> {
     return createKey(this.#deps, context, input)
-  }
-
-  /**
-   * A key of an id that the operator chose. No API leads here.
-   *
-   * @throws {@link KmsError} `ALREADY_EXISTS` when the id is of a key in another region or account, or of one that was destroyed;
-   *   `KEY_STATE_INVALID` when its creation was cut short and its objects are altered; `CONFLICT` when an earlier call still makes it.
-   */
-  ensureKey(context: CallContext, input: ensure.EnsureKeyInput): Promise<ensure.EnsuredKey> {
-    return ensure.ensureKey(this.#deps, context, input)
-  }
-
-  /** An alias that the operator chose, of whichever key has it then. No API leads here. */
-  ensureAlias(context: CallContext, name: string, keyId: string): Promise<string | undefined> {
-    return ensure.ensureAlias(this.#deps, context, name, keyId)
   }
 
   describeKey(context: CallContext, key: KeyIdentifier): Promise<MasterKey> {
@@ -95,14 +79,31 @@ export class Kms {
     return regionsOf(this.#deps.store, key)
   }
 
-  /** The key is unusable at once; its material is destroyed when the window of `windowDays` ends. */
+  /**
+   * The key is unusable at once; its material is destroyed when the window of `windowDays` ends.
+   *
+   * @throws {@link KmsError} `KEY_PROTECTED`
+   */
   scheduleKeyDeletion(context: CallContext, keyId: string, windowDays: number): Promise<MasterKey> {
     return lifecycle.scheduleKeyDeletion(this.#deps, context, keyId, windowDays)
   }
 
-  /** The key comes back disabled. */
-  cancelKeyDeletion(context: CallContext, keyId: string): Promise<MasterKey> {
-    return lifecycle.cancelKeyDeletion(this.#deps, context, keyId)
+  /** The key comes back disabled, unless `comesBack` says otherwise. */
+  cancelKeyDeletion(
+    context: CallContext,
+    keyId: string,
+    comesBack: 'Disabled' | 'Enabled' = 'Disabled',
+  ): Promise<MasterKey> {
+    return lifecycle.cancelKeyDeletion(this.#deps, context, keyId, comesBack)
+  }
+
+  /** @param protection - Why the key is protected from deletion; `undefined` when it no longer is. */
+  setDeletionProtection(
+    context: CallContext,
+    keyId: string,
+    protection: string | undefined,
+  ): Promise<MasterKey> {
+    return lifecycle.setDeletionProtection(this.#deps, context, keyId, protection)
   }
 
   /**

@@ -41,8 +41,19 @@ export function requireStorableText(field: string, text: string): void {
  *   {@link InvariantError} when the key is not one that core/key.ts describes.
  */
 export function checkKey(key: MasterKey): void {
-  const { keyId, accountId, region, token, spec, usage, state, description, versions } = key
-  const texts = { keyId, accountId, region, token, spec, usage, state, description }
+  const {
+    keyId,
+    accountId,
+    region,
+    token,
+    spec,
+    usage,
+    state,
+    description,
+    versions,
+    deletionProtection = '',
+  } = key
+  const texts = { keyId, accountId, region, token, spec, usage, state, description, deletionProtection }
   for (const [field, text] of Object.entries(texts)) requireStorableText(field, text)
   const pending = key.pendingVersion ? [key.pendingVersion] : []
   for (const { versionId } of [...versions, ...pending]) requireStorableText('versionId', versionId)

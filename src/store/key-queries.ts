@@ -188,6 +188,7 @@ export async function updateKey(db: StoreDb, key: MasterKey): Promise<boolean> {
       state: key.state,
       description: key.description,
       deletion_at: key.deletionAt ?? null,
+      deletion_protection: key.deletionProtection ?? null,
       ...rotationColumns(key),
       deletion_window_days: key.deletionWindowDays ?? null,
       multi_region: key.multiRegion ?? null,

@@ -93,6 +93,7 @@ function keyOfRow<Versions>(row: KeyRow, versions: Versions): MasterKey & { read
     ...(row.deletion_at !== null && { deletionAt: row.deletion_at }),
     ...(row.deletion_window_days !== null && { deletionWindowDays: row.deletion_window_days }),
     ...(row.multi_region !== null && { multiRegion: known(MULTI_REGION, 'multi_region', row.multi_region) }),
+    ...(row.deletion_protection !== null && { deletionProtection: row.deletion_protection }),
     ...(pendingVersion && { pendingVersion }),
     ...scheduleOfRow(row),
   }
@@ -142,6 +143,7 @@ export function rowOfKey(key: MasterKey): Insertable<MasterKeyTable> {
     description: key.description,
     created_at: key.createdAt,
     deletion_at: key.deletionAt ?? null,
+    deletion_protection: key.deletionProtection ?? null,
     primary_version_id: key.primaryVersionId,
     multi_region: key.multiRegion ?? null,
     deletion_window_days: key.deletionWindowDays ?? null,

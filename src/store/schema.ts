@@ -33,6 +33,8 @@ export interface MasterKeyTable {
   readonly description: string
   readonly created_at: number
   readonly deletion_at: number | null
+  /** Null for a key that is not protected. */
+  readonly deletion_protection: string | null
   readonly primary_version_id: string
   readonly pending_version_id: string | null
   readonly pending_version_state: string | null

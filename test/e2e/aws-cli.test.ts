@@ -2,8 +2,9 @@ import { execFile, execFileSync } from 'node:child_process'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
+import { RotateKeyOnDemandCommand } from '@aws-sdk/client-kms'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { type Gateway, newHome, removeHome, startGateway } from '../support/gateway.ts'
+import { type Gateway, newHome, removeHome, sdkClient, startGateway } from '../support/gateway.ts'
 
 const run = promisify(execFile)
 
@@ -49,6 +50,81 @@ describe.skipIf(!awsCliIsThere())('the AWS CLI (skipped where awscli is not inst
     expect(readFileSync(blob)).not.toHaveLength(0)
     const listed = await aws('list-aliases', '--key-id', KeyId)
     expect(listed['Aliases']).toMatchObject([{ AliasName: 'alias/cli', TargetKeyId: KeyId }])
+  })
+
+  /** The file of a blob that an answer holds. */
+  function blobOf(answer: Record<string, unknown>): string {
+    const file = join(gateway.home, `blob-${blobs++}`)
+    writeFileSync(file, Buffer.from(String(answer['CiphertextBlob']), 'base64'))
+    return `fileb://${file}`
+  }
+  let blobs = 0
+
+  it('encrypts, re-encrypts and decrypts with encryption contexts, before and after a rotation', async () => {
+    const key = gateway.env['P11KMS_KEY_ID'] ?? ''
+    const plaintext = join(gateway.home, 'plaintext')
+    writeFileSync(plaintext, 'attack at dawn')
+    const context = ['--encryption-context', 'purpose=cli,stage=first']
+    const sealed = await aws('encrypt', '--key-id', key, '--plaintext', `fileb://${plaintext}`, ...context)
+    // Debian's CLI is older than on-demand rotation.
+    const client = sdkClient(gateway.env)
+    await client.send(new RotateKeyOnDemandCommand({ KeyId: key }))
+    client.destroy()
+    const source = [
+      '--ciphertext-blob',
+      blobOf(sealed),
+      '--source-encryption-context',
+      'purpose=cli,stage=first',
+    ]
+    const destination = [
+      '--destination-key-id',
+      'alias/demo',
+      '--destination-encryption-context',
+      'stage=second',
+    ]
+    const moved = await aws('re-encrypt', ...source, ...destination)
+    const there = ['--ciphertext-blob', blobOf(moved), '--encryption-context', 'stage=second']
+    const opened = await aws('decrypt', ...there)
+    expect(Buffer.from(String(opened['Plaintext']), 'base64').toString()).toBe('attack at dawn')
+    const wrong = aws('decrypt', '--ciphertext-blob', blobOf(sealed))
+    await expect(wrong).rejects.toThrow('InvalidCiphertextException')
+  })
+
+  it('takes a key through its life', async () => {
+    const made = await aws('create-key', '--description', 'short')
+    const { KeyId } = made['KeyMetadata'] as { KeyId: string }
+    const state = async () => {
+      const { KeyMetadata } = await aws('describe-key', '--key-id', KeyId)
+      return (KeyMetadata as { KeyState: string }).KeyState
+    }
+    await aws('disable-key', '--key-id', KeyId)
+    expect(await state()).toBe('Disabled')
+    await aws('enable-key', '--key-id', KeyId)
+    await aws('enable-key-rotation', '--key-id', KeyId)
+    expect(await aws('get-key-rotation-status', '--key-id', KeyId)).toMatchObject({
+      KeyRotationEnabled: true,
+    })
+    await aws('schedule-key-deletion', '--key-id', KeyId, '--pending-window-in-days', '7')
+    expect(await state()).toBe('PendingDeletion')
+    const refused = aws('generate-data-key', '--key-id', KeyId, '--key-spec', 'AES_256')
+    await expect(refused).rejects.toThrow(/KMSInvalidStateException.*is pending deletion\./)
+    await aws('cancel-key-deletion', '--key-id', KeyId)
+    expect(await state()).toBe('Disabled')
+  })
+
+  it('makes data key pairs and random bytes, and lists keys page by page', async () => {
+    const key = gateway.env['P11KMS_KEY_ID'] ?? ''
+    const pair = await aws('generate-data-key-pair', '--key-id', key, '--key-pair-spec', 'ECC_NIST_P256')
+    const opened = await aws(
+      'decrypt',
+      '--ciphertext-blob',
+      blobOf({ CiphertextBlob: pair['PrivateKeyCiphertextBlob'] }),
+    )
+    expect(opened['Plaintext']).toBe(pair['PrivateKeyPlaintext'])
+    const random = await aws('generate-random', '--number-of-bytes', '33')
+    expect(Buffer.from(String(random['Plaintext']), 'base64')).toHaveLength(33)
+    const listed = await aws('list-keys', '--page-size', '1')
+    expect(listed['Keys']).toEqual(expect.arrayContaining([expect.objectContaining({ KeyId: key })]))
   })
 
   it('shows the error and its text', async () => {

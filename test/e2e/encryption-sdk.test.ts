@@ -3,9 +3,9 @@ import { createReadStream, createWriteStream, readFileSync, writeFileSync } from
 import { join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import { buildClient, CommitmentPolicy, KmsKeyringNode } from '@aws-crypto/client-node'
-import { KMS } from '@aws-sdk/client-kms'
+import { DescribeKeyCommand, KMS, RotateKeyOnDemandCommand } from '@aws-sdk/client-kms'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { type Gateway, newHome, removeHome, startGateway } from '../support/gateway.ts'
+import { type Gateway, newHome, removeHome, sdkClient, startGateway } from '../support/gateway.ts'
 
 let gateway: Gateway
 
@@ -51,6 +51,33 @@ describe('the unmodified AWS Encryption SDK', () => {
     await pipeline(createReadStream(sealed), decryptStream(keyring()), createWriteStream(opened))
     expect(readFileSync(opened).equals(readFileSync(plain))).toBe(true)
     expect(readFileSync(sealed).includes(readFileSync(plain).subarray(0, 64))).toBe(false)
+  })
+
+  it('decrypts what it encrypted before the key was rotated and the service restarted, and goes on', async () => {
+    const { encrypt, decrypt } = buildClient(CommitmentPolicy.REQUIRE_ENCRYPT_REQUIRE_DECRYPT)
+    const encryptionContext = { purpose: 'rotated', origin: 'e2e' }
+    const before = await encrypt(keyring(), 'from before', { encryptionContext })
+    const client = sdkClient(gateway.env)
+    const KeyId = gateway.env['P11KMS_KEY_ID']
+    const first = await client.send(new DescribeKeyCommand({ KeyId }))
+    await client.send(new RotateKeyOnDemandCommand({ KeyId }))
+    client.destroy()
+    const { home } = gateway
+    await gateway.stop()
+    gateway = await startGateway({ home })
+    const again = sdkClient(gateway.env)
+    const second = await again.send(new DescribeKeyCommand({ KeyId }))
+    again.destroy()
+    expect(second.KeyMetadata?.CurrentKeyMaterialId).not.toBe(first.KeyMetadata?.CurrentKeyMaterialId)
+    const after = await encrypt(keyring(), 'from after', { encryptionContext })
+    for (const [message, text] of [
+      [before.result, 'from before'],
+      [after.result, 'from after'],
+    ] as const) {
+      const opened = await decrypt(keyring(), message)
+      expect(opened.plaintext.toString()).toBe(text)
+      expect(opened.messageHeader.encryptionContext).toMatchObject(encryptionContext)
+    }
   })
 
   it('refuses a message whose encrypted data key was changed', async () => {

@@ -4,6 +4,7 @@ import { CUSTOM_KEY_STORE_OPERATIONS } from '../../src/http/aws/operations/custo
 import { AWS_OPERATIONS } from '../../src/http/aws/operations.ts'
 import { ALICE } from '../support/kms-fixture.ts'
 import { type AwsFixture, awsFixture } from './aws-fixture.ts'
+import { MULTI_REGION, prepareKeyRequest } from './key-requests.ts'
 
 /** What a state says to an operation; `ok` is no word about the state. */
 const ANSWERS = {
@@ -84,34 +85,6 @@ const WITHOUT_KEY = [
   'ListRetirableGrants',
 ]
 
-const SPECS: Readonly<Record<string, object>> = {
-  DeriveSharedSecret: { KeySpec: 'ECC_NIST_P256', KeyUsage: 'KEY_AGREEMENT' },
-  GenerateMac: { KeySpec: 'HMAC_256', KeyUsage: 'GENERATE_VERIFY_MAC' },
-  Sign: { KeySpec: 'ECC_NIST_P256', KeyUsage: 'SIGN_VERIFY' },
-  Verify: { KeySpec: 'ECC_NIST_P256', KeyUsage: 'SIGN_VERIFY' },
-  VerifyMac: { KeySpec: 'HMAC_256', KeyUsage: 'GENERATE_VERIFY_MAC' },
-}
-const B64 = 'QUJD'
-const MEMBERS: Readonly<Record<string, object>> = {
-  CreateGrant: { GranteePrincipal: `arn:aws:iam::${ALICE.accountId}:user/a`, Operations: ['Encrypt'] },
-  DeriveSharedSecret: { KeyAgreementAlgorithm: 'ECDH', PublicKey: B64 },
-  Encrypt: { Plaintext: B64 },
-  GenerateDataKey: { KeySpec: 'AES_256' },
-  GenerateDataKeyPair: { KeyPairSpec: 'ECC_NIST_P256' },
-  GenerateDataKeyPairWithoutPlaintext: { KeyPairSpec: 'ECC_NIST_P256' },
-  GenerateDataKeyWithoutPlaintext: { KeySpec: 'AES_256' },
-  GenerateMac: { Message: B64, MacAlgorithm: 'HMAC_SHA_256' },
-  ReplicateKey: { ReplicaRegion: 'ap-northeast-3' },
-  UpdatePrimaryRegion: { PrimaryRegion: 'eu-central-1' },
-  PutKeyPolicy: { Policy: '{"Version":"2012-10-17","Statement":[]}' },
-  Sign: { Message: B64, SigningAlgorithm: 'ECDSA_SHA_256' },
-  TagResource: { Tags: [{ TagKey: 'a', TagValue: 'b' }] },
-  UntagResource: { TagKeys: ['a'] },
-  UpdateKeyDescription: { Description: 'new' },
-  Verify: { Message: B64, Signature: B64, SigningAlgorithm: 'ECDSA_SHA_256' },
-  VerifyMac: { Message: B64, Mac: B64, MacAlgorithm: 'HMAC_SHA_256' },
-}
-
 const STATES: readonly Column[] = [
   'Enabled',
   'Disabled',
@@ -124,8 +97,6 @@ it('has a place for every operation', () => {
   const known = [...Object.keys(TABLE), ...Object.keys(OTHER_TESTS), ...WITHOUT_KEY]
   expect([...AWS_OPERATIONS.keys()].filter((operation) => !known.includes(operation))).toEqual([])
 })
-
-const MULTI_REGION = ['ReplicateKey', 'UpdatePrimaryRegion']
 
 const CASES = Object.entries(TABLE)
   .filter(([operation]) => AWS_OPERATIONS.has(operation))
@@ -147,7 +118,7 @@ const CASES = Object.entries(TABLE)
 describe.each(CASES)('$operation of a key that is $state', ({ operation, state, expected }) => {
   it(`is answered: ${expected}`, async () => {
     const fixture = awsFixture()
-    const { keyId, input } = await prepare(fixture, operation, state)
+    const { keyId, input } = await prepareKeyRequest(fixture, operation, state === 'PendingReplicaDeletion')
     await putInto(fixture, keyId, state)
     const { json, status, text } = await fixture.request(operation, input)
     const answer = ANSWERS[expected]
@@ -159,38 +130,6 @@ describe.each(CASES)('$operation of a key that is $state', ({ operation, state, 
     }
   })
 })
-
-/** A key that the operation can be asked of, and the request. */
-async function prepare(
-  fixture: AwsFixture,
-  operation: string,
-  state: Column,
-): Promise<{ keyId: string; input: object }> {
-  const MultiRegion = state === 'PendingReplicaDeletion' || MULTI_REGION.includes(operation)
-  const made = await fixture.request('CreateKey', {
-    ...SPECS[operation],
-    ...(MultiRegion && { MultiRegion }),
-  })
-  const { KeyId: keyId } = made.json['KeyMetadata'] as { readonly KeyId: string }
-  if (MultiRegion) await fixture.request('ReplicateKey', { KeyId: keyId, ReplicaRegion: 'eu-central-1' })
-  const alias = { AliasName: 'alias/a', TargetKeyId: keyId }
-  if (operation === 'CreateAlias') return { keyId, input: alias }
-  if (operation === 'UpdateAlias') {
-    await fixture.request('CreateAlias', { ...alias, TargetKeyId: (await fixture.newKey()).keyId })
-    return { keyId, input: alias }
-  }
-  if (operation === 'DeleteAlias') {
-    await fixture.request('CreateAlias', alias)
-    return { keyId, input: { AliasName: 'alias/a' } }
-  }
-  if (operation === 'Decrypt' || operation === 'ReEncrypt') {
-    const { json } = await fixture.request('Encrypt', { KeyId: keyId, Plaintext: B64 })
-    const { CiphertextBlob } = json
-    if (operation === 'Decrypt') return { keyId, input: { CiphertextBlob } }
-    return { keyId, input: { CiphertextBlob, DestinationKeyId: (await fixture.newKey()).keyId } }
-  }
-  return { keyId, input: { KeyId: keyId, ...MEMBERS[operation] } }
-}
 
 async function putInto(
   { store, directory }: AwsFixture,

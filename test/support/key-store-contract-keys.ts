@@ -58,12 +58,12 @@ export function keyClauses(store: () => KeyStore): void {
 }
 
 export function changeClauses(store: () => KeyStore): void {
-  it('STO-6, STO-7 state, description, deletion time and primary version change, and versions are added', async () => {
+  it('STO-6, STO-7 state, description, deletion time and protection, and primary version change, and versions are added', async () => {
     const key = sampleKey()
     await store().createKey(key)
     const pending = next(key, { state: 'PendingDeletion', deletionAt: 1_791_000_000_000, description: 'x' })
-    const back = next(key, { state: 'Disabled', revision: 3 })
-    const more = rotated(rotated(back))
+    const back = next(key, { state: 'Disabled', revision: 3, deletionProtection: '' })
+    const more = { ...rotated(rotated(back)), deletionProtection: 'why' }
     const moved = next(more, { primaryVersionId: key.primaryVersionId })
     const skipped = { ...more, revision: 4 }
     for (const change of [pending, back, skipped, { ...moved, revision: 5 }]) {
@@ -125,7 +125,7 @@ export function changeClauses(store: () => KeyStore): void {
     ['rotates since half a millisecond', { pendingVersion: { ...versionInMaking(), createdAt: 0.5 } }],
     ['was made at half a millisecond', { createdAt: 0.5 }],
     ['is rotated at half a millisecond', { rotationSchedule: { periodDays: 90, nextAt: 0.5 } }],
-    ['is rotated every 89 days', { rotationSchedule: { periodDays: 89, nextAt: 1 } }],
+    ['is rotated every 6 days', { rotationSchedule: { periodDays: 6, nextAt: 1 } }],
     ['is rotated every 2561 days', { rotationSchedule: { periodDays: 2561, nextAt: 1 } }],
     ['is rotated every 90.5 days', { rotationSchedule: { periodDays: 90.5, nextAt: 1 } }],
     ['has a schedule while Creating', { state: 'Creating', rotationSchedule: { periodDays: 90, nextAt: 1 } }],

@@ -12,6 +12,7 @@ import { Maintenance } from '../../src/core/maintenance.ts'
 import { PairGate } from '../../src/core/pair-gate.ts'
 import type { CryptoProvider } from '../../src/core/ports/crypto-provider.ts'
 import type { KeyStore } from '../../src/core/ports/key-store.ts'
+import { ManualClock } from './manual-clock.ts'
 import { MemoryKeyStore } from './memory-key-store.ts'
 import { MemoryLeaseStore } from './memory-lease-store.ts'
 import { SoftwareProvider } from './software-provider.ts'
@@ -29,20 +30,6 @@ export const MALLORY: Principal = {
   accountId: '999999999999',
   accessKeyId: 'AKIAMALLORYMALLORYMA',
   region: 'us-east-1',
-}
-
-/** A clock that moves when told to. Starts at the real time, because deadlines are real. */
-class ManualClock {
-  #offsetMs = 0
-  now(): number {
-    return Date.now() + this.#offsetMs
-  }
-  monotonic(): number {
-    return performance.now() + this.#offsetMs
-  }
-  advance(ms: number): void {
-    this.#offsetMs += ms
-  }
 }
 
 /** A call of `principal` with five seconds to end. */

@@ -42,6 +42,7 @@ export type KmsAction =
   | 'RevokeGrant'
   | 'RotateKeyOnDemand'
   | 'ScheduleKeyDeletion'
+  | 'SetDeletionProtection'
   | 'TagResource'
   | 'UntagResource'
   | 'UpdateAlias'

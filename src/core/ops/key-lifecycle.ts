@@ -1,5 +1,6 @@
 import { DAY_MS } from '../../lib/clock.ts'
 import { invariant } from '../../lib/invariant.ts'
+import { KmsError } from '../errors.ts'
 import { requireLasting, requireState } from '../find-key.ts'
 import type { MasterKey } from '../key.ts'
 import type { CallContext, KmsDeps } from '../kms-context.ts'
@@ -45,21 +46,49 @@ export async function scheduleKeyDeletion(
   invariant(windowDays >= 1 && windowDays <= PENDING_WINDOW_DAYS_MAX, 'deletion window out of range')
   return changeKey(deps, context, 'ScheduleKeyDeletion', keyId, async (before) => {
     requireState(before, 'Enabled', 'Disabled')
+    requireUnprotected(before)
     if (await hasReplicas(deps.store, before))
       return { ...before, state: 'PendingReplicaDeletion', deletionWindowDays: windowDays }
     return { ...before, state: 'PendingDeletion', deletionAt: deps.clock.now() + windowDays * DAY_MS }
   })
 }
 
-/** The key comes back disabled (AWS KMS, "CancelKeyDeletion"). */
+function requireUnprotected({ keyId, deletionProtection }: MasterKey): void {
+  if (deletionProtection === undefined) return
+  throw new KmsError('KEY_PROTECTED', `Key '${keyId}' is protected from deletion.`, { keyId })
+}
+
+/**
+ * Protects a key from being scheduled for deletion, or no longer does.
+ *
+ * @param protection - Why, at most 8192 characters; `undefined` to protect it no longer.
+ */
+export async function setDeletionProtection(
+  deps: KmsDeps,
+  context: CallContext,
+  keyId: string,
+  protection: string | undefined,
+): Promise<MasterKey> {
+  return changeKey(deps, context, 'SetDeletionProtection', keyId, (before) => {
+    requireState(before, 'Enabled', 'Disabled')
+    if (before.deletionProtection === protection) return before
+    const { deletionProtection: _, ...kept } = before
+    return { ...kept, ...(protection !== undefined && { deletionProtection: protection }) }
+  })
+}
+
+/**
+ * @param comesBack - In which state: disabled with AWS KMS ("CancelKeyDeletion"), enabled with Alibaba Cloud KMS.
+ */
 export async function cancelKeyDeletion(
   deps: KmsDeps,
   context: CallContext,
   keyId: string,
+  comesBack: 'Disabled' | 'Enabled',
 ): Promise<MasterKey> {
   return changeKey(deps, context, 'CancelKeyDeletion', keyId, (before) => {
     requireState(before, 'PendingDeletion', 'PendingReplicaDeletion')
     const { deletionAt: _, deletionWindowDays: __, ...kept } = before
-    return { ...kept, state: 'Disabled' }
+    return { ...kept, state: comesBack }
   })
 }

@@ -42,6 +42,11 @@ export const AWS_FAULTS = {
     400,
     ({ keyId }, scope) => `${keyArn(scope, keyId)} is not a multi-region primary key.`,
   ],
+  KEY_PROTECTED: [
+    'KMSInvalidStateException',
+    400,
+    ({ keyId }, scope) => `${keyArn(scope, keyId)} is protected from deletion.`,
+  ],
   KEY_USAGE_INVALID: ['InvalidKeyUsageException', 400, keyUsage],
   // Recorded without a text.
   KEY_NOT_ROTATABLE: ['UnsupportedOperationException', 400, nothing],

@@ -8,6 +8,7 @@ import { ROTATION_SCHEDULES } from './0007-rotation-schedules.ts'
 import { CLIENT_ACCESS } from './0008-client-access.ts'
 import { MULTI_REGION_KEYS } from './0009-multi-region-keys.ts'
 import { KEY_METADATA } from './0010-key-metadata.ts'
+import { DELETION_PROTECTION } from './0011-deletion-protection.ts'
 import type { Migration } from './migration.ts'
 
 /** Every migration, in order. New ones are appended. */
@@ -22,4 +23,5 @@ export const MIGRATIONS: readonly Migration[] = [
   CLIENT_ACCESS,
   MULTI_REGION_KEYS,
   KEY_METADATA,
+  DELETION_PROTECTION,
 ]

@@ -62,6 +62,14 @@ it("every secret of the schema is handed, a replica's PIN among them", () => {
               sessionToken: secret('session'),
             },
           ],
+          alibabaUid: '1111222233334444',
+          alibabaCredentials: [
+            {
+              accessKeyId: 'LTAIexampleExampleExampl',
+              accessKeySecret: secret('alibaba-access'),
+              securityToken: secret('alibaba-session'),
+            },
+          ],
         },
       ],
       tokens: [
@@ -76,6 +84,8 @@ it("every secret of the schema is handed, a replica's PIN among them", () => {
     const { config: handed, secrets } = handSecrets(config, 1000)
     const textOf = ({ path, fd }: Source) => `${path} ${String(secrets[fd - 1000])}`
     expect(sourcesIn(handed).map(textOf).toSorted()).toStrictEqual([
+      'accounts.alibabaCredentials.accessKeySecret alibaba-access',
+      'accounts.alibabaCredentials.securityToken alibaba-session',
       'accounts.credentials.secretAccessKey access',
       'accounts.credentials.sessionToken session',
       'tokens.pin pin-of-one',

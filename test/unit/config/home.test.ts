@@ -108,6 +108,50 @@ describe('the home of the quick start', () => {
     },
   )
 
+  it('has a credential for Alibaba Cloud, which its env file exports', () => {
+    const home = prepare()
+    expect(home.alibabaAccessKeyId).toMatch(/^LTAI[A-Za-z0-9]{20}$/)
+    expect(home.alibabaAccessKeySecret).toMatch(/^[A-Za-z0-9]{30}$/)
+    expect(modeOf(join(folder, 'secrets', 'alibaba-access-key-secret'))).toBe(0o600)
+    writeEnvFile(home, 'http://127.0.0.1:7711', 'key')
+    const env = readFileSync(home.envFile, 'utf8')
+    expect(env).toContain(`ALIBABA_CLOUD_ACCESS_KEY_ID='${home.alibabaAccessKeyId}'`)
+    expect(env).toContain(`ALIBABA_CLOUD_ACCESS_KEY_SECRET='${home.alibabaAccessKeySecret}'`)
+  })
+
+  it('of an older release is given that credential, and keeps everything else of its configuration', () => {
+    const home = prepare()
+    const whole = readFileSync(home.configFile, 'utf8')
+    const credential = 'credentials: [{ accessKeyId: AKIAEXAMPLEEXAMPLE00, secretAccessKey: { env: S } }]'
+    const older = `# mine\nserver: { port: 1234 } # and this\naccounts:\n  - awsAccountId: '111122223333'\n    ${credential}\n  - awsAccountId: '999999999999'\n    ${credential}\n`
+    writeFileSync(home.configFile, older, { mode: 0o600 })
+    prepare()
+    const completed = readFileSync(home.configFile, 'utf8')
+    expect(completed).toContain('# mine\nserver: { port: 1234 } # and this\n')
+    const { accounts } = parse(completed) as { accounts: Record<string, unknown>[] }
+    expect(accounts[0]).toMatchObject({
+      alibabaUid: '1111222233334444',
+      alibabaCredentials: [
+        {
+          accessKeyId: home.alibabaAccessKeyId,
+          accessKeySecret: { file: 'secrets/alibaba-access-key-secret' },
+        },
+      ],
+    })
+    expect(accounts[1]).not.toHaveProperty('alibabaUid')
+    expect(parse(whole)).toMatchObject({ accounts: [{ alibabaUid: '1111222233334444' }] })
+    for (const text of [
+      completed,
+      older.replace('credentials:', 'alibabaCredentials: []\n    credentials:'),
+      'accounts: [',
+      'a: 1\n',
+    ]) {
+      writeFileSync(home.configFile, text, { mode: 0o600 })
+      prepare()
+      expect(readFileSync(home.configFile, 'utf8')).toBe(text)
+    }
+  })
+
   it.each([
     ['http://0.0.0.0:7711', 'http://127.0.0.1:7711'],
     ['http://[::]:7711', 'http://[::1]:7711'],

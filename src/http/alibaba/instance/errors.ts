@@ -22,6 +22,8 @@ const INSTANCE_FAULTS: Readonly<Record<KmsErrorCode, FaultRow>> = {
   // Its text names the state: see stateFault.
   KEY_STATE_INVALID: ['Rejected.Unavailable', 409, stateText('Unavailable')],
   KEY_NOT_PRIMARY: UNSUPPORTED,
+  // No operation of this API schedules a deletion.
+  KEY_PROTECTED: UNSUPPORTED,
   KEY_USAGE_INVALID: UNSUPPORTED,
   KEY_NOT_ROTATABLE: UNSUPPORTED,
   ROTATIONS_EXHAUSTED: UNSUPPORTED,

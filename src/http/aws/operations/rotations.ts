@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { type KeyVersion, type MasterKey, ROTATION_PERIOD_DAYS } from '../../../core/key.ts'
+import type { KeyVersion, MasterKey } from '../../../core/key.ts'
 import { AwsFault } from '../fault.ts'
 import { parseManagedKeyId } from '../key-names.ts'
 import { encodeMarker, parseMarker } from '../markers.ts'
@@ -7,7 +7,7 @@ import { keyId, marker } from '../members.ts'
 import { type AwsOperation, awsOperation } from '../operation.ts'
 import { keyArn, keyMaterialId, toTimestamp } from '../wire.ts'
 
-const PERIOD_DAYS_DEFAULT = 365
+const PERIOD_DAYS = { min: 90, max: 2560, default: 365 } as const
 const LIST_ROTATIONS_LIMIT = { max: 1000, default: 100 } as const
 
 const onlyKeyId = z.object({ KeyId: keyId })
@@ -16,10 +16,10 @@ const onlyKeyId = z.object({ KeyId: keyId })
 export const ROTATION_OPERATIONS = {
   EnableKeyRotation: awsOperation({
     body: onlyKeyId.extend({
-      RotationPeriodInDays: z.int().min(ROTATION_PERIOD_DAYS.min).max(ROTATION_PERIOD_DAYS.max).optional(),
+      RotationPeriodInDays: z.int().min(PERIOD_DAYS.min).max(PERIOD_DAYS.max).optional(),
     }),
     handle: async ({ kms, context, scope }, body) => {
-      const days = body.RotationPeriodInDays ?? PERIOD_DAYS_DEFAULT
+      const days = body.RotationPeriodInDays ?? PERIOD_DAYS.default
       await kms.enableKeyRotation(context, parseManagedKeyId(scope, body.KeyId), days)
       return undefined
     },

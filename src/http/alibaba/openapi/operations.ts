@@ -1,0 +1,100 @@
+import { OpenApiFault } from './fault.ts'
+import type { OpenApiOperation } from './operation.ts'
+import { ALIAS_OPERATIONS } from './operations/aliases.ts'
+import { CREATE_KEY_OPERATIONS } from './operations/create-key.ts'
+import { CRYPTOGRAPHIC_OPERATIONS } from './operations/cryptography.ts'
+import { KEY_VERSION_OPERATIONS } from './operations/key-versions.ts'
+import { KEY_OPERATIONS } from './operations/keys.ts'
+import { SERVICE_OPERATIONS } from './operations/service.ts'
+
+/** Every operation that this service carries out, by `Action`. */
+export const OPENAPI_OPERATIONS: ReadonlyMap<string, OpenApiOperation> = new Map(
+  Object.entries({
+    ...CRYPTOGRAPHIC_OPERATIONS,
+    ...CREATE_KEY_OPERATIONS,
+    ...KEY_OPERATIONS,
+    ...KEY_VERSION_OPERATIONS,
+    ...ALIAS_OPERATIONS,
+    ...SERVICE_OPERATIONS,
+  }),
+)
+
+/** Operations of the API's version 2016-01-20 that this service does not carry out. With the rows above: all that there are. */
+export const UNSUPPORTED_OPENAPI_OPERATIONS: ReadonlySet<string> = new Set([
+  'AsymmetricDecrypt',
+  'AsymmetricEncrypt',
+  'AsymmetricSign',
+  'AsymmetricVerify',
+  'BatchGetSecretValue',
+  'ConnectKmsInstance',
+  'CreateApplicationAccessPoint',
+  'CreateClientKey',
+  'CreateKeyVersion',
+  'CreateNetworkRule',
+  'CreatePolicy',
+  'CreateSecret',
+  'DeleteApplicationAccessPoint',
+  'DeleteClientKey',
+  'DeleteKeyMaterial',
+  'DeleteNetworkRule',
+  'DeletePolicy',
+  'DeleteSecret',
+  'DescribeApplicationAccessPoint',
+  'DescribeNetworkRule',
+  'DescribePolicy',
+  'DescribeSecret',
+  'GenerateMac',
+  'GetClientKey',
+  'GetDefaultKmsInstance',
+  'GetKeyPolicy',
+  'GetKmsInstance',
+  'GetKmsInstanceQuotaInfos',
+  'GetManagedDataKey',
+  'GetParametersForImport',
+  'GetPublicKey',
+  'GetRandomPassword',
+  'GetSecretPolicy',
+  'GetSecretValue',
+  'ImportKeyMaterial',
+  'ListApplicationAccessPoints',
+  'ListClientKeys',
+  'ListKmsInstances',
+  'ListManagedDataKeyVersions',
+  'ListNetworkRules',
+  'ListPolicies',
+  'ListResourceTags',
+  'ListSecretVersionIds',
+  'ListSecrets',
+  'ListTagResources',
+  'PutSecretValue',
+  'ReleaseKmsInstance',
+  'RestoreSecret',
+  'RotateSecret',
+  'SetKeyPolicy',
+  'SetSecretPolicy',
+  'TagResource',
+  'TagResources',
+  'UntagResource',
+  'UntagResources',
+  'UpdateApplicationAccessPoint',
+  'UpdateKmsInstanceBindVpc',
+  'UpdateNetworkRule',
+  'UpdatePolicy',
+  'UpdateSecret',
+  'UpdateSecretRotationPolicy',
+  'UpdateSecretVersionStage',
+  'VerifyMac',
+])
+
+/** @throws {@link OpenApiFault} `UnsupportedOperation`, which names the action where it is one of the API. */
+export function requireOperation(action: string): OpenApiOperation {
+  const operation = OPENAPI_OPERATIONS.get(action)
+  if (operation) return operation
+  const known = isActionName(action) ? ` ${action}` : ''
+  throw new OpenApiFault('UnsupportedOperation', `This action is not supported.${known}`)
+}
+
+/** Whether the API has an action of this name, supported here or not. */
+export function isActionName(action: string): boolean {
+  return OPENAPI_OPERATIONS.has(action) || UNSUPPORTED_OPENAPI_OPERATIONS.has(action)
+}

@@ -1,0 +1,60 @@
+import type { KeySpec, KeyState, KeyUsage, MasterKey } from '../../../core/key.ts'
+import { keyArn } from './key-names.ts'
+import type { AcsScope } from './operation.ts'
+import { toUtc } from './timestamp.ts'
+
+/** What a key is called here; those that only the AWS API makes are shown by a name in the same style. */
+export const KEY_SPEC_NAMES = {
+  SYMMETRIC_DEFAULT: 'Aliyun_AES_256',
+} as const satisfies Readonly<Record<KeySpec, string>>
+
+export const KEY_USAGE_NAMES = {
+  ENCRYPT_DECRYPT: 'ENCRYPT/DECRYPT',
+  SIGN_VERIFY: 'SIGN/VERIFY',
+  GENERATE_VERIFY_MAC: 'GENERATE/VERIFY_MAC',
+  KEY_AGREEMENT: 'KEY_AGREEMENT',
+} as const satisfies Readonly<Record<KeyUsage, string>>
+
+/** A state that there is of multi-region keys alone is the nearest one here. */
+export function keyStateName(state: KeyState): string {
+  return state === 'PendingReplicaDeletion' ? 'PendingDeletion' : state
+}
+
+/** Keys are objects of a token, whatever level was asked for. */
+export const PROTECTION_LEVEL = 'HSM'
+
+/** `KeyMetadata`, without what DescribeKey alone tells. Members that do not apply are empty texts. */
+export function keyMetadata(scope: AcsScope, key: MasterKey) {
+  const primary = key.versions.find(({ versionId }) => versionId === key.primaryVersionId)
+  return {
+    KeyId: key.keyId,
+    Arn: keyArn(scope, key.keyId),
+    Creator: scope.uid,
+    CreationDate: toUtc(key.createdAt),
+    Description: key.description,
+    KeySpec: KEY_SPEC_NAMES[key.spec],
+    KeyUsage: KEY_USAGE_NAMES[key.usage],
+    KeyState: keyStateName(key.state),
+    Origin: 'Aliyun_KMS',
+    ProtectionLevel: PROTECTION_LEVEL,
+    PrimaryKeyVersion: key.primaryVersionId,
+    DeleteDate: toUtc(key.deletionAt),
+    MaterialExpireTime: '',
+    LastRotationDate: toUtc(primary?.createdAt),
+    ...rotationMembers(key),
+    DKMSInstanceId: '',
+  }
+}
+
+const DAY_SECONDS = 86_400
+
+/** A key that is not enabled is not rotated: its schedule waits. */
+function rotationMembers({ rotationSchedule, state }: MasterKey) {
+  if (!rotationSchedule) return { AutomaticRotation: 'Disabled' }
+  const { periodDays, nextAt } = rotationSchedule
+  return {
+    AutomaticRotation: state === 'Enabled' ? 'Enabled' : 'Suspended',
+    RotationInterval: `${periodDays * DAY_SECONDS}s`,
+    NextRotationDate: toUtc(nextAt),
+  }
+}

@@ -1,0 +1,89 @@
+import { execFile } from 'node:child_process'
+import { promisify } from 'node:util'
+import { DecryptCommand } from '@aws-sdk/client-kms'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { kmsSdk, type SdkCall, sdkCalls } from '../support/alibaba-clients.ts'
+import { type Gateway, newHome, removeHome, sdkClient, startGateway } from '../support/gateway.ts'
+
+const CLIENTS = Object.keys(sdkCalls('http://127.0.0.1:1', { accessKeyId: 'a', accessKeySecret: 'b' }))
+const HOSTILE = "!'()*~ +%2B&=#?ü€😀"
+
+describe('the built program and unmodified clients of Alibaba Cloud', () => {
+  const home = newHome()
+  let gateway: Gateway
+  let clients: Readonly<Record<string, SdkCall>>
+
+  beforeAll(async () => {
+    gateway = await startGateway({ home })
+    clients = sdkCalls(gateway.endpoint, credential())
+  })
+  afterAll(async () => {
+    await gateway.stop()
+    removeHome(home)
+  })
+
+  const credential = () => ({
+    accessKeyId: gateway.env['ALIBABA_CLOUD_ACCESS_KEY_ID'] ?? '',
+    accessKeySecret: gateway.env['ALIBABA_CLOUD_ACCESS_KEY_SECRET'] ?? '',
+  })
+
+  it.each(CLIENTS)('%s makes, opens and re-encrypts data keys in the token', async (name) => {
+    const request = clients[name] ?? expect.fail(name)
+    const KeyId = 'alias/demo'
+    const EncryptionContext = JSON.stringify({ [HOSTILE]: HOSTILE })
+    const made = await request('GenerateDataKey', { KeyId, EncryptionContext })
+    expect(made['KeyId']).toBe(gateway.env['P11KMS_KEY_ID'])
+    const CiphertextBlob = String(made['CiphertextBlob'])
+    const opened = await request('Decrypt', { CiphertextBlob, EncryptionContext })
+    expect(opened['Plaintext']).toBe(made['Plaintext'])
+    const inside = await request('GenerateDataKeyWithoutPlaintext', { KeyId, NumberOfBytes: '48' })
+    const key = await request('Decrypt', { CiphertextBlob: String(inside['CiphertextBlob']) })
+    expect(Buffer.from(String(key['Plaintext']), 'base64')).toHaveLength(48)
+    const moved = await request('ReEncrypt', {
+      CiphertextBlob,
+      SourceEncryptionContext: EncryptionContext,
+      DestinationKeyId: KeyId,
+    })
+    const again = await request('Decrypt', { CiphertextBlob: String(moved['CiphertextBlob']) })
+    expect(again['Plaintext']).toBe(made['Plaintext'])
+    await expect(request('Decrypt', { CiphertextBlob })).rejects.toMatchObject({ code: 'InvalidParameter' })
+  })
+
+  it('the typed client makes a key that both APIs use', async () => {
+    const { client, requests } = kmsSdk(gateway.endpoint, credential())
+    const { keyMetadata } = await client.createKey(new requests.CreateKeyRequest({}))
+    const { keyId } = keyMetadata
+    const sealed = await client.encrypt(new requests.EncryptRequest({ keyId, plaintext: 'x'.repeat(8192) }))
+    const opened = await client.decrypt(
+      new requests.DecryptRequest({ ciphertextBlob: sealed.ciphertextBlob }),
+    )
+    expect(opened.plaintext).toBe('x'.repeat(8192))
+    const made = await client.generateDataKey(
+      new requests.GenerateDataKeyRequest({ keyId, numberOfBytes: 16 }),
+    )
+    const aws = sdkClient(gateway.env)
+    const { Plaintext } = await aws.send(
+      new DecryptCommand({ CiphertextBlob: Buffer.from(made.ciphertextBlob, 'base64') }),
+    )
+    aws.destroy()
+    expect(Buffer.from(Plaintext ?? []).toString('latin1')).toBe(made.plaintext)
+  })
+
+  it('runs the command that the banner shows', async () => {
+    const command = gateway
+      .output()
+      .split('\n')
+      .find((line) => line.includes('@alicloud/pop-core'))
+    const { stdout } = await promisify(execFile)('sh', ['-c', command ?? 'exit 9'], {
+      env: { ...process.env, ...gateway.env },
+    })
+    expect(stdout).toMatch(/CiphertextBlob: '[A-Za-z0-9+/=]{100,}'/)
+    expect(stdout).toContain(gateway.env['P11KMS_KEY_ID'])
+  })
+
+  it('leaves no secret of a request in the log', () => {
+    const output = gateway.output()
+    expect(output).not.toContain(credential().accessKeySecret)
+    expect(output).not.toContain('Signature=')
+  })
+})
