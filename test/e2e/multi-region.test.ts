@@ -36,8 +36,8 @@ afterEach(() => stop())
 
 async function start(): Promise<void> {
   service = await startService({ home, workers: WORKERS })
-  const at = (region: string) => sdkClient(service.env, { region })
-  clients = { [HOME]: at(HOME), [AWAY]: at(AWAY) }
+  const clientIn = (region: string) => sdkClient(service.env, { region })
+  clients = { [HOME]: clientIn(HOME), [AWAY]: clientIn(AWAY) }
 }
 
 async function stop(signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {
