@@ -59,6 +59,9 @@ const MATRIX: MatrixRow[] = [
   ['ListAliasesByKeyId', ({ KeyId }) => ({ KeyId }), 'ok', 'ok', 'ok'],
   ['DeleteAlias', ({ alias }) => ({ AliasName: alias }), 'ok', 'ok', 'ok'],
   ['UpdateKeyDescription', ({ KeyId }) => ({ KeyId, Description: '' }), 'ok', 'named', 'ok'],
+  ['TagResource', ({ KeyId }) => ({ KeyId, Tags: '[{"TagKey":"a","TagValue":"b"}]' }), 'ok', 'named', 'ok'],
+  ['UntagResource', ({ KeyId }) => ({ KeyId, TagKeys: '["a"]' }), 'ok', 'named', 'ok'],
+  ['ListResourceTags', ({ KeyId }) => ({ KeyId }), 'ok', 'ok', 'ok'],
   ['EnableKey', ({ KeyId }) => ({ KeyId }), 'ok', 'failed', 'ok'],
   ['DisableKey', ({ KeyId }) => ({ KeyId }), 'ok', 'failed', 'ok'],
   ['ScheduleKeyDeletion', ({ KeyId }) => ({ KeyId, PendingWindowInDays: '366' }), 'ok', 'failed', 'ok'],
@@ -153,6 +156,8 @@ describe('parameters', () => {
     ['ScheduleKeyDeletion', { KeyId: 'x' }, 'PendingWindowInDays'],
     ['SetDeletionProtection', { EnableDeletionProtection: 'true' }, 'ProtectedResourceArn'],
     ['CreateKey', { EnableAutomaticRotation: 'true' }, 'RotationInterval'],
+    ['TagResources', { RegionId: 'us-east-1', ResourceType: 'key' }, 'ResourceId'],
+    ['ListTagResources', { ResourceType: 'key' }, 'RegionId'],
   ])('%s %j lacks %s', async (action, parameters, name) => {
     const text = `The parameter "${name}" is needed but not provided.`
     expect(textOf(await rpc(action, parameters as Record<string, string>))).toEqual([
@@ -181,6 +186,15 @@ describe('parameters', () => {
     ['CreateAlias', { KeyId: 'x', AliasName: 'no-prefix' }, 'AliasName'],
     ['CreateAlias', { KeyId: 'x', AliasName: 'alias/acs/oss' }, 'AliasName'],
     ['CreateAlias', { KeyId: 'x', AliasName: "alias/it's" }, 'AliasName'],
+    ['TagResource', { KeyId: 'x', Tags: '{}' }, 'Tags'],
+    ['TagResource', { KeyId: 'x', Tags: '[{"TagKey":"acs:x","TagValue":""}]' }, 'Tags'],
+    [
+      'TagResource',
+      { KeyId: 'x', Tags: JSON.stringify(Array.from({ length: 21 }, (_, n) => ({ TagKey: `${n}` }))) },
+      'Tags',
+    ],
+    ['UntagResource', { KeyId: 'x', TagKeys: '[1]' }, 'TagKeys'],
+    ['TagResources', { RegionId: 'us-east-1', ResourceType: 'vm' }, 'ResourceType'],
     ['ListKeys', { PageSize: '101' }, 'PageSize'],
     ['ListKeys', { PageNumber: '0' }, 'PageNumber'],
     ['ListKeys', { Filters: '[{"Key":"Nothing","Values":[]}]' }, 'Filters'],

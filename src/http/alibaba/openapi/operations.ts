@@ -6,6 +6,7 @@ import { CRYPTOGRAPHIC_OPERATIONS } from './operations/cryptography.ts'
 import { KEY_VERSION_OPERATIONS } from './operations/key-versions.ts'
 import { KEY_OPERATIONS } from './operations/keys.ts'
 import { SERVICE_OPERATIONS } from './operations/service.ts'
+import { TAG_OPERATIONS } from './operations/tags.ts'
 
 /** Every operation that this service carries out, by `Action`. */
 export const OPENAPI_OPERATIONS: ReadonlyMap<string, OpenApiOperation> = new Map(
@@ -15,6 +16,7 @@ export const OPENAPI_OPERATIONS: ReadonlyMap<string, OpenApiOperation> = new Map
     ...KEY_OPERATIONS,
     ...KEY_VERSION_OPERATIONS,
     ...ALIAS_OPERATIONS,
+    ...TAG_OPERATIONS,
     ...SERVICE_OPERATIONS,
   }),
 )
@@ -62,20 +64,14 @@ export const UNSUPPORTED_OPENAPI_OPERATIONS: ReadonlySet<string> = new Set([
   'ListManagedDataKeyVersions',
   'ListNetworkRules',
   'ListPolicies',
-  'ListResourceTags',
   'ListSecretVersionIds',
   'ListSecrets',
-  'ListTagResources',
   'PutSecretValue',
   'ReleaseKmsInstance',
   'RestoreSecret',
   'RotateSecret',
   'SetKeyPolicy',
   'SetSecretPolicy',
-  'TagResource',
-  'TagResources',
-  'UntagResource',
-  'UntagResources',
   'UpdateApplicationAccessPoint',
   'UpdateKmsInstanceBindVpc',
   'UpdateNetworkRule',

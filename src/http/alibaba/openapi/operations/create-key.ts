@@ -3,13 +3,14 @@ import { missing, unsupported } from '../fault.ts'
 import { flag, rotationInterval } from '../members.ts'
 import { type OpenApiOperation, openApiOperation } from '../operation.ts'
 import { keyMetadata } from '../wire.ts'
+import { tagsJson } from './tags.ts'
 
 const DESCRIPTION_CHARACTERS_MAX = 8192
 
 /** Making keys. */
 export const CREATE_KEY_OPERATIONS = {
   CreateKey: openApiOperation({
-    refuses: ['DKMSInstanceId', 'KeyStorageMechanism', 'Policy', 'Tags'],
+    refuses: ['DKMSInstanceId', 'KeyStorageMechanism', 'Policy'],
     parameters: z.object({
       Description: z.string().max(DESCRIPTION_CHARACTERS_MAX).optional(),
       KeySpec: z
@@ -31,6 +32,7 @@ export const CREATE_KEY_OPERATIONS = {
       ProtectionLevel: z.enum(['SOFTWARE', 'HSM']).optional(),
       EnableAutomaticRotation: flag.optional(),
       RotationInterval: rotationInterval.optional(),
+      Tags: tagsJson.optional(),
     }),
     handle: async ({ kms, context, scope }, body) => {
       const { KeySpec = 'Aliyun_AES_256', Origin = 'Aliyun_KMS' } = body
@@ -39,7 +41,7 @@ export const CREATE_KEY_OPERATIONS = {
       if (body.KeyUsage === 'SIGN/VERIFY') throw unsupported(`KeyUsage ${body.KeyUsage}`)
       const days = body.EnableAutomaticRotation ? body.RotationInterval : undefined
       if (body.EnableAutomaticRotation && days === undefined) throw missing('RotationInterval')
-      const made = await kms.createKey(context, { description: body.Description })
+      const made = await kms.createKey(context, { description: body.Description, tags: body.Tags })
       const key = days === undefined ? made : await kms.enableKeyRotation(context, made.keyId, days)
       return { KeyMetadata: keyMetadata(scope, key) }
     },
