@@ -12,6 +12,17 @@ const SPECS: Readonly<Record<string, object>> = {
   VerifyMac: { KeySpec: 'HMAC_256', KeyUsage: 'GENERATE_VERIFY_MAC' },
 }
 const B64 = 'QUJD'
+const POLICY = {
+  Version: '2012-10-17',
+  Statement: [
+    {
+      Effect: 'Allow',
+      Principal: { AWS: `arn:aws:iam::${ALICE.accountId}:root` },
+      Action: 'kms:*',
+      Resource: '*',
+    },
+  ],
+}
 const MEMBERS: Readonly<Record<string, object>> = {
   CreateGrant: { GranteePrincipal: `arn:aws:iam::${ALICE.accountId}:user/a`, Operations: ['Encrypt'] },
   DeriveSharedSecret: { KeyAgreementAlgorithm: 'ECDH', PublicKey: B64 },
@@ -23,7 +34,7 @@ const MEMBERS: Readonly<Record<string, object>> = {
   GenerateMac: { Message: B64, MacAlgorithm: 'HMAC_SHA_256' },
   ReplicateKey: { ReplicaRegion: 'ap-northeast-3' },
   UpdatePrimaryRegion: { PrimaryRegion: 'eu-central-1' },
-  PutKeyPolicy: { Policy: '{"Version":"2012-10-17","Statement":[]}' },
+  PutKeyPolicy: { Policy: JSON.stringify(POLICY) },
   Sign: { Message: B64, SigningAlgorithm: 'ECDSA_SHA_256' },
   TagResource: { Tags: [{ TagKey: 'a', TagValue: 'b' }] },
   UntagResource: { TagKeys: ['a'] },

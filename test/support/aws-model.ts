@@ -50,14 +50,35 @@ export interface SdkOperation {
   /** Every member, with those of its structures: `Tags`, `Tags.TagKey`. */
   readonly input: readonly string[]
   readonly output: readonly string[]
+  /** JSON types of the answer's members, as `typeof` has them; structures and lists are `object`. */
+  readonly outputTypes: ReadonlyMap<string, JsonType>
 }
 
+type JsonType = 'string' | 'number' | 'boolean' | 'object'
+
 const EXPORTS = Object.entries(sdk) as readonly (readonly [string, unknown])[]
+
+/** Marks of the SDK's schemas: numbers, times as numbers, and texts of texts and bytes. */
+const JSON_TYPES: ReadonlyMap<unknown, JsonType> = new Map([
+  [0, 'string'],
+  [1, 'number'],
+  [2, 'boolean'],
+  [4, 'number'],
+  [21, 'string'],
+])
 
 export const SDK_OPERATIONS: readonly SdkOperation[] = EXPORTS.flatMap(([, schema]) => {
   if (!Array.isArray(schema) || schema[0] !== 9) return []
   const [, , name, , input, output] = schema as unknown as OperationSchema
-  return [{ name, input: membersOf(input()), output: membersOf(output()) }]
+  const outputs = typesOf(output())
+  return [
+    {
+      name,
+      input: membersOf(input()),
+      output: outputs.map(([member]) => member),
+      outputTypes: new Map(outputs),
+    },
+  ]
 })
 
 /** Every error that the SDK has a class for. */
@@ -66,13 +87,25 @@ export const SDK_ERRORS: readonly string[] = EXPORTS.flatMap(([name, value]) =>
 )
 
 function membersOf(schema: unknown): string[] {
+  return typesOf(schema).map(([member]) => member)
+}
+
+function typesOf(schema: unknown): (readonly [member: string, type: JsonType])[] {
   const structure = structureOf(schema)
   if (!structure) return []
   const [, , , , names, schemas] = structure
   return names.flatMap((name, index) => [
-    name,
-    ...membersOf(schemas[index]).map((inner) => `${name}.${inner}`),
+    [name, jsonTypeOf(schemas[index])] as const,
+    ...typesOf(schemas[index]).map(([inner, type]) => [`${name}.${inner}`, type] as const),
   ])
+}
+
+function jsonTypeOf(schema: unknown): JsonType {
+  if (typeof schema === 'function') return jsonTypeOf((schema as () => unknown)())
+  if (!Array.isArray(schema)) return JSON_TYPES.get(schema) ?? 'object'
+  // A named simple type ends with its mark; a reference with traits begins with what it refers to.
+  if (schema[0] === 0) return jsonTypeOf(schema[4])
+  return typeof schema[0] === 'function' ? jsonTypeOf(schema[0]) : 'object'
 }
 
 /** The structure that a schema is, refers to, or is a list of. */
