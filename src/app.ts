@@ -14,6 +14,7 @@ import { countSeals } from './counted-seals.ts'
 import { createInstanceFacade } from './http/alibaba/instance/facade.ts'
 import { createOpenApiFacade } from './http/alibaba/openapi/facade.ts'
 import { createAwsFacade } from './http/aws/facade.ts'
+import { createStsFacade } from './http/aws/sts.ts'
 import { DEFAULT_SERVER_LIMITS } from './http/limits.ts'
 import { buildServer } from './http/server.ts'
 import { SYSTEM_CLOCK } from './lib/clock.ts'
@@ -119,6 +120,7 @@ async function assemble(
   const facades = [
     createInstanceFacade({ kms, clock, credentials: clientAccess.directory, requestTimeoutMs }),
     createAwsFacade({ kms, clock, requestTimeoutMs, ...aws }),
+    createStsFacade({ clock, ...aws }),
     createOpenApiFacade({ kms, clock, requestTimeoutMs, ...alibaba }),
   ]
   // The façades hold key objects now.

@@ -199,6 +199,7 @@ export function writeEnvFile(home: Home, listening: string, keyId: string): void
   const endpoint = reachable(listening)
   const exports = {
     AWS_ENDPOINT_URL_KMS: endpoint,
+    AWS_ENDPOINT_URL_STS: endpoint,
     AWS_ACCESS_KEY_ID: home.accessKeyId,
     AWS_SECRET_ACCESS_KEY: home.secretAccessKey,
     AWS_REGION: home.region,

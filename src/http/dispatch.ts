@@ -68,6 +68,7 @@ export function addFacadeRoute(app: FastifyInstance, deps: DispatchDeps): void {
 async function handle(exchange: Exchange, request: FastifyRequest, body: Buffer): Promise<FacadeResponse> {
   const { method = 'GET', url = '/', headers, rawHeaders } = request.raw
   const { facade, record, startedAt } = exchange
+  if (!facade.methods.includes(method)) return refuseMethod(exchange)
   try {
     return await facade.handle({ method, url, headers, rawHeaders, body, startedAt, record })
   } catch (error) {
@@ -75,6 +76,14 @@ async function handle(exchange: Exchange, request: FastifyRequest, body: Buffer)
   } finally {
     body.fill(0)
   }
+}
+
+/** Another façade takes the method, and does not claim the request. */
+function refuseMethod({ facade, record }: Exchange): FacadeResponse {
+  record.outcome = 'MethodNotAllowed'
+  const allow = facade.methods.join(', ')
+  const body = JSON.stringify({ message: `This request may come by ${allow} only.` })
+  return { status: 405, headers: { 'content-type': 'application/json', allow }, body }
 }
 
 function exchangeOf(request: FastifyRequest): Exchange {

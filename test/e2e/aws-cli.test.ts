@@ -38,6 +38,11 @@ describe.skipIf(!awsCliIsThere())('the AWS CLI (skipped where awscli is not inst
     return stdout.trim() === '' ? {} : JSON.parse(stdout)
   }
 
+  async function someArn(): Promise<string> {
+    const { KeyMetadata } = await aws('describe-key', '--key-id', 'alias/demo')
+    return (KeyMetadata as { readonly Arn: string }).Arn
+  }
+
   it('makes a key, names it, gets a data key and opens it', async () => {
     const created = await aws('create-key', '--description', 'from the command line')
     const { KeyId } = created['KeyMetadata'] as { KeyId: string }
@@ -125,6 +130,20 @@ describe.skipIf(!awsCliIsThere())('the AWS CLI (skipped where awscli is not inst
     expect(Buffer.from(String(random['Plaintext']), 'base64')).toHaveLength(33)
     const listed = await aws('list-keys', '--page-size', '1')
     expect(listed['Keys']).toEqual(expect.arrayContaining([expect.objectContaining({ KeyId: key })]))
+  })
+
+  it('asks STS who it is at the same endpoint, whatever its keys are for', async () => {
+    const account = /^arn:aws:kms:[^:]*:(\d+):/.exec(await someArn())?.[1]
+    const user = gateway.env['AWS_ACCESS_KEY_ID']
+    const identity = { Account: account, UserId: user, Arn: `arn:aws:iam::${account}:user/${user}` }
+    const environment = { ...process.env, ...gateway.env, AWS_PAGER: '', AWS_EC2_METADATA_DISABLED: 'true' }
+    const ask = async (...args: readonly string[]) => {
+      const all = ['sts', 'get-caller-identity', '--output', 'json', ...args]
+      return JSON.parse((await run('aws', all, { env: environment })).stdout) as unknown
+    }
+    expect(await ask('--endpoint-url', gateway.endpoint)).toEqual(identity)
+    const other = ['sts', 'get-session-token', '--endpoint-url', gateway.endpoint]
+    await expect(run('aws', other, { env: environment })).rejects.toThrow(/InvalidAction.*GetSessionToken/)
   })
 
   it('shows the error and its text', async () => {

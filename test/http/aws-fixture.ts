@@ -7,6 +7,7 @@ import type { MasterKey } from '../../src/core/key.ts'
 import type { Kms } from '../../src/core/kms.ts'
 import type { CallContext } from '../../src/core/kms-context.ts'
 import { createAwsFacade } from '../../src/http/aws/facade.ts'
+import { createStsFacade } from '../../src/http/aws/sts.ts'
 import type { HealthChecks } from '../../src/http/health.ts'
 import { DEFAULT_SERVER_LIMITS, type ServerLimits } from '../../src/http/limits.ts'
 import { buildServer } from '../../src/http/server.ts'
@@ -50,11 +51,7 @@ export function awsFixture(parts: FixtureParts = {}) {
       done()
     },
   })
-  const facade = createAwsFacade({
-    kms: spiedKms(core.kms, passed),
-    clock: core.clock,
-    requestTimeoutMs: FACADE_TIMEOUT_MS,
-    keyPairWaitMs: 300,
+  const callers = {
     partition: 'aws',
     regions: REGIONS,
     accounts: [
@@ -64,9 +61,17 @@ export function awsFixture(parts: FixtureParts = {}) {
       },
       { accountId: MALLORY.accountId, credentials: [MALLORY_KEY] },
     ],
+  }
+  const sts = createStsFacade({ clock: core.clock, ...callers })
+  const facade = createAwsFacade({
+    kms: spiedKms(core.kms, passed),
+    clock: core.clock,
+    requestTimeoutMs: FACADE_TIMEOUT_MS,
+    keyPairWaitMs: 300,
+    ...callers,
   })
   const server = buildServer({
-    facades: [facade],
+    facades: [sts, facade],
     logger: pino({ level: 'trace' }, sink),
     clock: core.clock,
     limits: { ...DEFAULT_SERVER_LIMITS, ...parts.limits },

@@ -51,7 +51,7 @@ describe('paths and methods', () => {
     ['GET', '/nothing', 404, undefined],
     ['POST', '/service/TrentService/operation/Encrypt', 404, undefined],
     ['GET', '/', 405, 'POST'],
-    ['PUT', '/', 405, 'POST'],
+    ['PUT', '/', 405, 'POST, GET'],
     ['POST', '/healthz', 405, 'GET'],
     ['DELETE', '/metrics', 405, 'GET'],
   ] as const)('%s %s is answered with %i', async (method, url, status, allow) => {

@@ -15,6 +15,8 @@ export interface RequestToSign {
   readonly service?: string
   readonly method?: string
   readonly path?: string
+  /** Query of the request target, in its canonical order and encoding. */
+  readonly query?: string
   /** Date of the scope, where it is to differ from the request's. */
   readonly scopeDate?: string
   /** Headers to leave out of the signature. */
@@ -29,7 +31,7 @@ export interface RequestToSign {
  */
 export function signRequest(request: RequestToSign): Record<string, string> {
   const { credential, body = '', region = 'us-east-1', service = 'kms', at = Date.now() } = request
-  const { method = 'POST', path = '/', unsigned = [] } = request
+  const { method = 'POST', path = '/', query = '', unsigned = [] } = request
   const dateTime = new Date(at).toISOString().replace(/[-:]|\.\d+/g, '')
   const headers: Record<string, string> = { ...request.headers, 'x-amz-date': dateTime }
   if (credential.sessionToken) headers['x-amz-security-token'] = credential.sessionToken
@@ -44,7 +46,7 @@ export function signRequest(request: RequestToSign): Record<string, string> {
   const canonical = [
     method,
     path,
-    '',
+    query,
     ...names.map((name) => `${name}:${value(name)}`),
     '',
     names.join(';'),

@@ -13,7 +13,7 @@ export interface AwsCredential {
   readonly expiresAt: number | undefined
 }
 
-/** Signing keys held; one per access key, day and region, and no more than two days are ever valid at a time. */
+/** Signing keys held; one per access key, day, region and service, and no more than two days are ever valid at a time. */
 const SIGNING_KEYS_MAX = 4_096
 
 const ACCESS_KEY_ID = /^[\w.-]{1,128}$/
@@ -46,7 +46,7 @@ export class CredentialDirectory {
    * @see AWS General Reference, "Create a signed AWS API request", step "Derive a signing key"
    */
   signingKey(credential: AwsCredential, date: string, region: string, service: string): KeyObject {
-    const id = `${credential.accessKeyId}/${date}/${region}`
+    const id = `${credential.accessKeyId}/${date}/${region}/${service}`
     const cached = this.#signingKeys.get(id)
     if (cached) return cached
     const steps = [date, region, service, 'aws4_request']

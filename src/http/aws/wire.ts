@@ -1,4 +1,5 @@
 import { hash } from 'node:crypto'
+import { principalResource } from '../../core/authorize/principal.ts'
 import type { Grant, GrantConstraints } from '../../core/grant.ts'
 import type { Alias, KeyVersion, MasterKey, Principal } from '../../core/key.ts'
 
@@ -19,6 +20,11 @@ export function keyArn(scope: ArnScope, keyId: string): string {
 /** The account itself, as policies and grants name it. */
 export function accountArn({ partition, accountId }: Omit<ArnScope, 'region'>): string {
   return `arn:${partition}:iam::${accountId}:root`
+}
+
+/** A credential, as policies and grants may name it. */
+export function principalArn(partition: string, principal: Principal): string {
+  return `arn:${partition}:iam::${principal.accountId}:${principalResource(principal)}`
 }
 
 /** @param name - Full name, `alias/…`. */

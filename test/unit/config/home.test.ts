@@ -31,11 +31,11 @@ const prepare = (path = folder) => prepareHome(path, () => '/usr/lib/softhsm/lib
 const modeOf = (path: string) => statSync(path).mode & 0o777
 
 function variables(envFile: string): Record<string, string> {
-  const script = '. "$1"; printf "%s\\n" "$P11KMS_ENDPOINT" "$AWS_ENDPOINT_URL_KMS"'
-  const [endpoint = '', kms = ''] = execFileSync('sh', ['-c', script, 'sh', envFile], {
+  const script = '. "$1"; printf "%s\\n" "$P11KMS_ENDPOINT" "$AWS_ENDPOINT_URL_KMS" "$AWS_ENDPOINT_URL_STS"'
+  const [endpoint = '', kms = '', sts = ''] = execFileSync('sh', ['-c', script, 'sh', envFile], {
     encoding: 'utf8',
   }).split('\n')
-  return { endpoint, kms }
+  return { endpoint, kms, sts }
 }
 
 describe('the home of the quick start', () => {
@@ -160,6 +160,6 @@ describe('the home of the quick start', () => {
   ])('says to clients, of %s, %s', (listening, endpoint) => {
     const home = prepare()
     writeEnvFile(home, listening, 'key')
-    expect(variables(home.envFile)).toEqual({ endpoint, kms: endpoint })
+    expect(variables(home.envFile)).toEqual({ endpoint, kms: endpoint, sts: endpoint })
   })
 })
