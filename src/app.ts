@@ -121,7 +121,7 @@ async function assemble(
     createInstanceFacade({ kms, clock, credentials: clientAccess.directory, requestTimeoutMs }),
     createAwsFacade({ kms, clock, requestTimeoutMs, ...aws }),
     createStsFacade({ clock, ...aws }),
-    createOpenApiFacade({ kms, clock, requestTimeoutMs, ...alibaba }),
+    createOpenApiFacade({ kms, clients: clientAccess.operations, clock, requestTimeoutMs, ...alibaba }),
   ]
   // The façades hold key objects now.
   for (const { credentials } of aws.accounts)

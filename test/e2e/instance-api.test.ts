@@ -4,10 +4,14 @@ import { join } from 'node:path'
 import { DecryptCommand, EncryptCommand } from '@aws-sdk/client-kms'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { parse, stringify } from 'yaml'
+import { sdkCalls } from '../support/alibaba-clients.ts'
 import { type DkmsAnswer, DkmsClient, type Fields, httpTransport } from '../support/dkms-client.ts'
 import { preparedHome, removeHome, type Service, sdkClient, startService } from '../support/gateway.ts'
+import { openPkcs12 } from '../support/pkcs12.ts'
 
 const { privateKey, publicKey } = generateKeyPairSync('rsa', { modulusLength: 2048 })
+/** One client per signature; the others are held to all of the OpenAPI elsewhere. */
+const CLIENTS = ['pop-core GET', 'openapi-client V3 body']
 const clientKeyId = `KAAP.${randomUUID()}`
 const Plaintext = Buffer.from('a secret of the caller')
 const Aad = Buffer.from('what is bound')
@@ -32,6 +36,10 @@ afterAll(async () => {
   removeHome(service.home)
 })
 
+const credential = () => ({
+  accessKeyId: service.env['ALIBABA_CLOUD_ACCESS_KEY_ID'] ?? '',
+  accessKeySecret: service.env['ALIBABA_CLOUD_ACCESS_KEY_SECRET'] ?? '',
+})
 const ok = async (api: string, fields: Fields): Promise<DkmsAnswer> => {
   const answer = await client.call(api, fields)
   expect(answer, JSON.stringify(answer.text)).toMatchObject({ status: 200 })
@@ -93,6 +101,31 @@ describe('the instance API on SoftHSM', () => {
       }
     },
   )
+
+  it.each(CLIENTS)('takes client keys that %s makes by the OpenAPI, in every worker', async (name) => {
+    const request = sdkCalls(service.endpoint, credential())[name] ?? expect.fail(name)
+    const Name = name.replace(/\W/g, '_')
+    const Permissions = JSON.stringify(['RbacPermission/Template/CryptoServiceKeyUser'])
+    await request('CreatePolicy', { Name, Permissions, Resources: `["key/${KeyId}"]` })
+    await request('CreateApplicationAccessPoint', { Name, Policies: `["${Name}"]` })
+    const Password = 'aB1~!@#$%^&*?_-'
+    const made = await request('CreateClientKey', { AapName: Name, Password })
+    const file = Buffer.from(String(made['PrivateKeyData']), 'base64')
+    const identity = { clientKeyId: String(made['ClientKeyId']), ...openPkcs12(file, Password) }
+    const own = new DkmsClient(identity, httpTransport(service.endpoint))
+    const statuses = async () =>
+      new Set(
+        await Promise.all(
+          Array.from(
+            { length: 8 },
+            async () => (await own.call('AdvanceEncrypt', { KeyId, Plaintext })).status,
+          ),
+        ),
+      )
+    expect(await statuses()).toEqual(new Set([200]))
+    await request('DeleteClientKey', { ClientKeyId: identity.clientKeyId })
+    expect(await statuses()).toEqual(new Set([404]))
+  })
 
   it('makes one pair at a time and refuses the others at once', async () => {
     // Long enough in the making that all requests have come by then.

@@ -2,10 +2,12 @@ import { Writable } from 'node:stream'
 import pino from 'pino'
 import { Registry } from 'prom-client'
 import type { MasterKey } from '../../src/core/key.ts'
+import { createInstanceFacade } from '../../src/http/alibaba/instance/facade.ts'
 import { createOpenApiFacade } from '../../src/http/alibaba/openapi/facade.ts'
 import { createAwsFacade } from '../../src/http/aws/facade.ts'
 import { DEFAULT_SERVER_LIMITS } from '../../src/http/limits.ts'
 import { buildServer } from '../../src/http/server.ts'
+import { clientAccessFixture } from '../support/client-access-fixture.ts'
 import { ALICE, call, kmsFixture, MALLORY } from '../support/kms-fixture.ts'
 import {
   type AlibabaSigningCredential,
@@ -63,6 +65,8 @@ export function alibabaFixture() {
     },
   })
   const requestTimeoutMs = FACADE_TIMEOUT_MS
+  const { clients, clientDirectory: credentials } = clientAccessFixture({ clock })
+  const instance = createInstanceFacade({ kms, clock, credentials, requestTimeoutMs })
   const aws = createAwsFacade({
     kms,
     clock,
@@ -74,6 +78,7 @@ export function alibabaFixture() {
   })
   const openapi = createOpenApiFacade({
     kms,
+    clients,
     clock,
     requestTimeoutMs,
     regions: REGIONS,
@@ -87,7 +92,7 @@ export function alibabaFixture() {
     ],
   })
   const server = buildServer({
-    facades: [aws, openapi],
+    facades: [instance, aws, openapi],
     logger: pino({ level: 'trace' }, sink),
     clock,
     limits: DEFAULT_SERVER_LIMITS,

@@ -2,16 +2,14 @@ import { generateKeyPairSync } from 'node:crypto'
 import { Writable } from 'node:stream'
 import pino from 'pino'
 import { Registry } from 'prom-client'
-import { ClientAccess } from '../../src/core/client-access.ts'
-import { type ClientCredential, ClientKeyDirectory } from '../../src/core/client-key-directory.ts'
+import type { ClientCredential } from '../../src/core/client-key-directory.ts'
 import type { GcmBudgetSettings } from '../../src/core/gcm-budget.ts'
 import { createInstanceFacade } from '../../src/http/alibaba/instance/facade.ts'
 import { DEFAULT_SERVER_LIMITS, type ServerLimits } from '../../src/http/limits.ts'
 import { buildServer } from '../../src/http/server.ts'
-import { Pkcs12Issuer } from '../../src/providers/client-keys/issuer.ts'
+import { clientAccessFixture } from '../support/client-access-fixture.ts'
 import { DkmsClient, type Transport } from '../support/dkms-client.ts'
 import { ALICE, call, kmsFixture, MALLORY } from '../support/kms-fixture.ts'
-import { MemoryAccessStore } from '../support/memory-access-store.ts'
 
 /** One pair for all tests: making one takes as long as many of them. */
 const PAIRS = {
@@ -44,7 +42,6 @@ export function instanceFixture(
       done()
     },
   })
-  const access = new MemoryAccessStore()
   const credential = (
     { clientKeyId }: { readonly clientKeyId: string },
     { accountId, region }: typeof ALICE,
@@ -58,27 +55,18 @@ export function instanceFixture(
     notAfter: core.clock.now() + 86_400_000,
     ...(parts.keyIds && { keyIds: parts.keyIds }),
   })
-  const directory = new ClientKeyDirectory({
-    access,
+  const { access, clientDirectory, clients } = clientAccessFixture({
     clock: core.clock,
-    cache: { maxAgeMs: 200, entriesMax: 100 },
     configured: [
       credential(ALICE_CLIENT, ALICE, PAIRS.alice),
       credential(MALLORY_CLIENT, MALLORY, PAIRS.mallory),
     ],
     hasPeers: parts.hasPeers ?? false,
   })
-  const clients = new ClientAccess({
-    access,
-    directory,
-    issuer: new Pkcs12Issuer(),
-    clock: core.clock,
-    newId: () => crypto.randomUUID(),
-  })
   const facade = createInstanceFacade({
     kms: core.kms,
     clock: core.clock,
-    credentials: directory,
+    credentials: clientDirectory,
     requestTimeoutMs: 5_000,
   })
   const server = buildServer({
@@ -101,8 +89,7 @@ export function instanceFixture(
     transport,
     access,
     clients,
-    directory: core.directory,
-    clientDirectory: directory,
+    clientDirectory,
     alice: new DkmsClient(ALICE_CLIENT, transport, now),
     mallory: new DkmsClient(MALLORY_CLIENT, transport, now),
     newKey: () => core.kms.createKey(call(), { description: 'of a test' }),

@@ -1,4 +1,4 @@
-import type { KmsError, KmsErrorCode, KmsErrorDetails } from '../../../core/errors.ts'
+import { isKmsError, type KmsError, type KmsErrorCode, type KmsErrorDetails } from '../../../core/errors.ts'
 import type { KeyState } from '../../../core/key.ts'
 import { invalidParameter, OpenApiFault, type OpenApiFaultCode } from './fault.ts'
 
@@ -113,6 +113,9 @@ export function toOpenApiFault<C extends KmsErrorCode>(error: KmsError<C>, actio
   const details: KmsErrorDetails[C] & { readonly state?: KeyState; readonly versionUnknown?: true } =
     error.details
   if (details.state !== undefined && !STATE_CHANGING.has(action)) return stateFault(details.state)
+  if (isKmsError(error, 'ALREADY_EXISTS') && error.details.alias === undefined) {
+    return new OpenApiFault('Rejected.AlreadyExists', 'The specified resource exists already.')
+  }
   const rows: { readonly [Code in KmsErrorCode]: FaultRow<Code> } = OPENAPI_FAULTS
   const [code, status, text] = (details.versionUnknown ? KEY_NOT_FOUND : rows[error.code]) as FaultRow<C>
   return new OpenApiFault(code, typeof text === 'string' ? text : text(details, error.message), status)

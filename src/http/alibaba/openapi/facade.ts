@@ -1,3 +1,4 @@
+import type { ClientAccess } from '../../../core/client-access.ts'
 import { KmsError } from '../../../core/errors.ts'
 import type { Kms } from '../../../core/kms.ts'
 import { type Clock, SYSTEM_CLOCK } from '../../../lib/clock.ts'
@@ -13,6 +14,7 @@ import { OpenApiSignatureVerifier, type VerifiedRequest } from './signature.ts'
 
 export interface OpenApiFacadeDeps extends AlibabaSettings {
   readonly kms: Kms
+  readonly clients: ClientAccess
   readonly clock: Clock
   /** How long a request may take, from the end of its headers to the end of its operation. Milliseconds. */
   readonly requestTimeoutMs: number
@@ -59,12 +61,14 @@ class OpenApiFacade implements Facade {
   readonly name = 'alibaba-openapi'
   readonly methods = ['GET', 'POST'] as const
   readonly #kms: Kms
+  readonly #clients: ClientAccess
   readonly #regions: readonly string[]
   readonly #requestTimeoutMs: number
   readonly #verifier: OpenApiSignatureVerifier
 
-  constructor({ kms, clock, regions, accounts, requestTimeoutMs }: OpenApiFacadeDeps) {
+  constructor({ kms, clients, clock, regions, accounts, requestTimeoutMs }: OpenApiFacadeDeps) {
     this.#kms = kms
+    this.#clients = clients
     this.#regions = regions.map(({ name }) => name)
     this.#requestTimeoutMs = requestTimeoutMs
     this.#verifier = new OpenApiSignatureVerifier(new AlibabaCredentials(accounts), clock)
@@ -116,6 +120,7 @@ class OpenApiFacade implements Facade {
     const deadlineAt = SYSTEM_CLOCK.now() + this.#requestTimeoutMs - elapsedMs
     return operation.run({
       kms: this.#kms,
+      clients: this.#clients,
       context: { principal: record.principal, deadlineAt, trail: record.trail, requestId: record.requestId },
       scope: { region, uid },
       regions: this.#regions,

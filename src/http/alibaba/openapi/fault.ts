@@ -33,6 +33,7 @@ export const OPENAPI_FAULT_CODES = [
   'InvalidVersion',
   'MissingParameter',
   'ParseRequestParameterException',
+  'Rejected.AlreadyExists',
   'Rejected.DeletionProtection',
   'Rejected.Disabled',
   'Rejected.LimitExceeded',

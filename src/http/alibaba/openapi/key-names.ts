@@ -7,7 +7,7 @@ import type { AcsScope } from './operation.ts'
 
 const ARN_PREFIX = 'acs:kms:'
 const KEY_RESOURCE = 'key/'
-const MULTI_REGION_KEY_ID = /^mrk-[0-9a-f]{32}$/
+export const MULTI_REGION_KEY_ID = /^mrk-[0-9a-f]{32}$/
 
 /** Aliases that Alibaba Cloud keeps for keys of its own services. */
 const RESERVED_ALIAS_PREFIX = 'alias/acs/'

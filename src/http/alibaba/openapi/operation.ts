@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import type { ClientAccess } from '../../../core/client-access.ts'
 import type { Kms } from '../../../core/kms.ts'
 import type { CallContext } from '../../../core/kms-context.ts'
 import { invalidParameter, missing, type OpenApiFault, unsupported } from './fault.ts'
@@ -15,6 +16,7 @@ export interface AcsScope {
 /** What a handler works with. */
 export interface OpenApiCall {
   readonly kms: Kms
+  readonly clients: ClientAccess
   readonly context: CallContext
   readonly scope: AcsScope
   /** Names of the regions that are served. */

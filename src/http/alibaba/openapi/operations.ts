@@ -1,6 +1,7 @@
 import { OpenApiFault } from './fault.ts'
 import type { OpenApiOperation } from './operation.ts'
 import { ALIAS_OPERATIONS } from './operations/aliases.ts'
+import { CLIENT_ACCESS_OPERATIONS } from './operations/client-access.ts'
 import { CREATE_KEY_OPERATIONS } from './operations/create-key.ts'
 import { CRYPTOGRAPHIC_OPERATIONS } from './operations/cryptography.ts'
 import { KEY_VERSION_OPERATIONS } from './operations/key-versions.ts'
@@ -18,6 +19,7 @@ export const OPENAPI_OPERATIONS: ReadonlyMap<string, OpenApiOperation> = new Map
     ...ALIAS_OPERATIONS,
     ...TAG_OPERATIONS,
     ...SERVICE_OPERATIONS,
+    ...CLIENT_ACCESS_OPERATIONS,
   }),
 )
 
@@ -29,24 +31,15 @@ export const UNSUPPORTED_OPENAPI_OPERATIONS: ReadonlySet<string> = new Set([
   'AsymmetricVerify',
   'BatchGetSecretValue',
   'ConnectKmsInstance',
-  'CreateApplicationAccessPoint',
-  'CreateClientKey',
   'CreateKeyVersion',
   'CreateNetworkRule',
-  'CreatePolicy',
   'CreateSecret',
-  'DeleteApplicationAccessPoint',
-  'DeleteClientKey',
   'DeleteKeyMaterial',
   'DeleteNetworkRule',
-  'DeletePolicy',
   'DeleteSecret',
-  'DescribeApplicationAccessPoint',
   'DescribeNetworkRule',
-  'DescribePolicy',
   'DescribeSecret',
   'GenerateMac',
-  'GetClientKey',
   'GetDefaultKmsInstance',
   'GetKeyPolicy',
   'GetKmsInstance',
@@ -58,12 +51,9 @@ export const UNSUPPORTED_OPENAPI_OPERATIONS: ReadonlySet<string> = new Set([
   'GetSecretPolicy',
   'GetSecretValue',
   'ImportKeyMaterial',
-  'ListApplicationAccessPoints',
-  'ListClientKeys',
   'ListKmsInstances',
   'ListManagedDataKeyVersions',
   'ListNetworkRules',
-  'ListPolicies',
   'ListSecretVersionIds',
   'ListSecrets',
   'PutSecretValue',
@@ -72,10 +62,8 @@ export const UNSUPPORTED_OPENAPI_OPERATIONS: ReadonlySet<string> = new Set([
   'RotateSecret',
   'SetKeyPolicy',
   'SetSecretPolicy',
-  'UpdateApplicationAccessPoint',
   'UpdateKmsInstanceBindVpc',
   'UpdateNetworkRule',
-  'UpdatePolicy',
   'UpdateSecret',
   'UpdateSecretRotationPolicy',
   'UpdateSecretVersionStage',

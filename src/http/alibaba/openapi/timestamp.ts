@@ -1,3 +1,4 @@
+import { z } from 'zod'
 import { OpenApiFault } from './fault.ts'
 
 /** How far a request's time may be from ours, either way. */
@@ -26,6 +27,13 @@ export function requireTimely(text: string | undefined, now: number): number {
       : 'The input parameter "Timestamp" is not a time in UTC within 15 minutes of the server\'s.',
   )
 }
+
+/** A time of a parameter, as milliseconds since the epoch. */
+export const utc: z.ZodType<number> = z
+  .string()
+  .regex(ISO_8601)
+  .transform((text) => Date.parse(text))
+  .pipe(z.int())
 
 /** `yyyy-MM-ddTHH:mm:ssZ`, as answers have it; empty for no time. */
 export function toUtc(milliseconds: number | undefined): string {
