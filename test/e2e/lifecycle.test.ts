@@ -63,8 +63,8 @@ describe('the quick start', () => {
     const before = Date.now()
     const second = await start()
     expect(Date.now() - before).toBeLessThan(5000)
-    const { P11KMS_ENDPOINT: _a, AWS_ENDPOINT_URL_KMS: _b, ...kept } = first.env
-    expect(second.env).toMatchObject(kept)
+    const kept = Object.entries(first.env).filter(([name]) => !name.includes('ENDPOINT'))
+    expect(second.env).toMatchObject(Object.fromEntries(kept))
     const again = sdkClient(second.env)
     const opened = await again.send(new DecryptCommand({ CiphertextBlob: made.CiphertextBlob }))
     expect(opened.Plaintext).toEqual(made.Plaintext)

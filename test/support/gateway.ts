@@ -108,7 +108,12 @@ export async function startService(
   if (pipe && 'end' in pipe) pipe.end(options.input)
   await started.said(readiness)
   const endpoint = `http://127.0.0.1:${port}`
-  const env = { ...readEnvFile(join(home, 'env')), AWS_ENDPOINT_URL_KMS: endpoint, P11KMS_ENDPOINT: endpoint }
+  const env = {
+    ...readEnvFile(join(home, 'env')),
+    AWS_ENDPOINT_URL_KMS: endpoint,
+    AWS_ENDPOINT_URL_STS: endpoint,
+    P11KMS_ENDPOINT: endpoint,
+  }
   const lines: LogLine[] = []
   let parsed = 0
   const log = () => {
