@@ -9,6 +9,8 @@ import { callOptions } from './seal-payload.ts'
 import { requireTags } from './tags.ts'
 
 export interface CreateKeyInput extends AttachmentsInput {
+  /** Of the kind that `multiRegion` says, and nothing had it before; a random one when absent. Of the operator's seed alone: no API names ids. */
+  readonly keyId?: string | undefined
   /** At most 8192 characters; the façades have refused longer ones. */
   readonly description?: string | undefined
   /** Whether other regions may come to have it too. */
@@ -42,6 +44,11 @@ async function createWithin(deps: KmsDeps, context: CallContext, input: CreateKe
   context.trail.token = creating.token
   await deps.store.createKey(creating, attachmentsOf(input))
   await deps.provider.createMasterKey(tokenRef(creating, version), callOptions(context))
+  return await enable(deps, creating)
+}
+
+/** Ends a creation whose objects are in the token. */
+export async function enable(deps: KmsDeps, creating: MasterKey): Promise<MasterKey> {
   const enabled: MasterKey = { ...creating, state: 'Enabled', revision: creating.revision + 1 }
   const stored = await deps.store.replaceKey(enabled)
   await deps.directory.keyChanged(enabled.region, enabled.keyId)
@@ -67,7 +74,7 @@ function newMasterKey(
   const createdAt = deps.clock.now()
   const version: KeyVersion = { versionId: deps.newId(), number: 1, createdAt }
   return {
-    keyId: input.multiRegion ? multiRegionId(deps.newId()) : deps.newId(),
+    keyId: input.keyId ?? (input.multiRegion ? multiRegionId(deps.newId()) : deps.newId()),
     ...(input.multiRegion && { multiRegion: 'PRIMARY' as const }),
     accountId: context.principal.accountId,
     region: context.principal.region,
