@@ -1,8 +1,6 @@
-/** Specs of master keys. Asymmetric and MAC specs join with their operations. */
-export type KeySpec = 'SYMMETRIC_DEFAULT'
+import type { KeySpec, KeyUsage } from './key-spec.ts'
 
-/** What a key may be used for; which operations that allows is in `usage.ts`. */
-export type KeyUsage = 'ENCRYPT_DECRYPT' | 'SIGN_VERIFY' | 'GENERATE_VERIFY_MAC' | 'KEY_AGREEMENT'
+export type { KeySpec, KeyUsage } from './key-spec.ts'
 
 /**
  * Where a master key is in its life. `Creating`: a row without a token object that anybody may rely on.
@@ -38,7 +36,10 @@ export interface VersionRotation {
   readonly at: number
 }
 
-/** One generation of key material: one AES-256 object to seal with and one to wrap with in the token. */
+/**
+ * One generation of key material in the token: one AES-256 object to seal with and one to wrap with, or one object for a MAC,
+ * or the two of a key pair.
+ */
 export interface KeyVersion {
   /** UUID, lower case, 36 characters. */
   readonly versionId: string
@@ -48,6 +49,11 @@ export interface KeyVersion {
   readonly createdAt: number
   /** Absent for a version that no rotation made the primary one, such as the initial one. Set once. */
   readonly rotation?: VersionRotation
+  /**
+   * SubjectPublicKeyInfo in DER, base64, of a version that is a key pair. Absent while it is being made, and never changed
+   * once it is there.
+   */
+  readonly publicKey?: string
 }
 
 /** When a key is rotated by itself. */
