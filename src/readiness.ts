@@ -1,6 +1,7 @@
 import type { CountedProvider } from './core/counted-provider.ts'
 import { isKmsError, KmsError } from './core/errors.ts'
 import { tokenRef } from './core/find-key.ts'
+import { isSymmetric } from './core/key-spec.ts'
 import type { MasterKeyRef } from './core/ports/crypto-provider.ts'
 import type { KeyStore, TokenUse } from './core/ports/key-store.ts'
 import type { ComponentHealth, ReadyReport } from './http/health.ts'
@@ -10,6 +11,8 @@ import type { RepeatedLog } from './lib/repeated-log.ts'
 const CHECK_TIMEOUT_MS = 2_000
 /** How many keys of a token are tried: one key without its objects says nothing of the token. */
 const KEYS_TRIED_MAX = 3
+/** How many are looked at to find so many that seal. */
+const KEYS_LOOKED_AT_MAX = 100
 
 /** What the connections of the tokens say of themselves. */
 export interface MemberHealth {
@@ -28,8 +31,6 @@ export interface ReadinessDeps {
   readonly strays: readonly TokenUse[]
   /** Readiness is asked for every second, and says the same every time. */
   readonly log: RepeatedLog
-  /** What this process is to make before it is ready and has not made, by name. */
-  readonly unmade?: () => Promise<Readonly<Record<string, ComponentHealth>>>
 }
 
 /**
@@ -44,16 +45,14 @@ export async function readinessOf(deps: ReadinessDeps): Promise<ReadyReport> {
   const tokens = await Promise.all(
     names.map(async (name) => [`token:${name}`, await tokenHealthOf(deps, members, name, store.ok)] as const),
   )
-  const unmade = Object.entries((store.ok && (await deps.unmade?.())) || {})
   const components: Record<string, ComponentHealth> = Object.fromEntries([
     ['store', store] as const,
-    ...unmade,
     ...tokens,
     ...members.filter(({ token }) => hasReplica(members, token)).map(memberHealthOf),
     ...deps.strays.map(strayHealthOf),
   ])
   return {
-    ready: store.ok && unmade.length === 0 && tokens.some(([, { ok }]) => ok),
+    ready: store.ok && tokens.some(([, { ok }]) => ok),
     degraded: Object.values(components).some(({ ok }) => !ok),
     components,
   }
@@ -122,8 +121,9 @@ function strayHealthOf({ token, keys }: TokenUse): readonly [string, ComponentHe
 }
 
 async function keysOf(store: KeyStore, token: string): Promise<readonly MasterKeyRef[]> {
-  const keys = await store.listKeysOfToken(token, 'Enabled', { limit: KEYS_TRIED_MAX })
-  return keys.flatMap((key) =>
+  const keys = await store.listKeysOfToken(token, 'Enabled', { limit: KEYS_LOOKED_AT_MAX })
+  const sealing = keys.filter(({ spec }) => isSymmetric(spec)).slice(0, KEYS_TRIED_MAX)
+  return sealing.flatMap((key) =>
     key.versions
       .filter(({ versionId }) => versionId === key.primaryVersionId)
       .map((version) => tokenRef(key, version)),

@@ -1,8 +1,10 @@
 import type { GcmBudget } from './gcm-budget.ts'
+import type { MacAlgorithm, OaepAlgorithm, SigningAlgorithm } from './key-spec.ts'
 import type {
   CallOptions,
   CryptoProvider,
   KeyPairRequest,
+  MadeMaterial,
   MasterKeyRef,
   MaterialPresence,
   Sealed,
@@ -29,7 +31,7 @@ export class CountedProvider implements CryptoProvider {
   }
 
   /** May seal a canary with the new version, which comes out of the reserve below the bound. */
-  createMasterKey(ref: MasterKeyRef, options: CallOptions): Promise<void> {
+  createMasterKey(ref: MasterKeyRef, options: CallOptions): Promise<MadeMaterial> {
     return this.#provider.createMasterKey(ref, options)
   }
 
@@ -81,6 +83,33 @@ export class CountedProvider implements CryptoProvider {
     options: CallOptions,
   ): Promise<Buffer> {
     return this.#provider.open(ref, mode, sealed, aad, options)
+  }
+
+  /** Key pairs and MAC keys have no GCM invocations: nothing is counted of them, here and below. */
+  readPublicKey(ref: MasterKeyRef, options: CallOptions): Promise<Buffer> {
+    return this.#provider.readPublicKey(ref, options)
+  }
+
+  sign(ref: MasterKeyRef, algorithm: SigningAlgorithm, data: Buffer, options: CallOptions): Promise<Buffer> {
+    return this.#provider.sign(ref, algorithm, data, options)
+  }
+
+  decryptRsa(
+    ref: MasterKeyRef,
+    algorithm: OaepAlgorithm,
+    ciphertext: Buffer,
+    publicKey: Buffer,
+    options: CallOptions,
+  ): Promise<Buffer> {
+    return this.#provider.decryptRsa(ref, algorithm, ciphertext, publicKey, options)
+  }
+
+  mac(ref: MasterKeyRef, algorithm: MacAlgorithm, message: Buffer, options: CallOptions): Promise<Buffer> {
+    return this.#provider.mac(ref, algorithm, message, options)
+  }
+
+  deriveSecret(ref: MasterKeyRef, peerPoint: Buffer, options: CallOptions): Promise<Buffer> {
+    return this.#provider.deriveSecret(ref, peerPoint, options)
   }
 
   generateRandom(token: string, lengthBytes: number, options: CallOptions): Promise<Buffer> {

@@ -1,4 +1,4 @@
-import type { KeyState, KeyUsage } from './key.ts'
+import type { KeySpec, KeyState, KeyUsage } from './key.ts'
 
 /** For a code that says everything by itself. */
 type NoDetails = { readonly [detail: string]: never }
@@ -34,6 +34,8 @@ export interface KmsErrorDetails {
   ROTATIONS_EXHAUSTED: { readonly keyId: string }
   /** A version of the key is in the making. */
   ROTATION_IN_PROGRESS: { readonly keyId: string }
+  /** The algorithm is none of the key's spec. */
+  KEY_ALGORITHM_INVALID: { readonly algorithm: string; readonly spec: KeySpec }
   /** The primary version of the key had all the GCM invocations that it may have. */
   KEY_EXHAUSTED: { readonly keyId: string }
   /** The ciphertext belongs to another key than the one the caller named. */
@@ -43,6 +45,7 @@ export interface KmsErrorDetails {
   /** The key of a ciphertext is gone or belongs to somebody else: one answer for both. */
   CIPHERTEXT_KEY_INACCESSIBLE: NoDetails
   SIGNATURE_INVALID: NoDetails
+  MAC_INVALID: NoDetails
   REQUEST_INVALID: { readonly field?: string }
   LIMIT_EXCEEDED: { readonly limit: string }
   UNSUPPORTED: NoDetails

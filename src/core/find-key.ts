@@ -2,6 +2,7 @@ import { authorize, type KmsAction } from './authorize/authorize.ts'
 import { KmsError } from './errors.ts'
 import { requireGrantTokens } from './grant-tokens.ts'
 import type { KeyIdentifier, KeyState, KeyVersion, MasterKey } from './key.ts'
+import { isSymmetric } from './key-spec.ts'
 import type { CallContext, KmsDeps } from './kms-context.ts'
 import type { MasterKeyRef } from './ports/crypto-provider.ts'
 
@@ -100,5 +101,7 @@ export function pendingVersionOf({ versions, pendingVersion }: MasterKey): KeyVe
 
 /** Where the material of a version is. */
 export function tokenRef(key: MasterKey, version: KeyVersion): MasterKeyRef {
-  return { token: key.token, keyId: key.keyId, versionId: version.versionId, versionNumber: version.number }
+  const { token, keyId, spec, usage } = key
+  const ref = { token, keyId, versionId: version.versionId, versionNumber: version.number }
+  return isSymmetric(spec) ? ref : { ...ref, spec, usage }
 }

@@ -6,7 +6,6 @@ import { regionsOf } from './multi-region.ts'
 import * as aliases from './ops/aliases.ts'
 import { type CreateKeyInput, createKey } from './ops/create-key.ts'
 import * as crypto from './ops/encrypt.ts'
-import * as ensure from './ops/ensure-key.ts'
 import * as dataKeys from './ops/generate-data-key.ts'
 import * as keyPairs from './ops/generate-data-key-pair.ts'
 import * as grants from './ops/grants.ts'
@@ -15,8 +14,11 @@ import * as lifecycle from './ops/key-lifecycle.ts'
 import * as policies from './ops/key-policies.ts'
 import * as rotations from './ops/key-rotations.ts'
 import * as lists from './ops/list-keys.ts'
+import * as macs from './ops/mac.ts'
 import * as multiRegion from './ops/multi-region-keys.ts'
+import * as publicKeys from './ops/public-key.ts'
 import type { OpenedPayload, SealedPayload } from './ops/seal-payload.ts'
+import * as signing from './ops/sign.ts'
 import * as tagging from './ops/tags.ts'
 import type { Tag } from './ports/tag-store.ts'
 
@@ -24,7 +26,7 @@ import type { Tag } from './ports/tag-store.ts'
  * The key management service itself: one method per operation, the same for every protocol. Every method may throw
  * {@link KmsError} `ACCESS_DENIED`, `STORE_UNAVAILABLE`; those that use the token also `TOKEN_UNAVAILABLE` and
  * `TOKEN_TIMEOUT`; those that encrypt also `KEY_EXHAUSTED`; those that take a dry run also `DRY_RUN`; those that name a key also `GRANT_TOKEN_INVALID`, `KEY_NOT_FOUND`, `ALIAS_NOT_FOUND` and, where the key's state forbids
- * the operation, `KEY_STATE_INVALID`.
+ * the operation, `KEY_STATE_INVALID`; those that use a key also `KEY_USAGE_INVALID` and `KEY_ALGORITHM_INVALID`.
  */
 export class Kms {
   readonly #deps: KmsDeps
@@ -35,21 +37,6 @@ export class Kms {
 
   createKey(context: CallContext, input: CreateKeyInput): Promise<MasterKey> {
     return createKey(this.#deps, context, input)
-  }
-
-  /**
-   * A key of an id that the operator chose. No API leads here.
-   *
-   * @throws {@link KmsError} `ALREADY_EXISTS` when the id is of a key in another region or account, or of one that was destroyed;
-   *   `KEY_STATE_INVALID` when its creation was cut short and its objects are altered; `CONFLICT` when an earlier call still makes it.
-   */
-  ensureKey(context: CallContext, input: ensure.EnsureKeyInput): Promise<ensure.EnsuredKey> {
-    return ensure.ensureKey(this.#deps, context, input)
-  }
-
-  /** An alias that the operator chose, of whichever key has it then. No API leads here. */
-  ensureAlias(context: CallContext, name: string, keyId: string): Promise<string | undefined> {
-    return ensure.ensureAlias(this.#deps, context, name, keyId)
   }
 
   describeKey(context: CallContext, key: KeyIdentifier): Promise<MasterKey> {
@@ -224,6 +211,37 @@ export class Kms {
     input: keyPairs.GenerateDataKeyPairInput,
   ): Promise<keyPairs.SealedDataKeyPair> {
     return this.#using(context, keyPairs.generateDataKeyPairWithoutPlaintext(this.#deps, context, input))
+  }
+
+  sign(context: CallContext, input: signing.SignInput): Promise<signing.Signed> {
+    return signing.sign(this.#deps, context, input)
+  }
+
+  /** @throws {@link KmsError} `SIGNATURE_INVALID` */
+  verify(context: CallContext, input: signing.VerifyInput): Promise<MasterKey> {
+    return signing.verify(this.#deps, context, input)
+  }
+
+  generateMac(context: CallContext, input: macs.GenerateMacInput): Promise<macs.Mac> {
+    return macs.generateMac(this.#deps, context, input)
+  }
+
+  /** @throws {@link KmsError} `MAC_INVALID` */
+  verifyMac(context: CallContext, input: macs.VerifyMacInput): Promise<MasterKey> {
+    return macs.verifyMac(this.#deps, context, input)
+  }
+
+  /** @throws {@link KmsError} `UNSUPPORTED` of a key that is no key pair. */
+  getPublicKey(context: CallContext, key: KeyIdentifier): Promise<publicKeys.PublicKey> {
+    return publicKeys.getPublicKey(this.#deps, context, key)
+  }
+
+  /** @throws {@link KmsError} `REQUEST_INVALID` when the other's public key is none of the curve of the key. */
+  deriveSharedSecret(
+    context: CallContext,
+    input: publicKeys.DeriveSharedSecretInput,
+  ): Promise<publicKeys.SharedSecret> {
+    return publicKeys.deriveSharedSecret(this.#deps, context, input)
   }
 
   /** @param lengthBytes - 1 to 1024. */

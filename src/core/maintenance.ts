@@ -2,8 +2,9 @@ import { type Clock, DAY_MS } from '../lib/clock.ts'
 import { HINT_OF_ALTERED } from './altered.ts'
 import { isKmsError } from './errors.ts'
 import { pendingVersionOf, tokenRef } from './find-key.ts'
-import type { KeyState, MasterKey } from './key.ts'
+import type { KeyState, KeyVersion, MasterKey } from './key.ts'
 import type { KeyDirectory } from './key-directory.ts'
+import { pairOfSpec } from './key-spec.ts'
 import { hasReplicas, siblingsOf } from './multi-region.ts'
 import type { CryptoProvider, MaterialPresence } from './ports/crypto-provider.ts'
 import type { KeyStore } from './ports/key-store.ts'
@@ -122,10 +123,25 @@ export class Maintenance {
       return 'failed'
     }
     if (presence !== 'present') return this.#claimAndDestroy(key, 'rolledBack')
-    const finished = await this.#replace({ ...key, state: 'Enabled', revision: key.revision + 1 })
+    const versions = await this.#withPublicKeys(key)
+    const finished = await this.#replace({ ...key, versions, state: 'Enabled', revision: key.revision + 1 })
     if (!finished) return 'lost'
     this.#deps.log.info({ keyId: key.keyId }, 'finished the creation of a key that was cut short')
     return 'finished'
+  }
+
+  /** The versions of a key that are key pairs with their public keys, read from the token anew where they are not kept yet. */
+  async #withPublicKeys(key: MasterKey): Promise<readonly KeyVersion[]> {
+    if (!pairOfSpec(key.spec)) return key.versions
+    const versions: KeyVersion[] = []
+    for (const version of key.versions) {
+      const options = { deadlineAt: Date.now() + TOKEN_CALL_TIMEOUT_MS }
+      const publicKey =
+        version.publicKey ??
+        (await this.#deps.provider.readPublicKey(tokenRef(key, version), options)).toString('base64')
+      versions.push({ ...version, publicKey })
+    }
+    return versions
   }
 
   async #presenceOf(key: MasterKey): Promise<MaterialPresence> {

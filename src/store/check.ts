@@ -11,6 +11,8 @@ import { LEASE_MS_MAX, type Lease } from '../core/ports/lease-store.ts'
 import { invariant } from '../lib/invariant.ts'
 
 const CANARY_LENGTH_MAX = 8192
+/** Base64 of SubjectPublicKeyInfo; that of an RSA key of 4096 bits has 736 characters. */
+const PUBLIC_KEY_LENGTH_MAX = 8192
 /** The most rows that one page may ask for. */
 const PAGE_LIMIT_MAX = 1000
 /** Where a key may have a version in the making. */
@@ -57,6 +59,14 @@ export function checkKey(key: MasterKey): void {
   for (const [field, text] of Object.entries(texts)) requireStorableText(field, text)
   const pending = key.pendingVersion ? [key.pendingVersion] : []
   for (const { versionId } of [...versions, ...pending]) requireStorableText('versionId', versionId)
+  for (const { publicKey } of versions) {
+    if (publicKey === undefined) continue
+    requireStorableText('publicKey', publicKey)
+    invariant(
+      publicKey.length >= 1 && publicKey.length <= PUBLIC_KEY_LENGTH_MAX,
+      'a public key is a short text',
+    )
+  }
   invariant(versions.length >= 1, 'a key has a version')
   invariant(
     versions.every(({ number }, index) => number === index + 1),
@@ -150,10 +160,11 @@ export function checkReplacement(before: MasterKey, after: MasterKey): void {
       now?.versionId === version.versionId &&
       now.createdAt === version.createdAt &&
       now.rotation?.type === version.rotation?.type &&
-      now.rotation?.at === version.rotation?.at
+      now.rotation?.at === version.rotation?.at &&
+      (version.publicKey === undefined || now.publicKey === version.publicKey)
     )
   })
-  invariant(kept, 'versions are only ever appended')
+  invariant(kept, 'versions are only ever appended, and a public key stays what it is')
 }
 
 /**

@@ -27,6 +27,7 @@ async function withVersions(db: StoreDb, keys: KeysQuery): Promise<MasterKey[]> 
       'v.created_at as version_created_at',
       'v.rotation_type as version_rotation_type',
       'v.rotated_at as version_rotated_at',
+      'v.public_key as version_public_key',
     ])
     .orderBy('k.region')
     .orderBy('k.key_id')
@@ -201,6 +202,7 @@ export async function updateKey(db: StoreDb, key: MasterKey): Promise<boolean> {
   if (key.state === 'Deleted') await deleteBelongings(db, key.region, key.keyId)
   const added = key.versions.slice(before.versions.length)
   if (added.length > 0) await db.insertInto('key_version').values(rowsOfVersions(key.keyId, added)).execute()
+  await publishKeys(db, before, key)
   // Last, because the primary version may be one of the added ones.
   if (key.primaryVersionId !== before.primaryVersionId)
     await db
@@ -238,6 +240,15 @@ async function deleteBelongings(db: StoreDb, region: string, keyId: string): Pro
 export async function requireVisibleKey(db: StoreDb, region: string, keyId: string): Promise<void> {
   if (await holdVisibleKey(db, region, keyId)) return
   throw new KmsError('KEY_NOT_FOUND', `Key '${keyId}' does not exist.`, { keyId })
+}
+
+/** Keeps the public keys that versions have come to have. */
+async function publishKeys(db: StoreDb, before: MasterKey, after: MasterKey): Promise<void> {
+  for (const [index, { versionId, publicKey }] of before.versions.entries()) {
+    const now = after.versions[index]?.publicKey
+    if (publicKey !== undefined || now === undefined) continue
+    await db.updateTable('key_version').set({ public_key: now }).where('version_id', '=', versionId).execute()
+  }
 }
 
 /**

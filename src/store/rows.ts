@@ -10,11 +10,12 @@ import type {
   PendingVersion,
   RotationType,
 } from '../core/key.ts'
+import { KEY_SPECS } from '../core/key-spec.ts'
 import { storeAltered } from './faults.ts'
 import type { AliasTable, KeyVersionTable, MasterKeyTable } from './schema.ts'
 
 /** What a column may hold; a new member fails the build until it is listed. */
-const SPECS: Readonly<Record<KeySpec, true>> = { SYMMETRIC_DEFAULT: true }
+const SPECS: Readonly<Record<KeySpec, unknown>> = KEY_SPECS
 const USAGES: Readonly<Record<KeyUsage, true>> = {
   ENCRYPT_DECRYPT: true,
   SIGN_VERIFY: true,
@@ -42,6 +43,7 @@ export interface KeyRow extends Selectable<MasterKeyTable> {
   readonly version_created_at: number
   readonly version_rotation_type: string | null
   readonly version_rotated_at: number | null
+  readonly version_public_key: string | null
 }
 
 /**
@@ -66,6 +68,7 @@ function versionOfRow(row: KeyRow): KeyVersion {
     versionId: row.version_id,
     number: row.version_number,
     createdAt: row.version_created_at,
+    ...(row.version_public_key !== null && { publicKey: row.version_public_key }),
   }
   if (type === null) return version
   if (at === null) throw storeAltered('key_version holds half a rotation')
@@ -126,7 +129,11 @@ function pendingOfRow(row: KeyRow): PendingVersion | undefined {
   }
 }
 
-function known<Word extends string>(words: Readonly<Record<Word, true>>, column: string, text: string): Word {
+function known<Word extends string>(
+  words: Readonly<Record<Word, unknown>>,
+  column: string,
+  text: string,
+): Word {
   if (Object.hasOwn(words, text)) return text as Word
   throw storeAltered(`${column} holds "${text}", which this program does not know`)
 }
@@ -167,13 +174,14 @@ export function rowsOfVersions(
   keyId: string,
   versions: readonly KeyVersion[],
 ): Insertable<KeyVersionTable>[] {
-  return versions.map(({ versionId, number, createdAt, rotation }) => ({
+  return versions.map(({ versionId, number, createdAt, rotation, publicKey }) => ({
     version_id: versionId,
     key_id: keyId,
     number,
     created_at: createdAt,
     rotation_type: rotation?.type ?? null,
     rotated_at: rotation?.at ?? null,
+    public_key: publicKey ?? null,
   }))
 }
 

@@ -55,6 +55,7 @@ export interface KeyVersionTable {
   readonly created_at: number
   readonly rotation_type: string | null
   readonly rotated_at: number | null
+  readonly public_key: string | null
 }
 
 export interface AliasTable {

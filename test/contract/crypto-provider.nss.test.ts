@@ -17,7 +17,10 @@ async function openNss(overrides: Partial<Pkcs11TokenSettings> = {}, log = new L
 }
 
 describeWith([NSS_MODULE], 'NSS', () => {
-  cryptoProviderContract(openNss, { insideBytesMax: 256 })
+  cryptoProviderContract(openNss, {
+    insideBytesMax: 256,
+    unable: ['ECC_SECG_P256K1', 'ECC_NIST_EDWARDS25519'],
+  })
 })
 
 describeWith([NSS_MODULE], 'NSS, with keys in host memory allowed', () => {

@@ -130,6 +130,7 @@ describe('migrations', () => {
     '33c543b7bf97c3aa3a6575693255ade2bc5e5db0e68415939d61a1cb3e95798e',
     '4375fdd823dadaf25bba9713f5ab32e9ddd14e415a28e57b588c1b75313c4b63',
     '8d3cfc73dc50e662b5519730219e377a7e6594de660dabbc1d07283821a6043a',
+    '7047de6c5ad3f6c0e648e84166fac524e0052450238fb15a03f0621b379ecc65',
   ]
 
   it('STO-33 released migrations are what they were', () => {

@@ -1,7 +1,6 @@
 import { Writable } from 'node:stream'
 import pino from 'pino'
 import { Registry } from 'prom-client'
-import type { ClientCredential } from '../../src/core/client-key-directory.ts'
 import type { MasterKey } from '../../src/core/key.ts'
 import { createInstanceFacade } from '../../src/http/alibaba/instance/facade.ts'
 import { createOpenApiFacade } from '../../src/http/alibaba/openapi/facade.ts'
@@ -55,7 +54,7 @@ export interface AcsOptions {
 }
 
 /** The server with both façades over one core on doubles, its log lines, and ways to call it. */
-export function alibabaFixture(parts: { readonly configured?: readonly ClientCredential[] } = {}) {
+export function alibabaFixture() {
   const core = kmsFixture()
   const { kms, clock } = core
   const lines: string[] = []
@@ -66,7 +65,7 @@ export function alibabaFixture(parts: { readonly configured?: readonly ClientCre
     },
   })
   const requestTimeoutMs = FACADE_TIMEOUT_MS
-  const { clients, clientDirectory: credentials } = clientAccessFixture({ clock, ...parts })
+  const { clients, clientDirectory: credentials } = clientAccessFixture({ clock })
   const instance = createInstanceFacade({ kms, clock, credentials, requestTimeoutMs })
   const aws = createAwsFacade({
     kms,

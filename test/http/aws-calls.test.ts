@@ -23,17 +23,29 @@ const CALLS: Readonly<Record<string, Row>> = {
   Encrypt: [
     { KeyId: 'alias/a', Plaintext: 'QUJD', ...context('e') },
     'encrypt',
-    { key: byAlias('alias/a'), plaintext: Buffer.from('ABC'), encryptionContext: pairs('e') },
+    {
+      key: byAlias('alias/a'),
+      plaintext: Buffer.from('ABC'),
+      encryptionContext: pairs('e'),
+      algorithm: 'SYMMETRIC_DEFAULT',
+    },
   ],
   Decrypt: [
-    { KeyId: KEY, CiphertextBlob: 'QUJE', ...context('d') },
+    { KeyId: KEY, CiphertextBlob: 'QUJE', EncryptionAlgorithm: 'RSAES_OAEP_SHA_1', ...context('d') },
     'decrypt',
-    { key: byId(KEY), blob: Buffer.from('ABD'), encryptionContext: pairs('d') },
+    {
+      key: byId(KEY),
+      blob: Buffer.from('ABD'),
+      encryptionContext: pairs('d'),
+      algorithm: 'RSAES_OAEP_SHA_1',
+    },
   ],
   ReEncrypt: [
     {
       CiphertextBlob: 'QUJF',
       SourceKeyId: KEY,
+      SourceEncryptionAlgorithm: 'RSAES_OAEP_SHA_1',
+      DestinationEncryptionAlgorithm: 'RSAES_OAEP_SHA_256',
       SourceEncryptionContext: context('s').EncryptionContext,
       DestinationKeyId: OTHER_KEY,
       DestinationEncryptionContext: context('t').EncryptionContext,
@@ -43,6 +55,8 @@ const CALLS: Readonly<Record<string, Row>> = {
       blob: Buffer.from('ABE'),
       sourceKey: byId(KEY),
       sourceEncryptionContext: pairs('s'),
+      sourceAlgorithm: 'RSAES_OAEP_SHA_1',
+      destinationAlgorithm: 'RSAES_OAEP_SHA_256',
       destinationKey: byId(OTHER_KEY),
       destinationEncryptionContext: pairs('t'),
     },
@@ -85,9 +99,15 @@ const CALLS: Readonly<Record<string, Row>> = {
   ],
   GenerateRandom: [{ NumberOfBytes: 9 }, 'generateRandom', 9],
   CreateKey: [
-    { Description: 'what for', MultiRegion: true },
+    { Description: 'what for', MultiRegion: true, KeySpec: 'ECC_NIST_P384', KeyUsage: 'KEY_AGREEMENT' },
     'createKey',
-    { description: 'what for', multiRegion: true },
+    {
+      description: 'what for',
+      multiRegion: true,
+      spec: 'ECC_NIST_P384',
+      usage: 'KEY_AGREEMENT',
+      waitMs: 300,
+    },
   ],
   ReplicateKey: [
     { KeyId: KEY, ReplicaRegion: 'us-east-1', Description: 'there' },
@@ -95,6 +115,38 @@ const CALLS: Readonly<Record<string, Row>> = {
     { keyId: KEY, region: 'us-east-1', description: 'there' },
   ],
   UpdatePrimaryRegion: [{ KeyId: KEY, PrimaryRegion: 'us-east-1' }, 'updatePrimaryRegion', KEY, 'us-east-1'],
+  Sign: [
+    { KeyId: 'alias/s', Message: 'QUJD', MessageType: 'DIGEST', SigningAlgorithm: 'ECDSA_SHA_256' },
+    'sign',
+    { key: byAlias('alias/s'), message: Buffer.from('ABC'), kind: 'digest', algorithm: 'ECDSA_SHA_256' },
+  ],
+  Verify: [
+    { KeyId: KEY, Message: 'QUJD', SigningAlgorithm: 'SM2DSA', Signature: 'QUJE' },
+    'verify',
+    {
+      key: byId(KEY),
+      message: Buffer.from('ABC'),
+      kind: 'message',
+      algorithm: 'SM2DSA',
+      signature: Buffer.from('ABD'),
+    },
+  ],
+  GenerateMac: [
+    { KeyId: KEY, Message: 'QUJD', MacAlgorithm: 'HMAC_SHA_384' },
+    'generateMac',
+    { key: byId(KEY), message: Buffer.from('ABC'), algorithm: 'HMAC_SHA_384' },
+  ],
+  VerifyMac: [
+    { KeyId: KEY, Message: 'QUJD', MacAlgorithm: 'HMAC_SHA_224', Mac: 'QUJF' },
+    'verifyMac',
+    { key: byId(KEY), message: Buffer.from('ABC'), algorithm: 'HMAC_SHA_224', mac: Buffer.from('ABE') },
+  ],
+  GetPublicKey: [{ KeyId: 'alias/g' }, 'getPublicKey', byAlias('alias/g')],
+  DeriveSharedSecret: [
+    { KeyId: KEY, KeyAgreementAlgorithm: 'ECDH', PublicKey: 'QUJD' },
+    'deriveSharedSecret',
+    { key: byId(KEY), algorithm: 'ECDH', publicKey: Buffer.from('ABC') },
+  ],
   DescribeKey: [{ KeyId: 'alias/b' }, 'describeKey', byAlias('alias/b')],
   ListKeys: [
     { Limit: 7, Marker: encodeMarker(SCOPE, 'ListKeys', OTHER_KEY) },

@@ -18,6 +18,12 @@ let fixture: AwsFixture
 let key: string
 let other: string
 let blob: string
+let signing: string
+let macKey: string
+let agreement: string
+let signature: string
+let mac: string
+let publicKey: string
 let grant: { readonly GrantId: string; readonly GrantToken: string }
 
 async function ok<Answer>(operation: string, input: object): Promise<Answer> {
@@ -26,17 +32,32 @@ async function ok<Answer>(operation: string, input: object): Promise<Answer> {
   return answer.json as Answer
 }
 
+async function otherKey(KeySpec: string, KeyUsage: string): Promise<string> {
+  const made = await ok<{ KeyMetadata: { KeyId: string } }>('CreateKey', { KeySpec, KeyUsage })
+  return made.KeyMetadata.KeyId
+}
+
+const SIGNED = { Message: B64, SigningAlgorithm: 'ECDSA_SHA_256' }
+const MACED = { Message: B64, MacAlgorithm: 'HMAC_SHA_256' }
+
 beforeAll(async () => {
   fixture = awsFixture()
   key = (await fixture.newKey()).keyId
   other = (await fixture.newKey()).keyId
   const sealed = await ok<{ CiphertextBlob: string }>('Encrypt', { KeyId: key, Plaintext: B64 })
   blob = sealed.CiphertextBlob
+  signing = await otherKey('ECC_NIST_P256', 'SIGN_VERIFY')
+  macKey = await otherKey('HMAC_256', 'GENERATE_VERIFY_MAC')
+  agreement = await otherKey('ECC_NIST_P256', 'KEY_AGREEMENT')
+  const signed = await ok<{ Signature: string }>('Sign', { KeyId: signing, ...SIGNED })
+  signature = signed.Signature
+  mac = (await ok<{ Mac: string }>('GenerateMac', { KeyId: macKey, ...MACED })).Mac
+  publicKey = (await ok<{ PublicKey: string }>('GetPublicKey', { KeyId: signing })).PublicKey
   grant = await ok('CreateGrant', { KeyId: key, GranteePrincipal: GRANTEE, Operations: ['Decrypt'] })
 })
 
 /** Input of each operation that has a dry run, for it to succeed. */
-const INPUTS: Readonly<Record<string, () => object>> = {
+const INPUTS: Readonly<Record<string, () => Readonly<Record<string, unknown>>>> = {
   Encrypt: () => ({ KeyId: key, Plaintext: B64 }),
   Decrypt: () => ({ CiphertextBlob: blob }),
   ReEncrypt: () => ({ CiphertextBlob: blob, DestinationKeyId: other }),
@@ -44,6 +65,11 @@ const INPUTS: Readonly<Record<string, () => object>> = {
   GenerateDataKeyWithoutPlaintext: () => ({ KeyId: key, KeySpec: 'AES_256' }),
   GenerateDataKeyPair: () => ({ KeyId: key, KeyPairSpec: 'ECC_NIST_P256' }),
   GenerateDataKeyPairWithoutPlaintext: () => ({ KeyId: key, KeyPairSpec: 'ECC_NIST_P256' }),
+  Sign: () => ({ KeyId: signing, ...SIGNED }),
+  Verify: () => ({ KeyId: signing, ...SIGNED, Signature: signature }),
+  GenerateMac: () => ({ KeyId: macKey, ...MACED }),
+  VerifyMac: () => ({ KeyId: macKey, ...MACED, Mac: mac }),
+  DeriveSharedSecret: () => ({ KeyId: agreement, KeyAgreementAlgorithm: 'ECDH', PublicKey: publicKey }),
   CreateGrant: () => ({ KeyId: key, GranteePrincipal: GRANTEE, Operations: ['Encrypt'], Name: 'dry' }),
   RetireGrant: () => ({ GrantToken: grant.GrantToken }),
   RevokeGrant: () => ({ KeyId: key, GrantId: grant.GrantId }),
@@ -117,9 +143,10 @@ describe('a dry run', () => {
   it.each(DRY.filter(([name]) => !/^(Retire|Revoke)Grant$/.test(name)))(
     'of %s sees a disabled key',
     async (operation, input) => {
-      await ok('DisableKey', { KeyId: key })
+      const { KeyId = key } = input() as { KeyId?: string }
+      await ok('DisableKey', { KeyId })
       const answer = await fixture.request(operation, { ...input(), DryRun: true })
-      await ok('EnableKey', { KeyId: key })
+      await ok('EnableKey', { KeyId })
       expect(answer.json['__type']).toBe('DisabledException')
     },
   )

@@ -208,9 +208,9 @@ describe('a failure behind the façade', () => {
 
 describe('an operation', () => {
   it('that AWS KMS has and this service has not', async () => {
-    expect(await fault('Sign', {})).toEqual([
+    expect(await fault('ImportKeyMaterial', {})).toEqual([
       'UnsupportedOperationException',
-      'Sign is not supported by this service yet.',
+      'ImportKeyMaterial is not supported by this service yet.',
     ])
   })
 

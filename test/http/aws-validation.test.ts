@@ -219,7 +219,11 @@ describe('a member that this service does not honour is refused by name', () => 
   const cases: readonly (readonly [operation: string, input: object, what: string])[] = [
     ['GenerateDataKey', { ...key, Recipient: {} }, 'Recipient'],
     ['CreateKey', { Origin: 'EXTERNAL' }, 'Origin EXTERNAL'],
-    ['CreateKey', { KeySpec: 'RSA_2048', KeyUsage: 'SIGN_VERIFY' }, 'KeySpec RSA_2048'],
+    [
+      'DeriveSharedSecret',
+      { KeyId: KEY, PublicKey: B64, KeyAgreementAlgorithm: 'ECDH', Recipient: {} },
+      'Recipient',
+    ],
   ]
   it.each(cases)('%s %j', async (operation, input, what) => {
     const { json } = await fixture.request(operation, input)
@@ -253,14 +257,6 @@ describe('a member that this service does not honour is refused by name', () => 
     expect(json['message']).toContain(`Value null at 'customKeyStoreName' ${FAILED} not be null`)
     expect(json['message']).toContain(`Value at 'keyStorePassword' ${FAILED} have length greater`)
     for (const secret of ['hidden', 'short', 'a secret']) expect(text).not.toContain(secret)
-  })
-
-  it('an algorithm of asymmetric keys', async () => {
-    const input = { KeyId: KEY, Plaintext: B64, EncryptionAlgorithm: 'RSAES_OAEP_SHA_256' }
-    expect((await fixture.request('Encrypt', input)).json).toEqual({
-      __type: 'InvalidKeyUsageException',
-      message: 'Algorithm RSAES_OAEP_SHA_256 is incompatible with key spec SYMMETRIC_DEFAULT.',
-    })
   })
 })
 

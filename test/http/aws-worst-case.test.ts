@@ -9,6 +9,7 @@ const ANSWER_CHARACTERS_MAX = 64 * 1024
 const KEY = '00000000-0000-4000-8000-000000000000'
 const BLOB = 'QUJD'
 const SEALS = { KeyId: KEY, EncryptionContext: {}, GrantTokens: [], DryRun: false }
+const SIGNS = { KeyId: KEY, Message: BLOB, GrantTokens: [], DryRun: false }
 
 /** Members that a request of each operation may have. */
 const MEMBERS: Readonly<Record<string, object>> = {
@@ -32,6 +33,12 @@ const MEMBERS: Readonly<Record<string, object>> = {
   CreateKey: { Description: '', KeySpec: 'SYMMETRIC_DEFAULT', Origin: 'AWS_KMS', Policy: '{}', Tags: [] },
   ReplicateKey: { KeyId: KEY, ReplicaRegion: 'eu-central-1', Description: '', Policy: '{}', Tags: [] },
   UpdatePrimaryRegion: { KeyId: KEY, PrimaryRegion: 'eu-central-1' },
+  Sign: { ...SIGNS, SigningAlgorithm: 'ECDSA_SHA_256', MessageType: 'RAW' },
+  Verify: { ...SIGNS, SigningAlgorithm: 'ECDSA_SHA_256', Signature: BLOB },
+  GenerateMac: { ...SIGNS, MacAlgorithm: 'HMAC_SHA_256' },
+  VerifyMac: { ...SIGNS, MacAlgorithm: 'HMAC_SHA_256', Mac: BLOB },
+  GetPublicKey: { KeyId: KEY, GrantTokens: [] },
+  DeriveSharedSecret: { KeyId: KEY, KeyAgreementAlgorithm: 'ECDH', PublicKey: BLOB, Recipient: {} },
   DescribeKey: { KeyId: KEY, GrantTokens: [] },
   ListKeys: { Limit: 1, Marker: 'x' },
   EnableKey: { KeyId: KEY },

@@ -1,6 +1,8 @@
 import { createPrivateKey, createPublicKey, randomBytes, randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import type { KeySpec } from '../../src/core/key.ts'
 import type { CryptoProvider, MasterKeyRef, Sealed, SealMode } from '../../src/core/ports/crypto-provider.ts'
+import { otherKeysContract } from './crypto-provider-contract-keys.ts'
 
 export interface OpenProvider {
   readonly provider: CryptoProvider
@@ -18,9 +20,17 @@ export interface ProviderTraits {
   /** Shortest and longest data key that it makes so. */
   readonly insideBytesMin: number
   readonly insideBytesMax: number
+  /** Specs of master keys that it cannot make; `untried` of a token that differs from another in its AES keys alone. */
+  readonly unable: readonly KeySpec[] | 'untried'
 }
 
-const USUAL: ProviderTraits = { ivBytes: 12, inside: 'W2', insideBytesMin: 1, insideBytesMax: 1024 }
+const USUAL: ProviderTraits = {
+  ivBytes: 12,
+  inside: 'W2',
+  insideBytesMin: 1,
+  insideBytesMax: 1024,
+  unable: [],
+}
 
 const within = (ms = 10_000) => ({ deadlineAt: Date.now() + ms })
 const flipped = (bytes: Buffer, at: number) => Buffer.from(bytes).fill((bytes[at] ?? 0) ^ 1, at, at + 1)
@@ -30,7 +40,7 @@ export function cryptoProviderContract(
   open: () => Promise<OpenProvider>,
   differing: Partial<ProviderTraits> = {},
 ): void {
-  const { ivBytes, inside, insideBytesMin, insideBytesMax } = { ...USUAL, ...differing }
+  const { ivBytes, inside, insideBytesMin, insideBytesMax, unable } = { ...USUAL, ...differing }
   let opened: OpenProvider
   let provider: CryptoProvider
   let ref: MasterKeyRef
@@ -79,6 +89,8 @@ export function cryptoProviderContract(
       })
     })
   })
+
+  if (unable !== 'untried') otherKeysContract(() => opened, unable)
 
   describe('sealing', () => {
     it.each([1, 31, 32, 33, 1024, 4096, 8192])('gives back %i bytes that were sealed', async (length) => {

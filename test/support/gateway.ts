@@ -184,11 +184,7 @@ function launch(
 
 /** What a shell would have after sourcing the file. */
 export function readEnvFile(file: string): GatewayEnv {
-  return parseEnvFile(readFileSync(file, 'utf8'))
-}
-
-export function parseEnvFile(text: string): GatewayEnv {
-  const lines = text
+  const lines = readFileSync(file, 'utf8')
     .trim()
     .split('\n')
     .filter((line) => !line.startsWith('unset '))

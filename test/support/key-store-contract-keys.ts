@@ -114,9 +114,36 @@ export function changeClauses(store: () => KeyStore): void {
     expect(await store().getKey(REGION, key.keyId)).toStrictEqual(key)
   })
 
+  it('STO-7, STO-3 a version comes to have its public key once, and keeps it', async () => {
+    const key = sampleKey({ spec: 'ECC_NIST_P256', usage: 'SIGN_VERIFY', state: 'Creating' })
+    await store().createKey(key)
+    const withKey = (publicKey: string) => key.versions.map((version) => ({ ...version, publicKey }))
+    const made = next(key, { state: 'Enabled', versions: withKey('c3BraQ==') })
+    expect(await store().replaceKey(made)).toBe(true)
+    expect(await store().getKey(REGION, key.keyId)).toStrictEqual(made)
+    const later = next(made, { description: 'later' })
+    for (const versions of [withKey('b3RoZXI='), key.versions])
+      await expect(store().replaceKey({ ...later, versions })).rejects.toMatchObject({
+        name: 'InvariantError',
+      })
+    expect(await store().replaceKey(later)).toBe(true)
+    expect(await store().getKey(REGION, key.keyId)).toStrictEqual(later)
+  })
+
+  it('STO-3 a version that is made with its public key has it', async () => {
+    const key = sampleKey({ spec: 'RSA_2048', usage: 'ENCRYPT_DECRYPT' })
+    const versions = key.versions.map((version) => ({ ...version, publicKey: 'c3BraQ==' }))
+    await store().createKey({ ...key, versions })
+    expect(await store().getKey(REGION, key.keyId)).toStrictEqual({ ...key, versions })
+  })
+
   it.each([
     ['has no version', { versions: [] }],
     ['counts its versions from 2', { versions: [{ versionId: 'v', number: 2, createdAt: 1 }] }],
+    [
+      'has an empty public key',
+      { primaryVersionId: 'v', versions: [{ versionId: 'v', number: 1, createdAt: 1, publicKey: '' }] },
+    ],
     ['has a foreign primary version', { primaryVersionId: 'v' }],
     ['has a deletion time while Enabled', { deletionAt: 1 }],
     ['has revision 0', { revision: 0 }],

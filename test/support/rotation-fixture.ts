@@ -14,8 +14,9 @@ export async function rotationFixture() {
   const create = provider.createMasterKey.bind(provider)
   const destroy = provider.destroyMasterKey.bind(provider)
   provider.createMasterKey = async (ref: MasterKeyRef, options) => {
-    await create(ref, options)
+    const made = await create(ref, options)
     inToken.add(ref.versionId)
+    return made
   }
   provider.destroyMasterKey = async (ref: MasterKeyRef, options) => {
     await destroy(ref, options)

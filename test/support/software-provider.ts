@@ -1,16 +1,32 @@
 import {
+  constants,
   createCipheriv,
   createDecipheriv,
+  createECDH,
+  createHmac,
   generateKeyPairSync,
   type KeyObject,
+  privateDecrypt,
+  privateEncrypt,
   randomBytes,
+  sign,
 } from 'node:crypto'
 import { ciphertextInvalid, KmsError } from '../../src/core/errors.ts'
 import { KEY_PAIR_SPECS, type PairAlgorithm } from '../../src/core/key-pair-spec.ts'
+import {
+  keySpecRow,
+  MAC_ALGORITHMS,
+  type MacAlgorithm,
+  OAEP_ALGORITHMS,
+  type OaepAlgorithm,
+  SIGNING_ALGORITHMS,
+  type SigningAlgorithm,
+} from '../../src/core/key-spec.ts'
 import type {
   CallOptions,
   CryptoProvider,
   KeyPairRequest,
+  MadeMaterial,
   MasterKeyRef,
   MaterialPresence,
   Sealed,
@@ -18,13 +34,18 @@ import type {
   SealedKeyPair,
   SealMode,
 } from '../../src/core/ports/crypto-provider.ts'
+import { digestInfo } from '../../src/core/rsa-encodings.ts'
 import { u16 } from '../../src/lib/bytes.ts'
+import { encodePss, signDigest } from './sign-digest.ts'
 
 const KEY_WRAP_PAD_IV = Buffer.from('a65959a6', 'hex')
 
 interface Material {
   readonly enc: Buffer
   readonly wrap: Buffer
+  /** Of a key pair, and of a MAC key. */
+  readonly pair?: { readonly publicKey: KeyObject; readonly privateKey: KeyObject }
+  readonly secret?: Buffer
 }
 
 /** A CryptoProvider whose "token" is this process's memory: the double that the core and the façades are tested with. */
@@ -39,13 +60,83 @@ export class SoftwareProvider implements CryptoProvider {
   /** IDs of versions whose objects are there and not as they were made. */
   readonly altered = new Set<string>()
 
-  async createMasterKey(ref: MasterKeyRef, options: CallOptions): Promise<void> {
+  /** Specs that this token cannot make. */
+  readonly unable = new Set<string>()
+
+  async createMasterKey(ref: MasterKeyRef, options: CallOptions): Promise<MadeMaterial> {
     this.#enter('createMasterKey', ref.token, options)
     const id = materialId(ref)
     if (this.#materials.has(id)) {
       throw new KmsError('ALREADY_EXISTS', 'The token already holds that key.', { keyId: ref.keyId })
     }
-    this.#materials.set(id, { enc: randomBytes(32), wrap: randomBytes(32) })
+    const { spec = 'SYMMETRIC_DEFAULT' } = ref
+    if (this.unable.has(spec)) {
+      throw new KmsError('UNSUPPORTED', `The token "${ref.token}" makes no key of spec ${spec} (CKM_X).`, {})
+    }
+    const { kind } = keySpecRow(spec)
+    const secrets = { enc: randomBytes(32), wrap: randomBytes(32) }
+    if (kind.kind === 'aes') this.#materials.set(id, secrets)
+    else if (kind.kind === 'hmac')
+      this.#materials.set(id, { ...secrets, secret: randomBytes(kind.lengthBytes) })
+    else this.#materials.set(id, { ...secrets, pair: makeKeyPair(kind) })
+    const pair = this.#materials.get(id)?.pair
+    return pair ? { publicKey: spkiOf(pair.publicKey) } : {}
+  }
+
+  async readPublicKey(ref: MasterKeyRef, options: CallOptions): Promise<Buffer> {
+    this.#enter('readPublicKey', ref.token, options)
+    return spkiOf(this.#requirePair(ref).publicKey)
+  }
+
+  async sign(
+    ref: MasterKeyRef,
+    algorithm: SigningAlgorithm,
+    data: Buffer,
+    options: CallOptions,
+  ): Promise<Buffer> {
+    this.#enter('sign', ref.token, options)
+    return signData(this.#requirePair(ref).privateKey, algorithm, data)
+  }
+
+  async decryptRsa(
+    ref: MasterKeyRef,
+    algorithm: OaepAlgorithm,
+    ciphertext: Buffer,
+    _publicKey: Buffer,
+    options: CallOptions,
+  ): Promise<Buffer> {
+    this.#enter('decryptRsa', ref.token, options)
+    const { hash: oaepHash } = OAEP_ALGORITHMS[algorithm]
+    const key = {
+      key: this.#requirePair(ref).privateKey,
+      padding: constants.RSA_PKCS1_OAEP_PADDING,
+      oaepHash,
+    }
+    try {
+      return privateDecrypt(key, ciphertext)
+    } catch (error) {
+      throw ciphertextInvalid(error)
+    }
+  }
+
+  async mac(
+    ref: MasterKeyRef,
+    algorithm: MacAlgorithm,
+    message: Buffer,
+    options: CallOptions,
+  ): Promise<Buffer> {
+    this.#enter('mac', ref.token, options)
+    const { secret } = this.#require(ref)
+    if (!secret) throw new TypeError('not a MAC key')
+    return createHmac(MAC_ALGORITHMS[algorithm].hash, secret).update(message).digest()
+  }
+
+  async deriveSecret(ref: MasterKeyRef, peerPoint: Buffer, options: CallOptions): Promise<Buffer> {
+    this.#enter('deriveSecret', ref.token, options)
+    const { privateKey } = this.#requirePair(ref)
+    const ecdh = createECDH(privateKey.asymmetricKeyDetails?.namedCurve ?? '')
+    ecdh.setPrivateKey(Buffer.from(privateKey.export({ format: 'jwk' }).d ?? '', 'base64url'))
+    return ecdh.computeSecret(peerPoint)
   }
 
   async destroyMasterKey(ref: MasterKeyRef, options: CallOptions): Promise<void> {
@@ -143,11 +234,31 @@ export class SoftwareProvider implements CryptoProvider {
     if (options.deadlineAt <= Date.now()) throw new KmsError('TOKEN_TIMEOUT', 'The token is busy.', { token })
   }
 
+  #requirePair(ref: MasterKeyRef): NonNullable<Material['pair']> {
+    const { pair } = this.#require(ref)
+    if (pair) return pair
+    throw new TypeError('not a key pair')
+  }
+
   #require(ref: MasterKeyRef): Material {
     const material = this.#materials.get(materialId(ref))
     if (material) return material
     throw new KmsError('TOKEN_UNAVAILABLE', 'The token does not hold that key.', { token: ref.token })
   }
+}
+
+const spkiOf = (key: KeyObject): Buffer => key.export({ type: 'spki', format: 'der' })
+
+/** Node signs digests through what is beneath its signatures: RSA without a hash, and ECDSA by BigInt. */
+function signData(key: KeyObject, algorithm: SigningAlgorithm, data: Buffer): Buffer {
+  const { scheme, hash } = SIGNING_ALGORITHMS[algorithm]
+  if (scheme === 'eddsa') return sign(null, data, key)
+  if (scheme === 'ecdsa') return signDigest(key, data)
+  if (scheme === 'rsa-pkcs1')
+    return privateEncrypt({ key, padding: constants.RSA_PKCS1_PADDING }, digestInfo(hash, data))
+  if (scheme === 'rsa-pss')
+    return privateEncrypt({ key, padding: constants.RSA_NO_PADDING }, encodePss(key, hash, data))
+  throw new KmsError('UNSUPPORTED', 'No Ed25519ph.', {})
 }
 
 function makeKeyPair(algorithm: PairAlgorithm): { publicKey: KeyObject; privateKey: KeyObject } {

@@ -1,4 +1,4 @@
-import type { KeyState } from '../key.ts'
+import type { KeySpec, KeyState, KeyUsage } from '../key.ts'
 import type { LibraryReport, SlotReport } from './token-report.ts'
 
 /** An object of a token as it says of itself; key material is never asked for. */
@@ -40,7 +40,11 @@ export type ObjectAttribute = (typeof OBJECT_ATTRIBUTES)[number]
 export interface OurName {
   readonly keyId: string
   readonly versionNumber: number
-  readonly role: 'enc' | 'wrap'
+  /** Of an AES key what encrypts and what wraps; of a key pair its two keys; what makes MACs. */
+  readonly role: 'enc' | 'wrap' | 'priv' | 'pub' | 'mac'
+  /** Both as the store has them, of keys that are not symmetric. */
+  readonly spec?: KeySpec
+  readonly usage?: KeyUsage
   /** As the store has it; absent where it does not know the object or was not read. */
   readonly versionId?: string
   /** State of the key in the store. */

@@ -1,25 +1,46 @@
 import { authorize } from '../authorize/authorize.ts'
-import { KmsError } from '../errors.ts'
+import { isKmsError, KmsError } from '../errors.ts'
 import { tokenRef } from '../find-key.ts'
-import { type KeyVersion, type MasterKey, MULTI_REGION_ID_PREFIX } from '../key.ts'
+import {
+  type KeySpec,
+  type KeyUsage,
+  type KeyVersion,
+  type MasterKey,
+  MULTI_REGION_ID_PREFIX,
+} from '../key.ts'
+import { pairOfSpec, UNDRIVEN_KEY_SPECS, type UndrivenKeySpec } from '../key-spec.ts'
 import type { CallContext, KmsDeps } from '../kms-context.ts'
+import type { CallOptions } from '../ports/crypto-provider.ts'
 import { type AttachmentsInput, attachmentsOf } from './attachments.ts'
+import { inTime } from './in-time.ts'
 import { requirePolicy } from './key-policies.ts'
 import { callOptions } from './seal-payload.ts'
 import { requireTags } from './tags.ts'
 
 export interface CreateKeyInput extends AttachmentsInput {
-  /** Of the kind that `multiRegion` says, and nothing had it before; a random one when absent. Of the operator's seed alone: no API names ids. */
-  readonly keyId?: string | undefined
   /** At most 8192 characters; the façades have refused longer ones. */
   readonly description?: string | undefined
   /** Whether other regions may come to have it too. */
   readonly multiRegion?: boolean | undefined
+  /** Symmetric when absent. */
+  readonly spec?: KeySpec | UndrivenKeySpec | undefined
+  /** One that the spec allows, which the façades have seen to; what a symmetric key is for when absent. */
+  readonly usage?: KeyUsage | undefined
+  /** How long a key pair waits while the token makes others; 0 to be refused at once. Milliseconds. */
+  readonly waitMs?: number | undefined
 }
+
+/** How long undoing a creation may take. Milliseconds. */
+const ROLL_BACK_TIMEOUT_MS = 10_000
+
+type NewKey = MasterKey & { readonly versions: readonly [KeyVersion] }
 
 /**
  * Makes a master key: a row in state `Creating`, then the token objects, then `Enabled`. A crash between leaves a row
- * that maintenance finishes or rolls back, never a key that decrypts nothing.
+ * that maintenance finishes or rolls back, never a key that decrypts nothing. A key that the token is unable to make, or made
+ * after its caller was told that it took too long, is rolled back at once.
+ *
+ * @throws {@link KmsError} `UNSUPPORTED` when the token cannot make such a key; `TOKEN_BUSY`.
  */
 export async function createKey(
   deps: KmsDeps,
@@ -29,36 +50,113 @@ export async function createKey(
   authorize(context.principal, 'CreateKey')
   requireTags(input.tags ?? [])
   const token = deps.tokenForNewKeys
+  const { spec = 'SYMMETRIC_DEFAULT', usage = 'ENCRYPT_DECRYPT' } = input
+  if (isUndriven(spec)) throw undriven(token, spec)
+  const made = { ...input, spec, usage }
   const busy = () =>
     new KmsError('TOKEN_TIMEOUT', 'Too many keys are being created at the same time.', { token })
-  return deps.creations.use(context.principal.accountId, () => createWithin(deps, context, input), busy)
+  return deps.creations.use(
+    context.principal.accountId,
+    () =>
+      pairOfSpec(spec)
+        ? createPair(deps, context, made, input.waitMs ?? 0)
+        : createWithin(deps, context, made, callOptions(context)),
+    busy,
+  )
 }
 
-async function createWithin(deps: KmsDeps, context: CallContext, input: CreateKeyInput): Promise<MasterKey> {
+/** A token makes one pair at a time; what it makes too late for the caller is undone. */
+async function createPair(
+  deps: KmsDeps,
+  context: CallContext,
+  input: MadeInput,
+  waitMs: number,
+): Promise<MasterKey> {
+  const token = deps.tokenForNewKeys
+  const leftMs = context.deadlineAt - Date.now()
+  const work = deps.pairs.use(token, Math.min(waitMs, leftMs), (deadlineAt) =>
+    createWithin(deps, context, input, { deadlineAt, timings: context.trail.timings }),
+  )
+  return inTime(work, context.deadlineAt, token)
+}
+
+interface MadeInput extends CreateKeyInput {
+  readonly spec: KeySpec
+  readonly usage: KeyUsage
+}
+
+async function createWithin(
+  deps: KmsDeps,
+  context: CallContext,
+  input: MadeInput,
+  options: CallOptions,
+): Promise<MasterKey> {
   const creating = newMasterKey(deps, context, input)
-  const [version] = creating.versions
   if (input.policy) requirePolicy(context.principal, creating, input.policy)
   // A token that is away costs an answer, not a row.
   await deps.provider.checkHealth(deps.tokenForNewKeys, undefined, callOptions(context))
   context.trail.keyId = creating.keyId
   context.trail.token = creating.token
   await deps.store.createKey(creating, attachmentsOf(input))
-  await deps.provider.createMasterKey(tokenRef(creating, version), callOptions(context))
-  return await enable(deps, creating)
-}
-
-/** Ends a creation whose objects are in the token. */
-export async function enable(deps: KmsDeps, creating: MasterKey): Promise<MasterKey> {
-  const enabled: MasterKey = { ...creating, state: 'Enabled', revision: creating.revision + 1 }
+  const version = await makeVersion(deps, creating, options)
+  const enabled: MasterKey = {
+    ...creating,
+    state: 'Enabled',
+    versions: [version],
+    revision: creating.revision + 1,
+  }
+  if (Date.now() > context.deadlineAt) {
+    await rollBack(deps, creating)
+    throw new KmsError('TOKEN_TIMEOUT', 'The token did not make the key in time.', { token: creating.token })
+  }
   const stored = await deps.store.replaceKey(enabled)
   await deps.directory.keyChanged(enabled.region, enabled.keyId)
-  return stored ? enabled : await requireFinished(deps, enabled)
+  return stored ? enabled : await requireFinished(deps, creating)
+}
+
+/** @returns The version, with its public key where it is a key pair. */
+async function makeVersion(deps: KmsDeps, creating: NewKey, options: CallOptions): Promise<KeyVersion> {
+  const [version] = creating.versions
+  try {
+    const { publicKey } = await deps.provider.createMasterKey(tokenRef(creating, version), options)
+    return publicKey ? { ...version, publicKey: publicKey.toString('base64') } : version
+  } catch (error) {
+    if (isKmsError(error, 'UNSUPPORTED')) await rollBack(deps, creating)
+    throw error
+  }
+}
+
+/** As maintenance does, which finishes it where it fails here. Nothing was ever told of the key. */
+async function rollBack(deps: KmsDeps, creating: NewKey): Promise<void> {
+  const deleting: MasterKey = { ...creating, state: 'Deleting', revision: creating.revision + 1 }
+  try {
+    if (await deps.store.replaceKey(deleting)) {
+      await destroy(deps, creating)
+      await deps.store.replaceKey({ ...deleting, state: 'Deleted', revision: deleting.revision + 1 })
+    } else await destroyIfGivenUp(deps, creating)
+  } catch (error) {
+    if (!(error instanceof KmsError)) throw error
+  } finally {
+    await deps.directory.keyChanged(creating.region, creating.keyId)
+  }
+}
+
+function destroy({ provider }: KmsDeps, creating: NewKey): Promise<void> {
+  const options = { deadlineAt: Date.now() + ROLL_BACK_TIMEOUT_MS }
+  return provider.destroyMasterKey(tokenRef(creating, creating.versions[0]), options)
+}
+
+/** Nobody else knows of objects that came to be after maintenance had given them up. */
+async function destroyIfGivenUp(deps: KmsDeps, creating: NewKey): Promise<void> {
+  const key = await deps.store.getKey(creating.region, creating.keyId)
+  if (key?.state === 'Deleting' || key?.state === 'Deleted') await destroy(deps, creating)
 }
 
 /** Maintenance was first: it has finished the creation, or rolled it back. */
-async function requireFinished(deps: KmsDeps, { region, keyId }: MasterKey): Promise<MasterKey> {
-  const key = await deps.directory.getKey(region, keyId)
+async function requireFinished(deps: KmsDeps, creating: NewKey): Promise<MasterKey> {
+  const key = await deps.directory.getKey(creating.region, creating.keyId)
   if (key?.state === 'Enabled') return key
+  await destroyIfGivenUp(deps, creating)
   throw new KmsError(
     'CONFLICT',
     'The key took too long to make and was rolled back; nothing was created.',
@@ -66,21 +164,27 @@ async function requireFinished(deps: KmsDeps, { region, keyId }: MasterKey): Pro
   )
 }
 
-function newMasterKey(
-  deps: KmsDeps,
-  context: CallContext,
-  input: CreateKeyInput,
-): MasterKey & { readonly versions: readonly [KeyVersion] } {
+function isUndriven(spec: KeySpec | UndrivenKeySpec): spec is UndrivenKeySpec {
+  return Object.hasOwn(UNDRIVEN_KEY_SPECS, spec)
+}
+
+function undriven(token: string, spec: UndrivenKeySpec): KmsError<'UNSUPPORTED'> {
+  const { mechanism } = UNDRIVEN_KEY_SPECS[spec]
+  const message = `Keys of spec ${spec} are not made: this service does not use the mechanism ${mechanism} of the token "${token}".`
+  return new KmsError('UNSUPPORTED', message, {})
+}
+
+function newMasterKey(deps: KmsDeps, context: CallContext, input: MadeInput): NewKey {
   const createdAt = deps.clock.now()
   const version: KeyVersion = { versionId: deps.newId(), number: 1, createdAt }
   return {
-    keyId: input.keyId ?? (input.multiRegion ? multiRegionId(deps.newId()) : deps.newId()),
+    keyId: input.multiRegion ? multiRegionId(deps.newId()) : deps.newId(),
     ...(input.multiRegion && { multiRegion: 'PRIMARY' as const }),
     accountId: context.principal.accountId,
     region: context.principal.region,
     token: deps.tokenForNewKeys,
-    spec: 'SYMMETRIC_DEFAULT',
-    usage: 'ENCRYPT_DECRYPT',
+    spec: input.spec,
+    usage: input.usage,
     state: 'Creating',
     description: input.description ?? '',
     createdAt,

@@ -11,7 +11,8 @@ import { ciphertextInvalid, KmsError } from '../errors.ts'
 import { requireKey, requireState, requireVersion } from '../find-key.ts'
 import type { KeyIdentifier, KeyVersion, MasterKey } from '../key.ts'
 import type { CallContext, KmsDeps } from '../kms-context.ts'
-import { requireUsage } from '../usage.ts'
+import { requireAlgorithm, requireUsage } from '../usage.ts'
+import { decryptRsa, encryptRsa, oaepOf, refuseAad } from './rsa-cipher.ts'
 import {
   initialVersion,
   type OpenedPayload,
@@ -27,13 +28,16 @@ export interface EncryptInput extends AadInput {
   readonly plaintext: Buffer
   /** In the native envelope, and bytes, when absent. */
   readonly style?: SealStyle | undefined
+  /** By its name in AWS KMS; that of symmetric keys when absent. */
+  readonly algorithm?: string | undefined
 }
 
 export interface DecryptInput extends AadInput {
   /** Of any layout; absent from a dry run that asks of `key` alone. */
   readonly blob: Buffer | undefined
-  /** The key that the ciphertext must belong to, where the caller names one. */
+  /** The key that the ciphertext must belong to, where the caller names one. Ciphertexts of RSA name none themselves. */
   readonly key?: KeyIdentifier | undefined
+  readonly algorithm?: string | undefined
 }
 
 /** A ciphertext whose IV and key version are beside it. */
@@ -52,16 +56,20 @@ export interface ReEncryptInput {
   readonly blob: Buffer | undefined
   readonly sourceEncryptionContext?: EncryptionContext | undefined
   readonly sourceKey?: KeyIdentifier | undefined
+  readonly sourceAlgorithm?: string | undefined
   readonly destinationKey: KeyIdentifier
   readonly destinationEncryptionContext?: EncryptionContext | undefined
   /** The native one when absent. */
   readonly destinationLayout?: EnvelopeLayout | undefined
+  readonly destinationAlgorithm?: string | undefined
 }
 
 export interface ReEncrypted {
   readonly source: Pick<OpenedPayload, 'key' | 'version'>
   readonly destination: SealedPayload
 }
+
+const SYMMETRIC = 'SYMMETRIC_DEFAULT'
 
 export async function encrypt(
   deps: KmsDeps,
@@ -71,7 +79,24 @@ export async function encrypt(
   const key = await requireKey(deps, context, 'Encrypt', input.key)
   requireUsage(key, 'Encrypt')
   const onChecked = () => checksPassed(context, 'Encrypt', key)
-  return sealBytes(deps, context, key, input.plaintext, callerAadOf(input), onChecked, input.style)
+  const { algorithm = SYMMETRIC, plaintext, style } = input
+  return sealAs(deps, context, { key, algorithm }, plaintext, callerAadOf(input), onChecked, style)
+}
+
+/** @throws {@link KmsError} `KEY_ALGORITHM_INVALID` */
+async function sealAs(
+  deps: KmsDeps,
+  context: CallContext,
+  { key, algorithm }: { readonly key: MasterKey; readonly algorithm: string },
+  plaintext: Buffer,
+  aad: CallerAad,
+  onChecked: () => void,
+  style: SealStyle | undefined,
+): Promise<SealedPayload> {
+  const oaep = oaepOf(requireAlgorithm(key, 'encryption', algorithm))
+  if (oaep === undefined) return sealBytes(deps, context, key, plaintext, aad, onChecked, style)
+  refuseAad(oaep, aad)
+  return encryptRsa(key, oaep, plaintext, onChecked)
 }
 
 export async function decrypt(
@@ -107,21 +132,25 @@ export async function reEncrypt(
   const destinationKey = await requireKey(deps, context, 'ReEncryptTo', input.destinationKey)
   requireState(destinationKey, 'Enabled')
   requireUsage(destinationKey, 'ReEncrypt')
+  const { destinationAlgorithm = SYMMETRIC } = input
+  const destinationOaep = oaepOf(requireAlgorithm(destinationKey, 'encryption', destinationAlgorithm))
   const destinationAad = contextAad(input.destinationEncryptionContext)
+  if (destinationOaep) refuseAad(destinationOaep, destinationAad)
   encodeCallerAad(destinationAad)
   const source = {
     blob: input.blob,
     encryptionContext: input.sourceEncryptionContext,
     key: input.sourceKey,
+    algorithm: input.sourceAlgorithm,
   }
   const opened = await openAs(deps, context, 'ReEncryptFrom', source, (key) =>
     checksPassed(context, 'ReEncrypt', key, destinationKey),
   )
   try {
-    const destination = await sealBytes(
+    const destination = await sealAs(
       deps,
       context,
-      destinationKey,
+      { key: destinationKey, algorithm: destinationAlgorithm },
       opened.plaintext,
       destinationAad,
       () => undefined,
@@ -146,10 +175,18 @@ async function openAs(
   onChecked: (key: MasterKey) => void,
 ): Promise<OpenedPayload> {
   const operation = action === 'Decrypt' ? 'Decrypt' : 'ReEncrypt'
-  const { blob } = input
+  const { algorithm = SYMMETRIC, blob } = input
   const callerAad = callerAadOf(input)
   const expected = input.key && (await requireKey(deps, context, action, input.key))
-  if (!blob) return endWithoutBlob(operation, callerAad, expected, onChecked)
+  if (expected) {
+    requireUsage(expected, operation)
+    const oaep = oaepOf(requireAlgorithm(expected, 'encryption', algorithm))
+    if (oaep) refuseAad(oaep, callerAad)
+    if (oaep && blob) return decryptRsa(deps, context, expected, oaep, blob, () => onChecked(expected))
+  }
+  if (!blob) return endWithoutBlob(callerAad, expected, onChecked)
+  // A ciphertext of RSA does not say whose it is.
+  if (algorithm !== SYMMETRIC) throw ciphertextInvalid()
   const resolved = await resolveBlob(deps, context, blob, callerAad)
   if (expected && expected.keyId !== resolved.key.keyId) {
     throw new KmsError('KEY_MISMATCH', 'The ciphertext was not made under the key that the request names.', {
@@ -163,14 +200,12 @@ async function openAs(
 
 /** A dry run that asks of the key alone. */
 function endWithoutBlob(
-  operation: 'Decrypt' | 'ReEncrypt',
   callerAad: CallerAad,
   key: MasterKey | undefined,
   onChecked: (key: MasterKey) => void,
 ): never {
   invariant(key, 'the façade asks for a key where there is no ciphertext')
   encodeCallerAad(callerAad)
-  requireUsage(key, operation)
   requireState(key, 'Enabled')
   onChecked(key)
   throw new InvariantError('a ciphertext is only absent from a dry run')

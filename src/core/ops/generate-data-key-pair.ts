@@ -4,13 +4,13 @@ import { checksPassed } from '../dry-run.ts'
 import { ENVELOPE_LAYOUTS } from '../envelope/envelope.ts'
 import type { PrivateKeyPresentation } from '../envelope/payload-form.ts'
 import { present, presentPublicKey } from '../envelope/present.ts'
-import { KmsError } from '../errors.ts'
 import { requireKey, tokenRef } from '../find-key.ts'
 import type { KeyIdentifier } from '../key.ts'
 import type { KeyPairSpec } from '../key-pair-spec.ts'
 import type { CallContext, KmsDeps } from '../kms-context.ts'
 import type { SealedKeyPair } from '../ports/crypto-provider.ts'
 import { requireUsage } from '../usage.ts'
+import { inTime } from './in-time.ts'
 import { NATIVE_STYLE, requireSealVersion, type SealedPayload, type SealStyle } from './seal-payload.ts'
 
 export interface GenerateDataKeyPairInput extends AadInput {
@@ -81,33 +81,8 @@ async function makePair(
       { deadlineAt, timings: context.trail.timings },
     ),
   )
-  const sealed = await inTime(work, context.deadlineAt, key.token)
+  const sealed = await inTime(work, context.deadlineAt, key.token, ({ privateKey }) => privateKey?.fill(0))
   const form = { mode: sealed.mode, presentation }
   const blob = layout.encode({ form, keyVersionId: version.versionId, sealed })
   return { blob, key, version, publicKey: presentPublicKey(presentation, sealed.publicKey), sealed }
-}
-
-/**
- * What `work` gives, unless the caller's deadline passes first. A token cannot be stopped: the work goes on then, with the
- * gate closed behind it, and what it makes is zeroed.
- */
-async function inTime(
-  work: Promise<SealedKeyPair>,
-  deadlineAt: number,
-  token: string,
-): Promise<SealedKeyPair> {
-  const { promise: late, reject } = Promise.withResolvers<never>()
-  const giveUp = () => {
-    work.then(
-      ({ privateKey }) => privateKey?.fill(0),
-      () => undefined,
-    )
-    reject(new KmsError('TOKEN_TIMEOUT', 'The token did not make the key pair in time.', { token }))
-  }
-  const timer = setTimeout(giveUp, Math.max(0, deadlineAt - Date.now()))
-  try {
-    return await Promise.race([work, late])
-  } finally {
-    clearTimeout(timer)
-  }
 }

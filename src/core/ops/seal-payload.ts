@@ -8,6 +8,7 @@ import { ciphertextInvalid, KmsError } from '../errors.ts'
 import { isVisible, requirePrimaryVersion, requireState, requireVersion, tokenRef } from '../find-key.ts'
 import { requireGrantTokens } from '../grant-tokens.ts'
 import type { KeyVersion, MasterKey } from '../key.ts'
+import { isSymmetric } from '../key-spec.ts'
 import type { CallContext, KmsDeps } from '../kms-context.ts'
 import type { CallOptions } from '../ports/crypto-provider.ts'
 
@@ -165,6 +166,8 @@ export async function resolveBlob(
   const { known, key } = await deps.directory.getKeyByVersion(context.principal.region, keyVersionId)
   if (!known) throw versionUnknown()
   if (!key || key.accountId !== context.principal.accountId || !isVisible(key.state)) throw inaccessible()
+  // No other key ever made one.
+  if (!isSymmetric(key.spec)) throw ciphertextInvalid()
   context.trail.keyId = key.keyId
   context.trail.token = key.token
   if (context.grantTokens) await requireGrantTokens(deps, context)

@@ -1,4 +1,5 @@
 import type { KeyPairSpec } from '../key-pair-spec.ts'
+import type { KeySpec, KeyUsage, MacAlgorithm, OaepAlgorithm, SigningAlgorithm } from '../key-spec.ts'
 
 /** Names the material of one master key version in one token. */
 export interface MasterKeyRef {
@@ -8,6 +9,15 @@ export interface MasterKeyRef {
   readonly versionId: string
   /** Version number, for the readable label in the token. */
   readonly versionNumber: number
+  /** Both are absent of a symmetric key (AES-256). */
+  readonly spec?: KeySpec
+  readonly usage?: KeyUsage
+}
+
+/** What there is to know of material that was made. */
+export interface MadeMaterial {
+  /** Of a key pair: SubjectPublicKeyInfo in DER, in the one form of core/spki.ts. */
+  readonly publicKey?: Buffer
 }
 
 /**
@@ -88,14 +98,71 @@ export interface CallOptions {
  */
 export interface CryptoProvider {
   /**
-   * Makes the objects of a new version (two AES-256 keys: one to encrypt with, one to wrap with) and reads their
-   * attributes back. Serialized per token.
+   * Makes the objects of a new version, reads their attributes back and uses each once: of a symmetric key two AES-256 keys,
+   * one to encrypt with and one to wrap with; of a MAC key one secret; of a key pair a private key that may do what the
+   * usage asks and nothing else, and its public key, from which the private one can be told again. Serialized per token.
+   *
+   * A token makes one key pair at a time, as in {@link CryptoProvider.sealKeyPair}, which is the caller's to see to; when the
+   * promise settles, or at `options.deadlineAt`, nothing of the call goes on in the token, unless it hangs.
    *
    * @throws {@link KmsError} `ALREADY_EXISTS` when an object with the same CKA_ID or CKA_LABEL is there; nothing is made.
-   *   `UNSUPPORTED` when the token does not keep what the template asks (a key that could be extracted is destroyed).
-   * @see PKCS#11 v3.1, "Secret key objects", "AES key generation"
+   *   `UNSUPPORTED` when the token cannot make such a key, which the message says with the name of the token and of the
+   *   mechanism, or does not keep what the template asks (a key that could be extracted is destroyed): nothing is left.
+   * @see PKCS#11 v3.1, "Secret key objects", "AES key generation", "RSA", "Elliptic Curve", "Generic secret key"
    */
-  createMasterKey(ref: MasterKeyRef, options: CallOptions): Promise<void>
+  createMasterKey(ref: MasterKeyRef, options: CallOptions): Promise<MadeMaterial>
+
+  /**
+   * Reads the public key of a key pair from the token anew, and proves that the private key is the one of it.
+   *
+   * @returns As {@link MadeMaterial.publicKey}.
+   */
+  readPublicKey(ref: MasterKeyRef, options: CallOptions): Promise<Buffer>
+
+  /**
+   * Signs with the private key of a version.
+   *
+   * @param data - The digest by the hash of the algorithm; for `ED25519_SHA_512` the message, 1 to 4096 bytes.
+   * @returns Of ECDSA r and s side by side, each as long as a scalar of the curve; else the bytes of the signature.
+   * @throws {@link KmsError} `UNSUPPORTED` when the token does not know the algorithm; the message has its name and that of
+   *   the mechanism.
+   * @see PKCS#11 v3.1, "PKCS #1 v1.5 RSA", "PKCS #1 RSA PSS", "ECDSA", "EdDSA"
+   */
+  sign(ref: MasterKeyRef, algorithm: SigningAlgorithm, data: Buffer, options: CallOptions): Promise<Buffer>
+
+  /**
+   * Decrypts with the private key of a version (RSAES-OAEP with an empty label).
+   *
+   * @param publicKey - SubjectPublicKeyInfo of the version, with which the token is proved to work where it refuses.
+   * @returns 0 bytes or more, which the caller zeroes.
+   * @throws {@link KmsError} `CIPHERTEXT_INVALID` whatever is wrong with the ciphertext, after the same work.
+   * @see PKCS#11 v3.1, "PKCS #1 RSA OAEP", "X.509 (raw) RSA"; RFC 8017, "RSAES-OAEP"
+   */
+  decryptRsa(
+    ref: MasterKeyRef,
+    algorithm: OaepAlgorithm,
+    ciphertext: Buffer,
+    publicKey: Buffer,
+    options: CallOptions,
+  ): Promise<Buffer>
+
+  /**
+   * The MAC of a message under the secret of a version.
+   *
+   * @param message - 1 to 4096 bytes.
+   * @returns As long as the hash of the algorithm gives. To verify one, compare in constant time.
+   * @see PKCS#11 v3.1, "HMAC mechanisms"
+   */
+  mac(ref: MasterKeyRef, algorithm: MacAlgorithm, message: Buffer, options: CallOptions): Promise<Buffer>
+
+  /**
+   * Agrees on a secret with the private key of a version (ECDH without a key derivation function).
+   *
+   * @param peerPoint - A point of the curve of the version, uncompressed; the caller has seen to that.
+   * @returns The abscissa of the shared point, as long as a scalar of the curve. The caller zeroes it.
+   * @see PKCS#11 v3.1, "Elliptic curve Diffie-Hellman"; SP 800-56A, "ECC CDH Primitive"
+   */
+  deriveSecret(ref: MasterKeyRef, peerPoint: Buffer, options: CallOptions): Promise<Buffer>
 
   /** Destroys every object of a version. Succeeds when there is none. Serialized per token. */
   destroyMasterKey(ref: MasterKeyRef, options: CallOptions): Promise<void>

@@ -62,6 +62,7 @@ export const AWS_FAULTS = {
     400,
     ({ keyId }, scope) => `A rotation of ${keyArn(scope, keyId)} is in progress.`,
   ],
+  KEY_ALGORITHM_INVALID: ['InvalidKeyUsageException', 400, sentence],
   // SDKs try it again for some seconds, in which the key may be rotated.
   KEY_EXHAUSTED: ['LimitExceededException', 400, sentence],
   KEY_MISMATCH: [
@@ -78,6 +79,7 @@ export const AWS_FAULTS = {
       'not allowed to access.',
   ],
   SIGNATURE_INVALID: ['KMSInvalidSignatureException', 400, nothing],
+  MAC_INVALID: ['KMSInvalidMacException', 400, nothing],
   REQUEST_INVALID: ['ValidationException', 400, sentence],
   LIMIT_EXCEEDED: ['LimitExceededException', 400, sentence],
   UNSUPPORTED: ['UnsupportedOperationException', 400, sentence],

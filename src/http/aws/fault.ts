@@ -18,6 +18,7 @@ export const AWS_FAULT_NAMES = [
   'InvalidMarkerException',
   'InvalidSignatureException',
   'KMSInternalException',
+  'KMSInvalidMacException',
   'KMSInvalidSignatureException',
   'KMSInvalidStateException',
   'KeyUnavailableException',

@@ -76,7 +76,6 @@ export function toTags(given: z.output<typeof tags>): readonly Tag[] {
   return given.map(({ TagKey, TagValue }) => ({ key: TagKey, value: TagValue }))
 }
 
-/** Only symmetric keys exist so far; operations refuse the others' algorithms by {@link requireSymmetricAlgorithm}. */
 export const encryptionAlgorithm = z.enum([
   'SYMMETRIC_DEFAULT',
   'RSAES_OAEP_SHA_1',
@@ -98,6 +97,25 @@ export function ofPattern(minCharacters: number, maxCharacters: number, pattern:
     issues.push({ code: 'invalid_format', format: 'regex', pattern: `/${pattern}/`, input })
   })
 }
+
+export const signingAlgorithm = z.enum([
+  'RSASSA_PSS_SHA_256',
+  'RSASSA_PSS_SHA_384',
+  'RSASSA_PSS_SHA_512',
+  'RSASSA_PKCS1_V1_5_SHA_256',
+  'RSASSA_PKCS1_V1_5_SHA_384',
+  'RSASSA_PKCS1_V1_5_SHA_512',
+  'ECDSA_SHA_256',
+  'ECDSA_SHA_384',
+  'ECDSA_SHA_512',
+  'SM2DSA',
+  'ML_DSA_SHAKE_256',
+  'ED25519_SHA_512',
+  'ED25519_PH_SHA_512',
+])
+export const messageType = z.enum(['RAW', 'DIGEST', 'EXTERNAL_MU'])
+export const macAlgorithm = z.enum(['HMAC_SHA_224', 'HMAC_SHA_256', 'HMAC_SHA_384', 'HMAC_SHA_512'])
+export const keyAgreementAlgorithm = z.enum(['ECDH'])
 
 /** At most `max` items. Counted before any is looked at: each of a hundred thousand could be wrong in two ways. */
 export function boundedArray<Item>(item: z.ZodType<Item>, max: number): z.ZodType<Item[]> {

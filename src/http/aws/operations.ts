@@ -9,6 +9,7 @@ import { KEY_OPERATIONS } from './operations/keys.ts'
 import { MULTI_REGION_OPERATIONS } from './operations/multi-region.ts'
 import { POLICY_OPERATIONS } from './operations/policies.ts'
 import { ROTATION_OPERATIONS } from './operations/rotations.ts'
+import { SIGNING_OPERATIONS } from './operations/signing.ts'
 import { TAG_OPERATIONS } from './operations/tags.ts'
 
 /** Every operation that this service carries out: one row per `X-Amz-Target: TrentService.<name>`. */
@@ -18,6 +19,7 @@ export const AWS_OPERATIONS: ReadonlyMap<string, AwsOperation> = new Map(
     ...KEY_PAIR_OPERATIONS,
     ...KEY_OPERATIONS,
     ...ROTATION_OPERATIONS,
+    ...SIGNING_OPERATIONS,
     ...ALIAS_OPERATIONS,
     ...MULTI_REGION_OPERATIONS,
     ...TAG_OPERATIONS,
@@ -31,15 +33,9 @@ export const AWS_OPERATIONS: ReadonlyMap<string, AwsOperation> = new Map(
 export const UNSUPPORTED_OPERATIONS: ReadonlySet<string> = new Set([
   'Decapsulate',
   'DeleteImportedKeyMaterial',
-  'DeriveSharedSecret',
   'Encapsulate',
-  'GenerateMac',
   'GetParametersForImport',
-  'GetPublicKey',
   'ImportKeyMaterial',
-  'Sign',
-  'Verify',
-  'VerifyMac',
 ])
 
 const TARGET_PREFIX = 'TrentService.'

@@ -13,11 +13,15 @@ const SHOWN_CHARACTERS_MAX = 100
 
 /** Blobs and secrets: their values are never repeated in a message. */
 const BLOB_MEMBERS: ReadonlySet<PropertyKey> = new Set([
-  'Plaintext',
   'CiphertextBlob',
   'GrantToken',
   'GrantTokens',
   'KeyStorePassword',
+  'Mac',
+  'Message',
+  'Plaintext',
+  'PublicKey',
+  'Signature',
   'XksProxyAuthenticationCredential',
 ])
 

@@ -2,6 +2,7 @@ import { hash } from 'node:crypto'
 import { principalResource } from '../../core/authorize/principal.ts'
 import type { Grant, GrantConstraints } from '../../core/grant.ts'
 import type { Alias, KeyVersion, MasterKey, Principal } from '../../core/key.ts'
+import { algorithmsOf, isSymmetric } from '../../core/key-spec.ts'
 
 /** What ARNs of one request are made of. */
 export interface ArnScope extends Pick<Principal, 'accountId' | 'region'> {
@@ -75,10 +76,21 @@ export function keyMetadata(scope: ArnScope, key: MasterKey, regions: readonly M
     KeyManager: 'CUSTOMER',
     CustomerMasterKeySpec: key.spec,
     KeySpec: key.spec,
-    EncryptionAlgorithms: [key.spec],
+    ...algorithmMembers(key),
     MultiRegion: key.multiRegion !== undefined,
     ...multiRegionMembers(scope, key, regions),
-    ...(current ? { CurrentKeyMaterialId: keyMaterialId(current) } : {}),
+    ...(current && isSymmetric(key.spec) ? { CurrentKeyMaterialId: keyMaterialId(current) } : {}),
+  }
+}
+
+/** What a key may be used with, under the names that AWS KMS has for it; only those that its usage allows are there. */
+export function algorithmMembers(key: MasterKey): object {
+  const { encryption, signing, mac, agreement } = algorithmsOf(key)
+  return {
+    ...(encryption.length > 0 && { EncryptionAlgorithms: encryption }),
+    ...(signing.length > 0 && { SigningAlgorithms: signing }),
+    ...(mac.length > 0 && { MacAlgorithms: mac }),
+    ...(agreement.length > 0 && { KeyAgreementAlgorithms: agreement }),
   }
 }
 

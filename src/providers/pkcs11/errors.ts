@@ -19,6 +19,10 @@ export interface RefusalFault {
   /** One sentence for operators. */
   readonly reason: string
   readonly hint?: string
+  /**
+   * Of `UNSUPPORTED`: what callers read, behind the name of the token: what it cannot do, with the name of the mechanism.
+   */
+  readonly cannot?: string
   /** Set when trying again cannot help until an operator acts. */
   readonly operator?: boolean
   /** Set when the connection is to be made anew. */
@@ -180,6 +184,10 @@ const KMS_ERRORS: Readonly<Record<RefusalFault['code'], (token: string, cause: P
     new KmsError('ALREADY_EXISTS', 'The token already holds an object of that name.', {}, { cause }),
   CIPHERTEXT_INVALID: (_, cause) => ciphertextInvalid(cause),
   TOKEN_UNAVAILABLE: tokenUnavailable,
-  UNSUPPORTED: (_, cause) =>
-    new KmsError('UNSUPPORTED', 'The token cannot do this operation.', {}, { cause }),
+  UNSUPPORTED: (token, cause) => {
+    const cannot = cause.fault.kind === 'refusal' ? cause.fault.cannot : undefined
+    const message =
+      cannot === undefined ? 'The token cannot do this operation.' : `The token "${token}" ${cannot}.`
+    return new KmsError('UNSUPPORTED', message, {}, { cause })
+  },
 }

@@ -1,8 +1,10 @@
 import { isKmsError } from '../../core/errors.ts'
+import type { MacAlgorithm, OaepAlgorithm, SigningAlgorithm } from '../../core/key-spec.ts'
 import type {
   CallOptions,
   CryptoProvider,
   KeyPairRequest,
+  MadeMaterial,
   MasterKeyRef,
   MaterialPresence,
   Sealed,
@@ -65,11 +67,12 @@ export class HaPair implements CryptoProvider {
     }
   }
 
-  async createMasterKey(ref: MasterKeyRef, options: CallOptions): Promise<void> {
+  async createMasterKey(ref: MasterKeyRef, options: CallOptions): Promise<MadeMaterial> {
     const { primary, proofs } = this.#parts
     proofs.forget(ref)
-    await primary.createMasterKey(ref, options)
+    const made = await primary.createMasterKey(ref, options)
     this.#created += 1
+    return made
   }
 
   async destroyMasterKey(ref: MasterKeyRef, options: CallOptions): Promise<void> {
@@ -135,6 +138,36 @@ export class HaPair implements CryptoProvider {
   ): Promise<Buffer> {
     const need = mode === 'W0' ? 'open' : 'openInside'
     return this.#serve(ref, need, options, (token) => token.open(ref, mode, sealed, aad, options))
+  }
+
+  /**
+   * Key pairs and MAC keys are the primary's alone, here and below: a copy of one is proven by nothing that seals and opens, so
+   * while the primary is away such keys are not available.
+   */
+  readPublicKey(ref: MasterKeyRef, options: CallOptions): Promise<Buffer> {
+    return this.#parts.primary.readPublicKey(ref, options)
+  }
+
+  sign(ref: MasterKeyRef, algorithm: SigningAlgorithm, data: Buffer, options: CallOptions): Promise<Buffer> {
+    return this.#parts.primary.sign(ref, algorithm, data, options)
+  }
+
+  decryptRsa(
+    ref: MasterKeyRef,
+    algorithm: OaepAlgorithm,
+    ciphertext: Buffer,
+    publicKey: Buffer,
+    options: CallOptions,
+  ): Promise<Buffer> {
+    return this.#parts.primary.decryptRsa(ref, algorithm, ciphertext, publicKey, options)
+  }
+
+  mac(ref: MasterKeyRef, algorithm: MacAlgorithm, message: Buffer, options: CallOptions): Promise<Buffer> {
+    return this.#parts.primary.mac(ref, algorithm, message, options)
+  }
+
+  deriveSecret(ref: MasterKeyRef, peerPoint: Buffer, options: CallOptions): Promise<Buffer> {
+    return this.#parts.primary.deriveSecret(ref, peerPoint, options)
   }
 
   generateRandom(token: string, lengthBytes: number, options: CallOptions): Promise<Buffer> {

@@ -1,4 +1,5 @@
 import type { KeyState, MasterKey } from '../../core/key.ts'
+import { isSymmetric } from '../../core/key-spec.ts'
 import type { KeyStore } from '../../core/ports/key-store.ts'
 import type { HaPair } from './ha-pair.ts'
 import type { CopyState, ReplicaProofs } from './ha-proofs.ts'
@@ -121,6 +122,8 @@ export class HaProver {
 
   async #proveKey(key: MasterKey, counts: Record<CopyState, number>): Promise<void> {
     const { name, proofs } = this.#parts
+    // Others are never the replica's to serve.
+    if (!isSymmetric(key.spec)) return
     for (const { versionId, number } of key.versions) {
       if (this.#stop.signal.aborted) return
       const ref = { token: name, keyId: key.keyId, versionId, versionNumber: number }

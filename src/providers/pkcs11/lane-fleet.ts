@@ -45,8 +45,17 @@ export class LaneFleet {
     this.#events = events
     this.lost = new LostLanes(settings.lostLanesMax)
     this.crypto = this.#pool({ role: 'crypto', lanes: settings.lanes.crypto, queueMax: settings.queueMax })
-    this.write = this.#pool({ role: 'write', lanes: 1, queueMax: WRITE_QUEUE_MAX, batchMax: 1 })
-    const longCallsMs = { sealKeyPair: settings.pairTimeoutMs }
+    const { pairTimeoutMs } = settings
+    // A key pair that is a master key is made here all the same: SoftHSM fails at random where one session makes a token
+    // object while another one searches.
+    this.write = this.#pool({
+      role: 'write',
+      lanes: 1,
+      queueMax: WRITE_QUEUE_MAX,
+      batchMax: 1,
+      longCallsMs: { createKeyPair: pairTimeoutMs },
+    })
+    const longCallsMs = { sealKeyPair: pairTimeoutMs }
     this.pair = this.#pool({ role: 'pair', lanes: 1, queueMax: 1, longCallsMs })
     this.control = this.#pool({
       role: 'control',

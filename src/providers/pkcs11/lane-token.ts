@@ -49,6 +49,8 @@ export class LaneToken {
   readonly canaries = new Map<string, Sealed>()
   /** What was learned of key pairs on this connection, by `procedures/seal-key-pair.ts`: why not, or nothing. */
   readonly pairFacts = new Map<string, TokenFault | undefined>()
+  /** By algorithm, how this token decrypts with RSA, by `rsa-decryption.ts`. */
+  readonly rsaWays = new Map<string, string>()
   /** Open as long as the connection, unless the token drops it. */
   anchor: Anchor | undefined
   #attached: Attached | undefined
@@ -89,6 +91,7 @@ export class LaneToken {
     this.#closeSession()
     this.canaries.clear()
     this.pairFacts.clear()
+    this.rsaWays.clear()
     if (this.anchor) this.#close(this.anchor.session)
     this.anchor = undefined
     this.#attached = undefined

@@ -1,12 +1,15 @@
 import { isKmsError } from '../../core/errors.ts'
 import type { CallOptions, MasterKeyRef } from '../../core/ports/crypto-provider.ts'
+import { invariant } from '../../lib/invariant.ts'
 import type { FoundMaterial } from './procedures/find-master-key.ts'
+import type { ObjectRole } from './templates.ts'
 
-/** Object handles of one version; good in every session of the process until the connection ends. */
-export interface MaterialHandles {
-  readonly enc: Buffer
-  readonly wrap: Buffer
-}
+/**
+ * Object handles of one version by role; good in every session of the process until the connection ends.
+ *
+ * @throws InvariantError for a role that the version has no object of.
+ */
+export type MaterialHandles = (role: ObjectRole) => Buffer
 
 /** Versions whose handles are remembered; the oldest goes first. */
 const HANDLES_MAX = 65_536
@@ -103,9 +106,13 @@ export class MaterialHandleCache {
   }
 }
 
-/** The one object of each role; `undefined` where there is not exactly one of both. */
-export function handlesOf(found: FoundMaterial): MaterialHandles | undefined {
-  const [enc, wrap] = [found.enc, found.wrap]
-  if (enc.length !== 1 || wrap.length !== 1) return undefined
-  return { enc: Buffer.from(enc[0] ?? '', 'hex'), wrap: Buffer.from(wrap[0] ?? '', 'hex') }
+/** The one object of each role; `undefined` where there is not exactly one of each. */
+export function handlesOf({ objects }: FoundMaterial): MaterialHandles | undefined {
+  if (objects.some(({ handles }) => handles.length !== 1)) return undefined
+  const byRole = new Map(objects.map(({ role, handles }) => [role, Buffer.from(handles[0] ?? '', 'hex')]))
+  return (role) => {
+    const handle = byRole.get(role)
+    invariant(handle, `an object of role ${role} is one of the version's`)
+    return handle
+  }
 }

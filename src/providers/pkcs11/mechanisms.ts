@@ -1,8 +1,17 @@
+import { HASH_BYTES, type HashName } from '../../core/key-spec.ts'
+
 /** Numbers of PKCS#11 v3.1 that we use, our own: pkcs11js stops at v2.40. */
 export const CKM_AES_KEY_GEN = 0x1080
 export const CKM_AES_GCM = 0x1087
 export const CKM_GENERIC_SECRET_KEY_GEN = 0x350
 export const CKM_RSA_PKCS_KEY_PAIR_GEN = 0x0
+export const CKM_RSA_PKCS = 0x1
+export const CKM_RSA_X_509 = 0x3
+export const CKM_RSA_PKCS_OAEP = 0x9
+export const CKM_RSA_PKCS_PSS = 0xd
+export const CKM_ECDSA = 0x1041
+export const CKM_ECDH1_DERIVE = 0x1050
+export const CKM_EDDSA = 0x1057
 export const CKM_EC_KEY_PAIR_GEN = 0x1040
 export const CKM_EC_EDWARDS_KEY_PAIR_GEN = 0x1055
 export const CKM_AES_CBC_PAD = 0x1085
@@ -28,6 +37,51 @@ export function gcm(iv: Buffer, aad: Buffer) {
     tagBits: GCM_TAG_BYTES * 8,
   }
   return { mechanism: CKM_AES_GCM, parameter }
+}
+
+/** Types of parameters of pkcs11js. */
+const CK_PARAMS_RSA_OAEP = 4
+const CK_PARAMS_RSA_PSS = 5
+const CK_PARAMS_EC_DH = 6
+/** CKZ_DATA_SPECIFIED. */
+const LABEL_GIVEN = 1
+/** CKD_NULL. */
+const NO_KDF = 1
+
+/** CKM of a hash function, CKG of MGF1 with it, and CKM of HMAC with it. */
+const HASHES: Readonly<
+  Record<HashName, { readonly hash: number; readonly mgf: number; readonly hmac: number }>
+> = {
+  sha1: { hash: 0x220, mgf: 1, hmac: 0x221 },
+  sha224: { hash: 0x255, mgf: 5, hmac: 0x256 },
+  sha256: { hash: 0x250, mgf: 2, hmac: 0x251 },
+  sha384: { hash: 0x260, mgf: 3, hmac: 0x261 },
+  sha512: { hash: 0x270, mgf: 4, hmac: 0x271 },
+}
+
+/** CKM number of HMAC with a hash function. */
+export function hmacMechanism(hash: HashName): number {
+  return HASHES[hash].hmac
+}
+
+/** CK_RSA_PKCS_PSS_PARAMS with a salt as long as the digest. @see PKCS#11 v3.1, "PKCS #1 RSA PSS" */
+export function pss(hash: HashName) {
+  const { hash: hashAlg, mgf } = HASHES[hash]
+  const parameter = { type: CK_PARAMS_RSA_PSS, hashAlg, mgf, saltLen: HASH_BYTES[hash] }
+  return { mechanism: CKM_RSA_PKCS_PSS, parameter }
+}
+
+/** CK_RSA_PKCS_OAEP_PARAMS with an empty label. @see PKCS#11 v3.1, "PKCS #1 RSA OAEP" */
+export function oaep(hash: HashName) {
+  const { hash: hashAlg, mgf } = HASHES[hash]
+  const parameter = { type: CK_PARAMS_RSA_OAEP, hashAlg, mgf, source: LABEL_GIVEN, sourceData: null }
+  return { mechanism: CKM_RSA_PKCS_OAEP, parameter }
+}
+
+/** CK_ECDH1_DERIVE_PARAMS without a key derivation function. @see PKCS#11 v3.1, "Elliptic curve Diffie-Hellman" */
+export function ecdh(point: Buffer) {
+  const parameter = { type: CK_PARAMS_EC_DH, kdf: NO_KDF, publicData: point, sharedData: null }
+  return { mechanism: CKM_ECDH1_DERIVE, parameter }
 }
 
 /** What one C_Encrypt or C_WrapKey with CKM_AES_GCM gave. */

@@ -13,7 +13,7 @@ export function pairParts(
 ): (handles: MaterialHandles) => Parts {
   const aads = SEAL_MODES.map(aadFor)
   for (const aad of aads) requireAad(aad)
-  return ({ enc, wrap }) => [jsonPart(job), enc, wrap, ...aads]
+  return (handleOf) => [jsonPart(job), handleOf('enc'), handleOf('wrap'), ...aads]
 }
 
 /** What the procedure `sealKeyPair` answered. */

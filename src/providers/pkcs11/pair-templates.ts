@@ -1,9 +1,7 @@
 import { ED25519_OID, type PairAlgorithm } from '../../core/key-pair-spec.ts'
 import { CKM_EC_EDWARDS_KEY_PAIR_GEN, CKM_EC_KEY_PAIR_GEN, CKM_RSA_PKCS_KEY_PAIR_GEN } from './mechanisms.ts'
-import { type Attribute, attributes } from './templates.ts'
+import { type Attribute, attributes, CKO_PRIVATE_KEY, CKO_PUBLIC_KEY } from './templates.ts'
 
-const CKO_PUBLIC_KEY = 2
-const CKO_PRIVATE_KEY = 3
 const CKK_RSA = 0
 const CKK_EC = 3
 const CKK_EC_EDWARDS = 0x40
@@ -18,7 +16,8 @@ export interface PairGeneration {
   readonly privateTemplate: Attribute[]
 }
 
-const KINDS = {
+/** How each kind of pair is made. */
+export const PAIR_KINDS = {
   rsa: {
     mechanism: CKM_RSA_PKCS_KEY_PAIR_GEN,
     mechanismName: 'CKM_RSA_PKCS_KEY_PAIR_GEN',
@@ -40,7 +39,7 @@ const KINDS = {
  * @see PKCS#11 v3.1, "RSA private key objects", "EC private key objects", "Edwards EC private key objects"
  */
 export function pairGeneration(algorithm: PairAlgorithm, sensitive: boolean): PairGeneration {
-  const { mechanism, mechanismName, keyType } = KINDS[algorithm.kind]
+  const { mechanism, mechanismName, keyType } = PAIR_KINDS[algorithm.kind]
   return {
     mechanism,
     mechanismName,
@@ -49,7 +48,7 @@ export function pairGeneration(algorithm: PairAlgorithm, sensitive: boolean): Pa
       KEY_TYPE: keyType,
       TOKEN: false,
       PRIVATE: false,
-      ...parameters(algorithm),
+      ...pairParameters(algorithm),
       VERIFY: true,
       ENCRYPT: false,
       WRAP: false,
@@ -69,7 +68,8 @@ export function pairGeneration(algorithm: PairAlgorithm, sensitive: boolean): Pa
   }
 }
 
-function parameters(algorithm: PairAlgorithm): Parameters<typeof attributes>[0] {
+/** Attributes that tell the token which keys to make. */
+export function pairParameters(algorithm: PairAlgorithm): Parameters<typeof attributes>[0] {
   if (algorithm.kind === 'rsa') return { MODULUS_BITS: algorithm.modulusBits, PUBLIC_EXPONENT }
   return { EC_PARAMS: algorithm.kind === 'ec' ? algorithm.curve.oid : ED25519_OID }
 }

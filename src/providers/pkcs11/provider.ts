@@ -1,8 +1,10 @@
 import { ciphertextInvalid } from '../../core/errors.ts'
+import type { MacAlgorithm, OaepAlgorithm, SigningAlgorithm } from '../../core/key-spec.ts'
 import type {
   CallOptions,
   CryptoProvider,
   KeyPairRequest,
+  MadeMaterial,
   MasterKeyRef,
   MaterialPresence,
   Sealed,
@@ -11,6 +13,7 @@ import type {
   SealMode,
 } from '../../core/ports/crypto-provider.ts'
 import { invariant } from '../../lib/invariant.ts'
+import { creationOf, presenceOf } from './creation.ts'
 import { faultToKmsError, toFault, tokenTimeout } from './errors.ts'
 import { isWellFormed } from './gcm.ts'
 import { insideSealModeFor, SEAL_MODE_NUMBERS } from './inside-mode.ts'
@@ -18,7 +21,9 @@ import type { LaneFleet } from './lane-fleet.ts'
 import { parseJsonPart } from './lanes/messages.ts'
 import { handlesOf, type MaterialHandles } from './material-handles.ts'
 import { pairOf, pairParts } from './pair-call.ts'
+import { OAEP_NUMBERS } from './procedures/decrypt-rsa.ts'
 import { type FoundMaterial, READ_BACK } from './procedures/find-master-key.ts'
+import { MAC_NUMBERS, SIGNING_NUMBERS } from './procedures/sign.ts'
 import { bufferOf, requireAad, requireLength, sealedOf } from './provider-parts.ts'
 import {
   CRYPTO_LANES_MAX,
@@ -76,21 +81,17 @@ export class Pkcs11Provider implements CryptoProvider {
     await this.#calls.connection.close()
   }
 
-  async createMasterKey(ref: MasterKeyRef, options: CallOptions): Promise<void> {
+  async createMasterKey(ref: MasterKeyRef, options: CallOptions): Promise<MadeMaterial> {
     this.#calls.handles.forget(ref)
     if (this.#calls.connection.renewing) await this.#calls.ready(options)
     const connected = this.#calls.requireUp()
-    const [made] = await this.#calls.run(
-      this.#lanes.write,
-      'createMasterKey',
-      0,
-      [this.#calls.nameOf(ref)],
-      options,
-    )
+    const { operation, job } = creationOf(this.#settings, this.#calls.nameOf(ref), ref, options)
+    const [made, publicKey] = await this.#calls.run(this.#lanes.write, operation, 0, [job], options)
     this.#calls.handles.forget(ref)
     this.#calls.missing.found(ref)
     const handles = handlesOf(parseJsonPart(made) as FoundMaterial)
     if (handles && this.#calls.connection.connected === connected) this.#calls.handles.remember(ref, handles)
+    return publicKey ? { publicKey: bufferOf(publicKey) } : {}
   }
 
   async destroyMasterKey(ref: MasterKeyRef, options: CallOptions): Promise<void> {
@@ -121,23 +122,32 @@ export class Pkcs11Provider implements CryptoProvider {
       [this.#calls.nameOf(ref)],
       options,
     )
-    const found = parseJsonPart(part) as FoundMaterial
-    if (found.asCreated) return 'present'
-    if (found.enc.length + found.wrap.length === 0) return 'absent'
-    return found.enc.length * found.wrap.length === 0 ? 'partial' : 'altered'
+    return presenceOf(parseJsonPart(part) as FoundMaterial)
   }
 
   async seal(ref: MasterKeyRef, plaintext: Buffer, aad: Buffer, options: CallOptions): Promise<Sealed> {
     requireLength(plaintext.length, PLAINTEXT_BYTES_MAX, 'plaintext')
     requireAad(aad)
-    const parts = await this.#calls.onKey(ref, 'seal', 0, ({ enc }) => [enc, aad, plaintext], options)
+    const parts = await this.#calls.onKey(
+      ref,
+      'seal',
+      0,
+      (handleOf) => [handleOf('enc'), aad, plaintext],
+      options,
+    )
     return sealedOf(parts)
   }
 
   async sealRandom(ref: MasterKeyRef, lengthBytes: number, aad: Buffer, options: CallOptions) {
     requireLength(lengthBytes, RANDOM_BYTES_MAX, 'lengthBytes')
     requireAad(aad)
-    const parts = await this.#calls.onKey(ref, 'sealRandom', lengthBytes, ({ enc }) => [enc, aad], options)
+    const parts = await this.#calls.onKey(
+      ref,
+      'sealRandom',
+      lengthBytes,
+      (handleOf) => [handleOf('enc'), aad],
+      options,
+    )
     return { ...sealedOf(parts), plaintext: bufferOf(parts[2]) }
   }
 
@@ -152,7 +162,12 @@ export class Pkcs11Provider implements CryptoProvider {
     const mode = this.#insideModeFor(lengthBytes)
     const aad = aadFor(mode)
     requireAad(aad)
-    const args = ({ enc, wrap }: MaterialHandles) => [enc, wrap, aad, Buffer.of(SEAL_MODE_NUMBERS[mode])]
+    const args = (handleOf: MaterialHandles) => [
+      handleOf('enc'),
+      handleOf('wrap'),
+      aad,
+      Buffer.of(SEAL_MODE_NUMBERS[mode]),
+    ]
     const sealed = sealedOf(await this.#calls.onKey(ref, 'sealRandomInside', lengthBytes, args, options))
     return { ...sealed, mode, ...(mode === 'W0' && { hostMemory: true as const }) }
   }
@@ -194,9 +209,56 @@ export class Pkcs11Provider implements CryptoProvider {
     if (!isWellFormed(sealed))
       throw ciphertextInvalid(new Error('The IV, the ciphertext or the tag has a wrong length.'))
     const bytes = Buffer.concat([sealed.ciphertext, sealed.tag])
-    const args = ({ enc, wrap }: MaterialHandles) => [enc, wrap, aad, sealed.iv, bytes]
+    const args = (handleOf: MaterialHandles) => [handleOf('enc'), handleOf('wrap'), aad, sealed.iv, bytes]
     const parts = await this.#calls.onKey(ref, 'open', SEAL_MODE_NUMBERS[mode], args, options)
     return bufferOf(parts[0])
+  }
+
+  async readPublicKey(ref: MasterKeyRef, options: CallOptions): Promise<Buffer> {
+    const name = this.#calls.nameOf(ref)
+    return bufferOf((await this.#calls.run(this.#lanes.write, 'readPublicKey', 0, [name], options))[0])
+  }
+
+  async sign(
+    ref: MasterKeyRef,
+    algorithm: SigningAlgorithm,
+    data: Buffer,
+    options: CallOptions,
+  ): Promise<Buffer> {
+    requireLength(data.length, PLAINTEXT_BYTES_MAX, 'data')
+    const number = SIGNING_NUMBERS.indexOf(algorithm)
+    const args = (handleOf: MaterialHandles) => [handleOf('priv'), data]
+    return bufferOf((await this.#calls.onKey(ref, 'sign', number, args, options))[0])
+  }
+
+  async decryptRsa(
+    ref: MasterKeyRef,
+    algorithm: OaepAlgorithm,
+    ciphertext: Buffer,
+    publicKey: Buffer,
+    options: CallOptions,
+  ): Promise<Buffer> {
+    const number = OAEP_NUMBERS.indexOf(algorithm)
+    const args = (handleOf: MaterialHandles) => [handleOf('priv'), ciphertext, publicKey]
+    return bufferOf((await this.#calls.onKey(ref, 'decryptRsa', number, args, options))[0])
+  }
+
+  async mac(
+    ref: MasterKeyRef,
+    algorithm: MacAlgorithm,
+    message: Buffer,
+    options: CallOptions,
+  ): Promise<Buffer> {
+    requireLength(message.length, PLAINTEXT_BYTES_MAX, 'message')
+    const number = MAC_NUMBERS.indexOf(algorithm)
+    const args = (handleOf: MaterialHandles) => [handleOf('mac'), message]
+    return bufferOf((await this.#calls.onKey(ref, 'mac', number, args, options))[0])
+  }
+
+  async deriveSecret(ref: MasterKeyRef, peerPoint: Buffer, options: CallOptions): Promise<Buffer> {
+    const scalarBytes = (peerPoint.length - 1) / 2
+    const args = (handleOf: MaterialHandles) => [handleOf('priv'), peerPoint]
+    return bufferOf((await this.#calls.onKey(ref, 'deriveSecret', scalarBytes, args, options))[0])
   }
 
   async generateRandom(token: string, lengthBytes: number, options: CallOptions): Promise<Buffer> {
@@ -210,7 +272,7 @@ export class Pkcs11Provider implements CryptoProvider {
   async checkHealth(token: string, ref: MasterKeyRef | undefined, options: CallOptions): Promise<void> {
     this.#calls.requireToken(token)
     const { control } = this.#lanes
-    if (ref) await this.#calls.onKey(ref, 'checkHealth', 0, ({ enc }) => [enc], options, control)
+    if (ref) await this.#calls.onKey(ref, 'checkHealth', 0, (handleOf) => [handleOf('enc')], options, control)
     else await this.#calls.run(control, 'checkHealth', 0, [], options)
   }
 }

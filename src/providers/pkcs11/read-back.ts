@@ -1,6 +1,7 @@
+import { readBackOf } from './key-templates.ts'
 import type { LaneToken } from './lane-token.ts'
 import type { Handle } from './module.ts'
-import { CKA, MASTER_KEY_READ_BACK, type MasterKeyRole, type ReadBack, usageReadBack } from './templates.ts'
+import { CKA, MASTER_KEY_READ_BACK, type MaterialName, type ObjectRole, type ReadBack } from './templates.ts'
 
 /**
  * Compares what an object of a master key version says of itself with what its template asked, but for what this token
@@ -13,15 +14,16 @@ import { CKA, MASTER_KEY_READ_BACK, type MasterKeyRole, type ReadBack, usageRead
 export function firstMismatch(
   token: LaneToken,
   handle: Handle,
-  role: MasterKeyRole,
+  name: MaterialName,
+  role: ObjectRole,
   exempt: readonly ReadBack['name'][] = [],
 ): ReadBack | undefined {
   const waived: readonly string[] = [...token.capabilities.waived, ...exempt]
-  for (const group of [...MASTER_KEY_READ_BACK, usageReadBack(role)]) {
+  for (const group of readBackOf(name, role)) {
     const wrong = mismatchIn(
       token,
       handle,
-      group.filter(({ name }) => !waived.includes(name)),
+      group.filter((attribute) => !waived.includes(attribute.name)),
     )
     if (wrong) return wrong
   }

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import { isSymmetric, type KeySpec, type KeyUsage, pairOfSpec } from '../../core/key-spec.ts'
 import { u16, u32 } from '../../lib/bytes.ts'
 import { CKM_AES_CBC_PAD, CKM_AES_GCM, CKM_AES_KEY_WRAP_KWP, CKM_AES_KEY_WRAP_PAD } from './mechanisms.ts'
 import type { ReadOut } from './settings.ts'
@@ -23,7 +24,9 @@ export const CKA = {
   WRAP: 0x106,
   UNWRAP: 0x107,
   SIGN: 0x108,
+  SIGN_RECOVER: 0x109,
   VERIFY: 0x10a,
+  VERIFY_RECOVER: 0x10b,
   DERIVE: 0x10c,
   MODULUS: 0x120,
   MODULUS_BITS: 0x121,
@@ -46,43 +49,67 @@ export const CKA = {
   EC_PARAMS: 0x180,
   EC_POINT: 0x181,
 } as const
+export const CKO_PUBLIC_KEY = 2
+export const CKO_PRIVATE_KEY = 3
 export const CKO_SECRET_KEY = 4
 const CKK_AES = 0x1f
-const CKK_GENERIC_SECRET = 0x10
+export const CKK_GENERIC_SECRET = 0x10
 
 /** What one object of a version may do: no object can both unwrap and decrypt. */
 export const MASTER_KEY_ROLES = ['enc', 'wrap'] as const
 export type MasterKeyRole = (typeof MASTER_KEY_ROLES)[number]
+
+/** What an object of ours is: beside those of AES keys, the two of a key pair and the secret that MACs are made with. */
+export const OBJECT_ROLES = [...MASTER_KEY_ROLES, 'priv', 'pub', 'mac'] as const
+export type ObjectRole = (typeof OBJECT_ROLES)[number]
+
+const PAIR_ROLES = ['priv', 'pub'] as const
+const MAC_ROLES = ['mac'] as const
+
+/** The objects that a version is made of; the first is the one that it cannot do without. */
+export function rolesOf({ spec = 'SYMMETRIC_DEFAULT' }: Pick<MaterialName, 'spec'>): readonly ObjectRole[] {
+  if (isSymmetric(spec)) return MASTER_KEY_ROLES
+  return pairOfSpec(spec) ? PAIR_ROLES : MAC_ROLES
+}
+
+/** CKO number of an object of that role. */
+export function classOf(role: ObjectRole): number {
+  if (role === 'priv') return CKO_PRIVATE_KEY
+  return role === 'pub' ? CKO_PUBLIC_KEY : CKO_SECRET_KEY
+}
 
 /** The identity of a version's material. */
 export interface MaterialName {
   readonly keyId: string
   readonly versionId: string
   readonly versionNumber: number
+  /** Both are absent of a symmetric key. */
+  readonly spec?: KeySpec
+  readonly usage?: KeyUsage
 }
 
 /**
  * CKA_ID of one object: the first 16 bytes of SHA-256 over the count and the length-prefixed UTF-8 bytes of
  * `p11kms`, key id, version id and role, so that no two names share one.
  */
-export function objectId(name: MaterialName, role: MasterKeyRole): Buffer {
+export function objectId(name: MaterialName, role: ObjectRole): Buffer {
   const fields = ['p11kms', name.keyId, name.versionId, role].map((text) => Buffer.from(text, 'utf8'))
   const encoded = [u16(fields.length), ...fields.flatMap((field) => [u32(field.length), field])]
   return createHash('sha256').update(Buffer.concat(encoded)).digest().subarray(0, 16)
 }
 
 /** CKA_LABEL of one object, for people. */
-export function objectLabel(name: MaterialName, role: MasterKeyRole): string {
+export function objectLabel(name: MaterialName, role: ObjectRole): string {
   return `kms/${name.keyId}/v${name.versionNumber}/${role}`
 }
 
 /** What {@link objectLabel} put into a label; `undefined` for any other label. */
 export function parseObjectLabel(
   label: string,
-): (Omit<MaterialName, 'versionId'> & { readonly role: MasterKeyRole }) | undefined {
-  const [, keyId, number, role] = /^kms\/([^/]+)\/v([1-9]\d{0,9})\/(enc|wrap)$/.exec(label) ?? []
-  if (keyId === undefined) return undefined
-  return { keyId, versionNumber: Number(number), role: role as MasterKeyRole }
+): (Omit<MaterialName, 'versionId'> & { readonly role: ObjectRole }) | undefined {
+  const [, keyId, number, text] = /^kms\/([^/]+)\/v([1-9]\d{0,9})\/([a-z]+)$/.exec(label) ?? []
+  const role = OBJECT_ROLES.find((one) => one === text)
+  return keyId === undefined || !role ? undefined : { keyId, versionNumber: Number(number), role }
 }
 
 export const attributes = (values: Readonly<Record<string, Attribute['value']>>): Attribute[] =>
@@ -118,8 +145,8 @@ const MECHANISMS: Readonly<Record<MasterKeyRole, readonly number[]>> = {
 }
 
 /** CKA_ALLOWED_MECHANISMS: an array of CK_MECHANISM_TYPE, which pkcs11js takes as bytes. */
-function allowedMechanisms(role: MasterKeyRole): Attribute {
-  const numbers = MECHANISMS[role].map((mechanism) => {
+export function allowedMechanisms(mechanisms: readonly number[]): Attribute {
+  const numbers = mechanisms.map((mechanism) => {
     const bytes = Buffer.alloc(8)
     bytes.writeUInt32LE(mechanism)
     return bytes
@@ -128,9 +155,9 @@ function allowedMechanisms(role: MasterKeyRole): Attribute {
 }
 
 const SECRET_KEY = { CLASS: CKO_SECRET_KEY }
-const LOCKED = { PRIVATE: true, SENSITIVE: true, EXTRACTABLE: false }
+export const LOCKED = { PRIVATE: true, SENSITIVE: true, EXTRACTABLE: false }
 /** Attributes of v2.40 and v3 that some tokens do not know. */
-const LIFECYCLE = attributes({ COPYABLE: false, DESTROYABLE: true })
+export const LIFECYCLE = attributes({ COPYABLE: false, DESTROYABLE: true })
 
 /**
  * One object of a master key version, at its strictest first; a token that refuses the template is offered the next.
@@ -154,7 +181,7 @@ export function masterKeyTemplates(
     }),
     ...attributes({ ID: objectId(name, role), LABEL: objectLabel(name, role) }),
     ...USAGES[role],
-    ...(bound ? [allowedMechanisms(role)] : []),
+    ...(bound ? [allowedMechanisms(MECHANISMS[role])] : []),
   ]
   return [[...base, ...LIFECYCLE], base]
 }
@@ -165,8 +192,8 @@ export interface ReadBack {
   readonly expected: number | boolean
 }
 
-/** What a master key must say of itself. Asked one group at a time: one unknown attribute fails its group. */
-export const MASTER_KEY_READ_BACK: readonly (readonly ReadBack[])[] = [
+/** What every secret and private key of ours must say of itself. Asked one group at a time: one unknown attribute fails its group. */
+export const SECRET_READ_BACK: readonly (readonly ReadBack[])[] = [
   [
     { name: 'SENSITIVE', expected: true },
     { name: 'EXTRACTABLE', expected: false },
@@ -179,6 +206,11 @@ export const MASTER_KEY_READ_BACK: readonly (readonly ReadBack[])[] = [
     { name: 'NEVER_EXTRACTABLE', expected: true },
     { name: 'LOCAL', expected: true },
   ],
+]
+
+/** What a master key that is an AES key must say of itself. */
+export const MASTER_KEY_READ_BACK: readonly (readonly ReadBack[])[] = [
+  ...SECRET_READ_BACK,
   [
     { name: 'CLASS', expected: CKO_SECRET_KEY },
     { name: 'KEY_TYPE', expected: CKK_AES },
@@ -199,7 +231,7 @@ export function sessionKeyTemplate(role: MasterKeyRole, bound: boolean): Attribu
   return [
     ...attributes({ ...SECRET_KEY, KEY_TYPE: CKK_AES, VALUE_LEN: 32, TOKEN: false, ...LOCKED }),
     ...USAGES[role],
-    ...(bound ? [allowedMechanisms(role)] : []),
+    ...(bound ? [allowedMechanisms(MECHANISMS[role])] : []),
   ]
 }
 

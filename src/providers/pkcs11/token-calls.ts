@@ -12,6 +12,7 @@ import type { Connected } from './procedures/connect.ts'
 import { type FoundMaterial, READ_BACK } from './procedures/find-master-key.ts'
 import type { Parts } from './provider-parts.ts'
 import type { Pkcs11ProviderEvents, Pkcs11TokenSettings } from './settings.ts'
+import type { MaterialName } from './templates.ts'
 
 /** Calls of procedures on one token: what they need of the connection, of handles and of faults, in one place. */
 export class TokenCalls {
@@ -120,7 +121,7 @@ export class TokenCalls {
     )
     const [found] = this.#settle(outcome, faultIn(outcome))
     const material = parseJsonPart(found) as FoundMaterial
-    if (material.enc.length > 1 || material.wrap.length > 1) {
+    if (material.objects.some(({ handles }) => handles.length > 1)) {
       const cause = new Error(
         `The token holds more than one object of ${refKey(ref)}: their CKA_ID is the same.`,
       )
@@ -143,7 +144,8 @@ export class TokenCalls {
   /** A version's name, as procedures that search for it take it. */
   nameOf(ref: MasterKeyRef): Buffer {
     this.requireToken(ref.token)
-    return jsonPart({ keyId: ref.keyId, versionId: ref.versionId, versionNumber: ref.versionNumber })
+    const { token: _, ...name } = ref
+    return jsonPart(name satisfies MaterialName)
   }
 
   requireToken(token: string): void {

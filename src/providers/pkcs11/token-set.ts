@@ -1,7 +1,9 @@
+import type { MacAlgorithm, OaepAlgorithm, SigningAlgorithm } from '../../core/key-spec.ts'
 import type {
   CallOptions,
   CryptoProvider,
   KeyPairRequest,
+  MadeMaterial,
   MasterKeyRef,
   MaterialPresence,
   Sealed,
@@ -58,7 +60,7 @@ export class TokenSet implements CryptoProvider {
     await Promise.all([...this.#tokens.values()].map((token) => token.close()))
   }
 
-  async createMasterKey(ref: MasterKeyRef, options: CallOptions): Promise<void> {
+  async createMasterKey(ref: MasterKeyRef, options: CallOptions): Promise<MadeMaterial> {
     return this.#require(ref.token).createMasterKey(ref, options)
   }
 
@@ -104,6 +106,32 @@ export class TokenSet implements CryptoProvider {
     options: CallOptions,
   ): Promise<Buffer> {
     return this.#require(ref.token).open(ref, mode, sealed, aad, options)
+  }
+
+  async readPublicKey(ref: MasterKeyRef, options: CallOptions): Promise<Buffer> {
+    return this.#require(ref.token).readPublicKey(ref, options)
+  }
+
+  async sign(ref: MasterKeyRef, algorithm: SigningAlgorithm, data: Buffer, options: CallOptions) {
+    return this.#require(ref.token).sign(ref, algorithm, data, options)
+  }
+
+  async decryptRsa(
+    ref: MasterKeyRef,
+    algorithm: OaepAlgorithm,
+    ciphertext: Buffer,
+    publicKey: Buffer,
+    options: CallOptions,
+  ) {
+    return this.#require(ref.token).decryptRsa(ref, algorithm, ciphertext, publicKey, options)
+  }
+
+  async mac(ref: MasterKeyRef, algorithm: MacAlgorithm, message: Buffer, options: CallOptions) {
+    return this.#require(ref.token).mac(ref, algorithm, message, options)
+  }
+
+  async deriveSecret(ref: MasterKeyRef, peerPoint: Buffer, options: CallOptions) {
+    return this.#require(ref.token).deriveSecret(ref, peerPoint, options)
   }
 
   async generateRandom(token: string, lengthBytes: number, options: CallOptions): Promise<Buffer> {

@@ -9,6 +9,7 @@ import { CLIENT_ACCESS } from './0008-client-access.ts'
 import { MULTI_REGION_KEYS } from './0009-multi-region-keys.ts'
 import { KEY_METADATA } from './0010-key-metadata.ts'
 import { DELETION_PROTECTION } from './0011-deletion-protection.ts'
+import { PUBLIC_KEYS } from './0012-public-keys.ts'
 import type { Migration } from './migration.ts'
 
 /** Every migration, in order. New ones are appended. */
@@ -24,4 +25,5 @@ export const MIGRATIONS: readonly Migration[] = [
   MULTI_REGION_KEYS,
   KEY_METADATA,
   DELETION_PROTECTION,
+  PUBLIC_KEYS,
 ]

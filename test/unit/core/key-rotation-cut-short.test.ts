@@ -130,7 +130,7 @@ describe('a rotation that is cut short', () => {
       fixture.clock.advance(MAKING_MS)
       await fixture.otherProcess().run()
       expect((await fixture.now()).versions).toHaveLength(2)
-      await create(ref, options)
+      return create(ref, options)
     }
     await rotation.run()
     const settled = await fixture.now()
@@ -144,8 +144,9 @@ describe('a rotation that is cut short', () => {
     const { provider, rotation } = fixture
     const create = provider.createMasterKey.bind(provider)
     provider.createMasterKey = async (ref, options) => {
-      await create(ref, options)
+      const made = await create(ref, options)
       await fixture.kms.disableKey(call(), fixture.key.keyId)
+      return made
     }
     await rotation.run()
     expect(await fixture.now()).toMatchObject({ state: 'Disabled', versions: [{ number: 1 }, { number: 2 }] })

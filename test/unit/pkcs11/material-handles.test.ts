@@ -5,7 +5,8 @@ import { MaterialHandleCache, type MaterialHandles } from '../../../src/provider
 
 const REF = { token: 'main', keyId: 'k', versionId: 'v', versionNumber: 1 }
 const timeout = () => new KmsError('TOKEN_TIMEOUT', 'late', { token: 'main' })
-const handles = (byte: number): MaterialHandles => ({ enc: Buffer.of(byte), wrap: Buffer.of(byte) })
+const HANDLES: readonly MaterialHandles[] = [0, 1, 2, 3].map((byte) => () => Buffer.of(byte))
+const handles = (byte: number): MaterialHandles => HANDLES[byte] ?? (() => Buffer.alloc(0))
 const within = (ms: number): CallOptions => ({ deadlineAt: Date.now() + ms })
 
 /** A cache whose searches the test ends by hand. */

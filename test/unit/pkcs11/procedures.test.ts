@@ -7,6 +7,7 @@ import type { LaneToken } from '../../../src/providers/pkcs11/lane-token.ts'
 import { jsonPart, type Operation, parseJsonPart } from '../../../src/providers/pkcs11/lanes/messages.ts'
 import { CKM_AES_CBC_PAD, CKM_AES_KEY_WRAP_PAD } from '../../../src/providers/pkcs11/mechanisms.ts'
 import { login } from '../../../src/providers/pkcs11/module.ts'
+import type { FoundMaterial } from '../../../src/providers/pkcs11/procedures/find-master-key.ts'
 import { PROCEDURES } from '../../../src/providers/pkcs11/procedures/table.ts'
 import type { KeyWrap, TokenCapabilities } from '../../../src/providers/pkcs11/settings.ts'
 import { type Attribute, CKA } from '../../../src/providers/pkcs11/templates.ts'
@@ -38,8 +39,9 @@ describe('a new master key', () => {
   it('is two objects, whose handles are the answer', () => {
     const library = new ScriptedLibrary()
     const [found] = perform(library.attach(), 'createMasterKey', 0, [NAME])
-    const { enc, wrap } = parseJsonPart(found) as { enc: string[]; wrap: string[] }
-    expect([...enc, ...wrap]).toEqual([...library.objects.keys()])
+    const { objects } = parseJsonPart(found) as FoundMaterial
+    expect(objects.map(({ role }) => role)).toEqual(['enc', 'wrap'])
+    expect(objects.flatMap(({ handles }) => handles)).toEqual([...library.objects.keys()])
     expect(library.objects.size).toBe(2)
   })
 

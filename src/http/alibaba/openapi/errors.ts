@@ -38,6 +38,7 @@ export const OPENAPI_FAULTS = {
   KEY_NOT_PRIMARY: ['Rejected.UnsupportedOperation', 400, 'Unsupported operation.'],
   KEY_PROTECTED: ['Rejected.DeletionProtection', 409, 'The key is protected from deletion.'],
   KEY_USAGE_INVALID: ['Rejected.UnsupportedOperation', 400, 'Unsupported operation.'],
+  KEY_ALGORITHM_INVALID: ['Rejected.UnsupportedOperation', 400, 'Unsupported operation.'],
   KEY_EXHAUSTED: [
     'Rejected.LimitExceeded',
     400,
@@ -47,6 +48,7 @@ export const OPENAPI_FAULTS = {
   CIPHERTEXT_INVALID: ['InvalidParameter', 400, invalidParameter('CiphertextBlob').message],
   CIPHERTEXT_KEY_INACCESSIBLE: KEY_NOT_FOUND,
   SIGNATURE_INVALID: ['InvalidParameter', 400, invalidParameter('Value').message],
+  MAC_INVALID: ['InvalidParameter', 400, invalidParameter('Value').message],
   REQUEST_INVALID: [
     'InvalidParameter',
     400,

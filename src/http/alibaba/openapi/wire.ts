@@ -6,6 +6,18 @@ import { toUtc } from './timestamp.ts'
 /** What a key is called here; those that only the AWS API makes are shown by a name in the same style. */
 export const KEY_SPEC_NAMES = {
   SYMMETRIC_DEFAULT: 'Aliyun_AES_256',
+  RSA_2048: 'RSA_2048',
+  RSA_3072: 'RSA_3072',
+  RSA_4096: 'RSA_4096',
+  ECC_NIST_P256: 'EC_P256',
+  ECC_NIST_P384: 'EC_P384',
+  ECC_NIST_P521: 'EC_P521',
+  ECC_SECG_P256K1: 'EC_P256K',
+  ECC_NIST_EDWARDS25519: 'EC_ED25519',
+  HMAC_224: 'HMAC_224',
+  HMAC_256: 'HMAC_256',
+  HMAC_384: 'HMAC_384',
+  HMAC_512: 'HMAC_512',
 } as const satisfies Readonly<Record<KeySpec, string>>
 
 export const KEY_USAGE_NAMES = {

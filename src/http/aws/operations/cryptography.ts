@@ -1,6 +1,7 @@
 import { z } from 'zod'
+import { isSymmetric } from '../../../core/key-spec.ts'
 import type { SealedPayload } from '../../../core/ops/seal-payload.ts'
-import { AwsFault, validation } from '../fault.ts'
+import { validation } from '../fault.ts'
 import { parseKeyIdentifier } from '../key-names.ts'
 import {
   blob,
@@ -88,7 +89,7 @@ export const CRYPTOGRAPHIC_OPERATIONS = {
       DryRun: dryRun.optional(),
     }),
     handle: async ({ kms, context, scope }, body) => {
-      requireSymmetricAlgorithm(body.EncryptionAlgorithm)
+      const algorithm = body.EncryptionAlgorithm ?? SYMMETRIC
       const key = parseKeyIdentifier(scope, body.KeyId)
       const secret = decodeBlob(body.Plaintext)
       try {
@@ -96,12 +97,13 @@ export const CRYPTOGRAPHIC_OPERATIONS = {
           key,
           plaintext: secret,
           encryptionContext: toEncryptionContext(body.EncryptionContext),
+          algorithm,
         }
         const sealed = await kms.encrypt(context, input)
         return {
           CiphertextBlob: toBase64(sealed.blob),
           KeyId: keyArn(scope, sealed.key.keyId),
-          EncryptionAlgorithm: SYMMETRIC,
+          EncryptionAlgorithm: algorithm,
         }
       } finally {
         secret.fill(0)
@@ -114,17 +116,18 @@ export const CRYPTOGRAPHIC_OPERATIONS = {
     bodyFor: (members) => (ignoresCiphertext(members) ? decryptDryBody : undefined),
     refuses: ['Recipient'],
     handle: async ({ kms, context, scope }, body) => {
-      requireSymmetricAlgorithm(body.EncryptionAlgorithm)
+      const algorithm = body.EncryptionAlgorithm ?? SYMMETRIC
       const opened = await kms.decrypt(context, {
         blob: blobOf(body),
         key: body.KeyId === undefined ? undefined : parseKeyIdentifier(scope, body.KeyId),
         encryptionContext: toEncryptionContext(body.EncryptionContext),
+        algorithm,
       })
       return {
         KeyId: keyArn(scope, opened.key.keyId),
         Plaintext: giveAway(opened.plaintext),
-        EncryptionAlgorithm: SYMMETRIC,
-        KeyMaterialId: keyMaterialId(opened.version),
+        EncryptionAlgorithm: algorithm,
+        ...materialMember('KeyMaterialId', opened),
       }
     },
   }),
@@ -133,23 +136,25 @@ export const CRYPTOGRAPHIC_OPERATIONS = {
     body: reEncryptBody,
     bodyFor: (members) => (ignoresCiphertext(members) ? reEncryptDryBody : undefined),
     handle: async ({ kms, context, scope }, body) => {
-      requireSymmetricAlgorithm(body.SourceEncryptionAlgorithm)
-      requireSymmetricAlgorithm(body.DestinationEncryptionAlgorithm)
+      const sourceAlgorithm = body.SourceEncryptionAlgorithm ?? SYMMETRIC
+      const destinationAlgorithm = body.DestinationEncryptionAlgorithm ?? SYMMETRIC
       const { source, destination } = await kms.reEncrypt(context, {
         blob: blobOf(body),
         sourceKey: body.SourceKeyId === undefined ? undefined : parseKeyIdentifier(scope, body.SourceKeyId),
         sourceEncryptionContext: toEncryptionContext(body.SourceEncryptionContext),
+        sourceAlgorithm,
         destinationKey: parseKeyIdentifier(scope, body.DestinationKeyId),
         destinationEncryptionContext: toEncryptionContext(body.DestinationEncryptionContext),
+        destinationAlgorithm,
       })
       return {
         CiphertextBlob: toBase64(destination.blob),
         SourceKeyId: keyArn(scope, source.key.keyId),
         KeyId: keyArn(scope, destination.key.keyId),
-        SourceEncryptionAlgorithm: SYMMETRIC,
-        DestinationEncryptionAlgorithm: SYMMETRIC,
-        SourceKeyMaterialId: keyMaterialId(source.version),
-        DestinationKeyMaterialId: keyMaterialId(destination.version),
+        SourceEncryptionAlgorithm: sourceAlgorithm,
+        DestinationEncryptionAlgorithm: destinationAlgorithm,
+        ...materialMember('SourceKeyMaterialId', source),
+        ...materialMember('DestinationKeyMaterialId', destination),
       }
     },
   }),
@@ -206,10 +211,10 @@ function sealedDataKey(scope: ArnScope, sealed: SealedPayload) {
   }
 }
 
-function requireSymmetricAlgorithm(algorithm: string = SYMMETRIC): void {
-  if (algorithm === SYMMETRIC) return
-  throw new AwsFault(
-    'InvalidKeyUsageException',
-    `Algorithm ${algorithm} is incompatible with key spec ${SYMMETRIC}.`,
-  )
+/** The version of a symmetric key under a name of AWS KMS; other keys have one material, which has no id. */
+function materialMember(
+  name: 'KeyMaterialId' | 'SourceKeyMaterialId' | 'DestinationKeyMaterialId',
+  { key, version }: Pick<SealedPayload, 'key' | 'version'>,
+): object {
+  return isSymmetric(key.spec) ? { [name]: keyMaterialId(version) } : {}
 }

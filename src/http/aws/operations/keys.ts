@@ -1,4 +1,11 @@
 import { z } from 'zod'
+import {
+  KEY_SPECS as KEY_SPECS_MADE,
+  type KeySpec,
+  type KeyUsage,
+  UNDRIVEN_KEY_SPECS,
+  type UndrivenKeySpec,
+} from '../../../core/key-spec.ts'
 import { unsupported, validation } from '../fault.ts'
 import { parseKeyIdentifier, parseManagedKeyId } from '../key-names.ts'
 import { encodeMarker, parseMarker } from '../markers.ts'
@@ -83,12 +90,14 @@ export const KEY_OPERATIONS = {
   CreateKey: awsOperation({
     body: createKeyBody,
     refuses: ['CustomKeyStoreId', 'XksKeyId'],
-    handle: async ({ kms, context, scope }, body) => {
-      requireSymmetricKey(body)
+    handle: async ({ kms, context, scope, keyPairWaitMs }, body) => {
+      const made = specAndUsage(body)
       const key = await kms.createKey(context, {
         description: body.Description,
         multiRegion: body.MultiRegion,
+        ...made,
         ...attachmentsOf(body),
+        waitMs: keyPairWaitMs,
       })
       return { KeyMetadata: keyMetadata(scope, key, [key]) }
     },
@@ -167,8 +176,11 @@ export const KEY_OPERATIONS = {
   }),
 } as const satisfies Readonly<Record<string, AwsOperation>>
 
-/** Refuses every kind of key but the one that there is, in the order in which AWS looks. */
-function requireSymmetricKey(body: z.output<typeof createKeyBody>): void {
+/** What is to be made, checked in the order in which AWS looks. */
+function specAndUsage(body: z.output<typeof createKeyBody>): {
+  readonly spec: KeySpec | UndrivenKeySpec
+  readonly usage: KeyUsage | undefined
+} {
   const { KeySpec, CustomerMasterKeySpec, KeyUsage, Origin = 'AWS_KMS' } = body
   if (KeySpec !== undefined && CustomerMasterKeySpec !== undefined) {
     throw validation(
@@ -176,16 +188,16 @@ function requireSymmetricKey(body: z.output<typeof createKeyBody>): void {
     )
   }
   const spec = KeySpec ?? CustomerMasterKeySpec ?? 'SYMMETRIC_DEFAULT'
-  if (spec !== 'SYMMETRIC_DEFAULT') {
-    if (KeyUsage === undefined) {
-      throw validation(
-        'You must specify a KeyUsage value for all KMS keys except for symmetric encryption keys.',
-      )
-    }
-    throw unsupported(`KeySpec ${spec}`)
+  if (spec !== 'SYMMETRIC_DEFAULT' && KeyUsage === undefined) {
+    throw validation(
+      'You must specify a KeyUsage value for all KMS keys except for symmetric encryption keys.',
+    )
   }
-  if (KeyUsage !== undefined && KeyUsage !== 'ENCRYPT_DECRYPT') {
+  const usages: readonly string[] = { ...KEY_SPECS_MADE, ...UNDRIVEN_KEY_SPECS }[spec].usages
+  if (KeyUsage !== undefined && !usages.includes(KeyUsage)) {
     throw validation(`KeyUsage ${KeyUsage} is not compatible with KeySpec ${spec}`)
   }
   if (Origin !== 'AWS_KMS') throw unsupported(`Origin ${Origin}`)
+  // No spec that is made here is for encapsulation; those that are refused below need no usage.
+  return { spec, usage: KeyUsage === 'ENCAPSULATE_DECAPSULATE' ? undefined : KeyUsage }
 }

@@ -17,7 +17,14 @@ import {
 } from '../module.ts'
 import { makeSessionKey, probeCapabilities } from '../probe.ts'
 import type { TokenCapabilities, TokenDescription } from '../settings.ts'
-import { CKA, CKO_SECRET_KEY, type MaterialName, objectLabel, parseObjectLabel } from '../templates.ts'
+import {
+  CKA,
+  CKO_SECRET_KEY,
+  type MaterialName,
+  objectLabel,
+  parseObjectLabel,
+  rolesOf,
+} from '../templates.ts'
 import type { TokenCriteria } from '../token-selector.ts'
 import { quirksOf } from '../vendor-quirks.ts'
 import { idTemplate } from './find-master-key.ts'
@@ -103,12 +110,15 @@ function probeOn(token: LaneToken, anchor: Handle, enc: Handle, description: Tok
  * @throws {@link TokenRefusal} when the token shows none, or what it answered when the one that it shows does not work.
  */
 function requireWitness(token: LaneToken, witness: MaterialName): void {
-  const [key] = findObjects(token, idTemplate(witness, 'enc'), 1)
+  const [role = 'enc'] = rolesOf(witness)
+  const [key] = findObjects(token, idTemplate(witness, role), 1)
+  // One that does not encrypt is witness enough by being there.
+  if (key && role !== 'enc') return
   const shown = key ?? anyMasterKey(token)
   if (shown) return checkCanary(token, shown, true)
   throw new TokenRefusal({
     code: 'TOKEN_UNAVAILABLE',
-    reason: `The token does not show ${objectLabel(witness, 'enc')}, which it held before, nor another key of p11kms.`,
+    reason: `The token does not show ${objectLabel(witness, role)}, which it held before, nor another key of p11kms.`,
   })
 }
 

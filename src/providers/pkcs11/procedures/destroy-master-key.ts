@@ -1,6 +1,6 @@
 import { findObjects } from '../find-objects.ts'
 import { parseJsonPart } from '../lanes/messages.ts'
-import { MASTER_KEY_ROLES, type MaterialName } from '../templates.ts'
+import { type MaterialName, rolesOf } from '../templates.ts'
 import { idTemplate, proveKeysVisible } from './find-master-key.ts'
 import { type Procedure, part } from './procedure.ts'
 
@@ -10,9 +10,7 @@ const DESTROYED_MAX = 16
 /** Destroys every object of a version. Part 0: {@link MaterialName}. */
 export const destroyMasterKey: Procedure = (token, _, parts) => {
   const name = parseJsonPart(part(parts, 0)) as MaterialName
-  const handles = MASTER_KEY_ROLES.flatMap((role) =>
-    findObjects(token, idTemplate(name, role), DESTROYED_MAX),
-  )
+  const handles = rolesOf(name).flatMap((role) => findObjects(token, idTemplate(name, role), DESTROYED_MAX))
   if (handles.length === 0) proveKeysVisible(token)
   for (const handle of handles) token.p11.C_DestroyObject(token.session, handle)
   return []

@@ -6,17 +6,19 @@ import type { Handle } from '../module.ts'
 import { firstMismatch } from '../read-back.ts'
 import {
   CKA,
-  CKO_SECRET_KEY,
-  MASTER_KEY_ROLES,
-  type MasterKeyRole,
+  classOf,
   type MaterialName,
+  type ObjectRole,
   objectId,
   type ReadBack,
+  rolesOf,
 } from '../templates.ts'
 import { type Procedure, part } from './procedure.ts'
 
-/** Handles in hex per role; two of one role are one too many. */
-export type FoundMaterial = Readonly<Record<MasterKeyRole, readonly string[]>> & {
+/** What the token holds of a version. */
+export interface FoundMaterial {
+  /** One row per object that the version is made of; two handles, in hex, are one too many. */
+  readonly objects: readonly { readonly role: ObjectRole; readonly handles: readonly string[] }[]
   /** Present where it was asked for: one object of each role is there and reads back as asked. */
   readonly asCreated?: boolean
 }
@@ -30,32 +32,43 @@ const PROVENANCE: readonly ReadBack['name'][] = ['ALWAYS_SENSITIVE', 'NEVER_EXTR
 const FOUND_MAX = 2
 
 /**
- * Looks both objects of a version up by CKA_ID.
+ * Looks the objects of a version up by CKA_ID.
  *
  * Number: what their attributes are compared with, one of {@link READ_BACK}. Part 0: {@link MaterialName}. Result: {@link FoundMaterial} as JSON.
  */
 export const findMasterKey: Procedure = (token, readBack, parts) => {
   const name = parseJsonPart(part(parts, 0)) as MaterialName
-  const entries = MASTER_KEY_ROLES.map((role) => {
+  const entries = rolesOf(name).map((role) => {
     const handles = findObjects(token, idTemplate(name, role), FOUND_MAX)
     return [role, handles] as const
   })
   if (entries.some(([, handles]) => handles.length === 0)) proveKeysVisible(token)
-  const found = entries.map(([role, handles]) => [role, handles.map((handle) => handle.toString('hex'))])
-  if (readBack === READ_BACK.none) return [jsonPart(Object.fromEntries(found))]
+  const objects = entries.map(([role, handles]) => ({
+    role,
+    handles: handles.map((handle) => handle.toString('hex')),
+  }))
+  if (readBack === READ_BACK.none) return [jsonPart({ objects } satisfies FoundMaterial)]
   const exempt = readBack === READ_BACK.copied ? PROVENANCE : []
-  return [jsonPart({ ...Object.fromEntries(found), asCreated: areAsCreated(token, entries, exempt) })]
+  const asCreated = areAsCreated(token, name, entries, exempt)
+  return [jsonPart({ objects, asCreated } satisfies FoundMaterial)]
+}
+
+/** The answer about objects that were just made and read back. */
+export function madeMaterial(objects: readonly (readonly [role: ObjectRole, handle: Handle])[]): Buffer {
+  const found = objects.map(([role, handle]) => ({ role, handles: [handle.toString('hex')] }))
+  return jsonPart({ objects: found, asCreated: true } satisfies FoundMaterial)
 }
 
 function areAsCreated(
   token: LaneToken,
-  entries: readonly (readonly [role: MasterKeyRole, handles: readonly Handle[]])[],
+  name: MaterialName,
+  entries: readonly (readonly [role: ObjectRole, handles: readonly Handle[]])[],
   exempt: readonly ReadBack['name'][],
 ): boolean {
   return entries.every(([role, [handle, second]]) => {
     if (!handle || second) return false
     try {
-      return firstMismatch(token, handle, role, exempt) === undefined
+      return firstMismatch(token, handle, name, role, exempt) === undefined
     } catch (error) {
       // A token that does not know an attribute would have refused the creation as well.
       const fault = toFault(error)
@@ -66,9 +79,9 @@ function areAsCreated(
 }
 
 /** Selects one object of a version. */
-export function idTemplate(name: MaterialName, role: MasterKeyRole) {
+export function idTemplate(name: MaterialName, role: ObjectRole) {
   return [
-    { type: CKA.CLASS, value: CKO_SECRET_KEY },
+    { type: CKA.CLASS, value: classOf(role) },
     { type: CKA.TOKEN, value: true },
     { type: CKA.ID, value: objectId(name, role) },
   ]

@@ -5,6 +5,7 @@ import type {
   Remark,
   TokenObject,
 } from '../../../../core/inspection/object-report.ts'
+import { kindOf, usagesOf } from './kinds.ts'
 import { nameOf } from './names.ts'
 
 /** One attribute of a master key's object and what it must be. */
@@ -99,15 +100,24 @@ const MASTER_KEY_RULES: readonly AttributeRule[] = [
  */
 export function lintMasterKey(
   object: TokenObject,
-  { role }: OurName,
+  ours: OurName,
   waived: ReadonlySet<ObjectAttribute>,
 ): Remark[] {
   const name = nameOf(object)
   const broken = MASTER_KEY_RULES.filter(
     ({ attribute, expected, severity }) =>
-      !waived.has(attribute) && breaks(object.attributes[attribute], expected, severity),
+      isAsked(ours.role, attribute) &&
+      !waived.has(attribute) &&
+      breaks(object.attributes[attribute], expected, severity),
   ).map(({ code, severity, message, next }) => ({ severity, code, message: `${name} ${message}.`, next }))
-  return [...broken, ...lintKind(object, name), ...lintUsage(object, name, role)]
+  return [...broken, ...lintKind(object, name, ours), ...lintUsage(object, name, ours)]
+}
+
+/** A public key is nobody's secret. */
+const ASKED_OF_PUBLIC_KEYS: readonly ObjectAttribute[] = ['modifiable', 'local']
+
+function isAsked(role: OurName['role'], attribute: ObjectAttribute): boolean {
+  return role !== 'pub' || ASKED_OF_PUBLIC_KEYS.includes(attribute)
 }
 
 /** What a token does not tell is good only where little depends on it. */
@@ -115,33 +125,31 @@ function breaks(value: boolean | undefined, expected: boolean, severity: 'error'
   return value === undefined ? severity === 'error' : value !== expected
 }
 
-function lintKind({ class: kind, keyType, bits }: TokenObject, name: string): Remark[] {
-  if (kind === 'SECRET_KEY' && keyType === 'AES' && (bits === 256 || bits === undefined)) return []
+function lintKind(object: TokenObject, name: string, ours: OurName): Remark[] {
+  const { class: kind, keyType, bits } = object
+  const expected = kindOf(ours)
+  if (expected.matches(object)) return []
   const is = [bits === undefined ? '' : `${bits} bits`, keyType, kind].filter(Boolean).join(' ')
   return [
     {
       severity: 'error',
       code: 'WRONG_KIND',
-      message: `${name} has the name of a master key, but is no AES-256 key (${is || 'it does not tell'}).`,
+      message: `${name} has the name of a master key, but is no ${expected.text} (${is || 'it does not tell'}).`,
       next: 'Find out who made it; p11kms makes no such object. Remove it with the tools of the token.',
     },
   ]
 }
 
 const USAGES = ['encrypt', 'decrypt', 'wrap', 'unwrap', 'sign', 'verify', 'derive'] as const
-const ALLOWED: Readonly<Record<OurName['role'], readonly ObjectAttribute[]>> = {
-  enc: ['encrypt', 'decrypt'],
-  wrap: ['wrap', 'unwrap'],
-}
 
-function lintUsage(object: TokenObject, name: string, role: OurName['role']): Remark[] {
+function lintUsage(object: TokenObject, name: string, ours: OurName): Remark[] {
   const { attributes } = object
   if (unwrapsAndDecrypts(object)) {
     const message = `${name} can both unwrap and decrypt: whoever may use it reads what the other wraps.`
     return [{ severity: 'error', code: 'UNWRAPS_AND_DECRYPTS', message, next: REPLACE }]
   }
   const granted = USAGES.filter((usage) => attributes[usage])
-  const allowed = ALLOWED[role]
+  const allowed = usagesOf(ours, granted)
   const missing = allowed.filter((usage) => attributes[usage] === false)
   const extra = granted.filter((usage) => !allowed.includes(usage))
   if (missing.length === 0 && extra.length === 0) return []
@@ -150,7 +158,7 @@ function lintUsage(object: TokenObject, name: string, role: OurName['role']): Re
     {
       severity: missing.length > 0 ? 'error' : 'warning',
       code: 'WRONG_USAGE',
-      message: `${name} may ${may}; an object of role ${role} may ${allowed.join(' and ')}, nothing else.`,
+      message: `${name} may ${may}; an object of role ${ours.role} may ${allowed.join(' and ')}, nothing else.`,
       next:
         missing.length > 0
           ? 'Requests that need it fail: restore the object from a backup of the token.'

@@ -32,6 +32,7 @@ function isVersion(version: KnownVersion, keyId: string, versionNumber: number):
   return version.keyId === keyId && version.versionNumber === versionNumber
 }
 
-function nameOf({ keyId, versionId, versionNumber, state }: KnownVersion, role: OurName['role']): OurName {
-  return { keyId, versionNumber, role, versionId, state }
+function nameOf(known: KnownVersion, role: OurName['role']): OurName {
+  const { settled: _, ...version } = known
+  return { ...version, role }
 }

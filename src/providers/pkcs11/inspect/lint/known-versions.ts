@@ -1,5 +1,6 @@
 import type { KeyState, MasterKey } from '../../../../core/key.ts'
-import { MASTER_KEY_ROLES, type MasterKeyRole, type MaterialName, objectId } from '../../templates.ts'
+import { isSymmetric } from '../../../../core/key-spec.ts'
+import { type MaterialName, type ObjectRole, objectId, rolesOf } from '../../templates.ts'
 
 /** A version of a key whose material one token holds, as the store has it. */
 export interface KnownVersion extends MaterialName {
@@ -13,7 +14,7 @@ export interface KnownVersion extends MaterialName {
 export interface KnownKeys {
   readonly versions: readonly KnownVersion[]
   /** Objects that the versions are made of, by CKA_ID in hex. */
-  readonly byId: ReadonlyMap<string, { readonly version: KnownVersion; readonly role: MasterKeyRole }>
+  readonly byId: ReadonlyMap<string, { readonly version: KnownVersion; readonly role: ObjectRole }>
 }
 
 /**
@@ -33,12 +34,13 @@ export function knownKeys(
     .flatMap((key) =>
       numbered(key).map((version) => ({
         keyId: key.keyId,
+        ...(!isSymmetric(key.spec) && { spec: key.spec, usage: key.usage }),
         ...version,
         settled: revisions.get(rowOf(key)) === key.revision,
       })),
     )
   const objects = versions.flatMap((version) =>
-    MASTER_KEY_ROLES.map((role) => [objectId(version, role).toString('hex'), { version, role }] as const),
+    rolesOf(version).map((role) => [objectId(version, role).toString('hex'), { version, role }] as const),
   )
   return { versions, byId: new Map(objects) }
 }

@@ -1,5 +1,5 @@
 import type { Finding, FindingCode, TokenObject } from '../../../../core/inspection/object-report.ts'
-import { MASTER_KEY_ROLES, objectId, objectLabel } from '../../templates.ts'
+import { type ObjectRole, objectId, objectLabel, rolesOf } from '../../templates.ts'
 import type { KnownKeys, KnownVersion } from './known-versions.ts'
 import { nameOf } from './names.ts'
 
@@ -48,16 +48,13 @@ function duplicatesBy(
 export function lintVersions(objects: readonly TokenObject[], known: KnownKeys): Finding[] {
   const ids = new Set(objects.map(({ id }) => id))
   return known.versions.flatMap((version) => {
-    const missing = MASTER_KEY_ROLES.filter((role) => !ids.has(objectId(version, role).toString('hex')))
+    const missing = rolesOf(version).filter((role) => !ids.has(objectId(version, role).toString('hex')))
     const told = missing.length === 0 ? undefined : lintVersion(version, missing)
     return told ? [{ ...told, keyId: version.keyId }] : []
   })
 }
 
-function lintVersion(
-  version: KnownVersion,
-  missing: readonly (typeof MASTER_KEY_ROLES)[number][],
-): Finding | undefined {
+function lintVersion(version: KnownVersion, missing: readonly ObjectRole[]): Finding | undefined {
   const { state, settled, keyId, versionNumber } = version
   const name = `Version ${versionNumber} of key ${keyId} (${state})`
   if (state === 'Deleting' || state === 'Deleted') return undefined
@@ -66,12 +63,16 @@ function lintVersion(
     const next = 'A running service finishes it or rolls it back within keys.maintenanceIntervalMs.'
     return { severity: 'info', code: 'CREATION_UNFINISHED', message, next }
   }
-  const whole = missing.length === MASTER_KEY_ROLES.length
+  const whole = missing.length === rolesOf(version).length
   const labels = missing.map((role) => objectLabel(version, role)).join(', ')
   return {
     severity: 'error',
     code: whole ? 'ROW_WITHOUT_OBJECT' : 'PARTIAL_VERSION',
     message: `${name} is in the store, but the token does not hold ${labels}.`,
-    next: 'What it sealed cannot be opened: restore the token from a backup, or check that the right token is configured.',
+    next: `${lossOf(version)}: restore the token from a backup, or check that the right token is configured.`,
   }
+}
+
+function lossOf({ spec }: KnownVersion): string {
+  return spec === undefined ? 'What it sealed cannot be opened' : 'Requests that need its material fail'
 }
