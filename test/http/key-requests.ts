@@ -7,6 +7,8 @@ export const MULTI_REGION = ['ReplicateKey', 'UpdatePrimaryRegion']
 const SPECS: Readonly<Record<string, object>> = {
   DeriveSharedSecret: { KeySpec: 'ECC_NIST_P256', KeyUsage: 'KEY_AGREEMENT' },
   GenerateMac: { KeySpec: 'HMAC_256', KeyUsage: 'GENERATE_VERIFY_MAC' },
+  DeleteImportedKeyMaterial: { Origin: 'EXTERNAL' },
+  GetParametersForImport: { Origin: 'EXTERNAL' },
   GetPublicKey: { KeySpec: 'ECC_NIST_P256', KeyUsage: 'SIGN_VERIFY' },
   Sign: { KeySpec: 'ECC_NIST_P256', KeyUsage: 'SIGN_VERIFY' },
   Verify: { KeySpec: 'ECC_NIST_P256', KeyUsage: 'SIGN_VERIFY' },
@@ -36,6 +38,7 @@ const MEMBERS: Readonly<Record<string, object>> = {
   ReplicateKey: { ReplicaRegion: 'ap-northeast-3' },
   UpdatePrimaryRegion: { PrimaryRegion: 'eu-central-1' },
   PutKeyPolicy: { Policy: JSON.stringify(POLICY) },
+  GetParametersForImport: { WrappingAlgorithm: 'RSAES_OAEP_SHA_256', WrappingKeySpec: 'RSA_2048' },
   Sign: { Message: B64, SigningAlgorithm: 'ECDSA_SHA_256' },
   TagResource: { Tags: [{ TagKey: 'a', TagValue: 'b' }] },
   UntagResource: { TagKeys: ['a'] },

@@ -1,3 +1,4 @@
+import { createPublicKey, publicEncrypt, randomBytes } from 'node:crypto'
 import type { AwsFixture, WireAnswer } from './aws-fixture.ts'
 
 export type Values = Readonly<Record<string, unknown>>
@@ -55,4 +56,22 @@ export const oaep = (KeySpec: string, hash: 'SHA_1' | 'SHA_256', max: number): R
   const Plaintext = Buffer.alloc(max + 1).toString('base64')
   const input = { Plaintext, EncryptionAlgorithm: `RSAES_OAEP_${hash}` }
   return onKey('Encrypt', RSA_ENCRYPTING(KeySpec), input, ['GetPublicKey'])
+}
+
+/** Wraps material for the key as its import parameters say, and imports it as `input` says. */
+export async function importInto(fixture: AwsFixture, KeyId: string, input: object): Promise<WireAnswer> {
+  const wrapping = { WrappingAlgorithm: 'RSAES_OAEP_SHA_256', WrappingKeySpec: 'RSA_2048' }
+  const { ImportToken, PublicKey } = await ok(fixture, 'GetParametersForImport', { KeyId, ...wrapping })
+  const der = Buffer.from(String(PublicKey), 'base64')
+  const key = createPublicKey({ key: der, format: 'der', type: 'spki' })
+  const wrapped = publicEncrypt({ key, oaepHash: 'sha256' }, randomBytes(32))
+  const EncryptedKeyMaterial = wrapped.toString('base64')
+  const forEver = { ExpirationModel: 'KEY_MATERIAL_DOES_NOT_EXPIRE' }
+  return fixture.request('ImportKeyMaterial', {
+    KeyId,
+    ImportToken,
+    EncryptedKeyMaterial,
+    ...forEver,
+    ...input,
+  })
 }

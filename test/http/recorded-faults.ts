@@ -3,6 +3,7 @@ import {
   AGREE,
   B64,
   EXTERNAL,
+  importInto,
   MAC,
   newKey,
   ok,
@@ -114,9 +115,28 @@ export const STATE_CASES: readonly (readonly [
   [
     'KMSInvalidStateException',
     'No available key material pending rotation',
-    // Comes of imported material, as the two below without a request.
+    {
+      needs: ['ImportKeyMaterial'],
+      make: async (fixture) => {
+        const KeyId = await newKey(fixture, EXTERNAL)
+        await importInto(fixture, KeyId, {})
+        return fixture.request('RotateKeyOnDemand', { KeyId })
+      },
+    },
   ],
-  ['KMSInvalidStateException', 'New key material (id:'],
+  [
+    'KMSInvalidStateException',
+    'New key material (id:',
+    {
+      needs: ['ImportKeyMaterial'],
+      make: async (fixture) => {
+        const KeyId = await newKey(fixture, EXTERNAL)
+        await importInto(fixture, KeyId, {})
+        await importInto(fixture, KeyId, { ImportType: 'NEW_KEY_MATERIAL' })
+        return importInto(fixture, KeyId, { ImportType: 'NEW_KEY_MATERIAL' })
+      },
+    },
+  ],
   [
     'KMSInvalidStateException',
     'arn:<partition>:kms:<region>:111111111111:key/<key-id:1> is pending import.',

@@ -4,6 +4,8 @@ import {
   AGREEING,
   B64,
   digest,
+  importInto,
+  newKey,
   oaep,
   onKey,
   type RecordedCase,
@@ -64,7 +66,17 @@ export const REQUEST_CASES: readonly (readonly [
     "1 validation error detected: Value at 'plaintext'",
     request('Encrypt', { KeyId: ABSENT, Plaintext: Buffer.alloc(4097).toString('base64') }),
   ],
-  ['ValidationException', 'A validTo date must be set'],
+  [
+    'ValidationException',
+    'A validTo date must be set',
+    {
+      needs: ['ImportKeyMaterial'],
+      make: async (fixture) => {
+        const input = { ExpirationModel: 'KEY_MATERIAL_EXPIRES' }
+        return importInto(fixture, await newKey(fixture, { Origin: 'EXTERNAL' }), input)
+      },
+    },
+  ],
   ['ValidationException', 'Algorithm RSAES_OAEP_SHA_1 and key spec RSA_2048', oaep('RSA_2048', 'SHA_1', 214)],
   ['ValidationException', 'Algorithm RSAES_OAEP_SHA_1 and key spec RSA_3072', oaep('RSA_3072', 'SHA_1', 342)],
   ['ValidationException', 'Algorithm RSAES_OAEP_SHA_1 and key spec RSA_4096', oaep('RSA_4096', 'SHA_1', 470)],
