@@ -7,7 +7,9 @@ import {
   DescribeKeyCommand,
   EncryptCommand,
   GenerateDataKeyCommand,
+  GenerateMacCommand,
   GetKeyPolicyCommand,
+  GetPublicKeyCommand,
   type KeyMetadata,
   KMSClient,
   ListResourceTagsCommand,
@@ -16,8 +18,11 @@ import {
   ReplicateKeyCommand,
   RotateKeyOnDemandCommand,
   ScheduleKeyDeletionCommand,
+  SignCommand,
   UnsupportedOperationException,
   UpdatePrimaryRegionCommand,
+  VerifyCommand,
+  VerifyMacCommand,
 } from '@aws-sdk/client-kms'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { ALICE } from '../support/kms-fixture.ts'
@@ -161,6 +166,25 @@ describe('multi-region keys through the unmodified @aws-sdk/client-kms', () => {
     expect(Buffer.from(back.Plaintext ?? []).toString()).toBe('x')
     expect(back.KeyMaterialId).not.toBe(made.KeyMaterialId)
     expect((await describeIn(AWAY, id))?.CurrentKeyMaterialId).toBe(back.KeyMaterialId)
+  })
+
+  it('signs in one region what another verifies, and authenticates alike', async () => {
+    const spec = { KeySpec: 'ECC_NIST_P256', KeyUsage: 'SIGN_VERIFY', MultiRegion: true } as const
+    const pair = (await at(HOME).send(new CreateKeyCommand(spec))).KeyMetadata?.KeyId ?? ''
+    await replicate(pair, AWAY)
+    const signing = { KeyId: pair, Message: Buffer.from('x'), SigningAlgorithm: 'ECDSA_SHA_256' } as const
+    const { Signature } = await at(HOME).send(new SignCommand(signing))
+    const verified = await at(AWAY).send(new VerifyCommand({ ...signing, Signature }))
+    expect(verified).toMatchObject({ SignatureValid: true, KeyId: arn(AWAY, pair) })
+    const publicKeys = [HOME, AWAY].map((region) => at(region).send(new GetPublicKeyCommand({ KeyId: pair })))
+    const [home, away] = await Promise.all(publicKeys)
+    expect(away?.PublicKey).toEqual(home?.PublicKey)
+    const macSpec = { KeySpec: 'HMAC_256', KeyUsage: 'GENERATE_VERIFY_MAC', MultiRegion: true } as const
+    const macKey = (await at(HOME).send(new CreateKeyCommand(macSpec))).KeyMetadata?.KeyId ?? ''
+    await replicate(macKey, AWAY)
+    const input = { KeyId: macKey, Message: Buffer.from('x'), MacAlgorithm: 'HMAC_SHA_256' } as const
+    const { Mac } = await at(AWAY).send(new GenerateMacCommand(input))
+    expect((await at(HOME).send(new VerifyMacCommand({ ...input, Mac }))).MacValid).toBe(true)
   })
 
   it('has the primary key move', async () => {

@@ -27,10 +27,7 @@ const UNSENT: Readonly<Record<string, string>> = {
 const MADE_BY: Readonly<Record<string, string>> = {
   ExpirationModel: 'ImportKeyMaterial',
   ImportState: 'ImportKeyMaterial',
-  KeyAgreementAlgorithms: 'DeriveSharedSecret',
   KeyMaterialDescription: 'ImportKeyMaterial',
-  MacAlgorithms: 'GenerateMac',
-  SigningAlgorithms: 'Sign',
   ValidTo: 'ImportKeyMaterial',
 }
 
