@@ -41,7 +41,12 @@ export function addFacadeRoute(app: FastifyInstance, deps: DispatchDeps): void {
   invariant(fallback, 'a server has at least one façade')
   const pick = (request: FastifyRequest): Facade => {
     const { method, url = '/', headers } = request.raw
-    return deps.facades.find((facade) => facade.claims({ method: method ?? '', url, headers })) ?? fallback
+    return (
+      deps.facades.find(
+        (facade) =>
+          facade.methods.includes(method ?? '') && facade.claims({ method: method ?? '', url, headers }),
+      ) ?? fallback
+    )
   }
   app.decorateRequest(EXCHANGE, undefined)
   app.route({

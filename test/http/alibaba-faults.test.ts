@@ -199,6 +199,16 @@ describe('parameters', () => {
     ['ListKeys', { PageNumber: '0' }, 'PageNumber'],
     ['ListKeys', { Filters: '[{"Key":"Nothing","Values":[]}]' }, 'Filters'],
     ['ListKeys', { Filters: 'x' }, 'Filters'],
+    [
+      'ListKeys',
+      { Filters: JSON.stringify(Array.from({ length: 11 }, () => ({ Key: 'KeyState', Values: [] }))) },
+      'Filters',
+    ],
+    [
+      'ListKeys',
+      { Filters: JSON.stringify([{ Key: 'KeyState', Values: Array.from({ length: 21 }, () => '') }]) },
+      'Filters',
+    ],
     ['CreateKey', { KeySpec: 'AES_256' }, 'KeySpec'],
     ['CreateKey', { Description: 'x'.repeat(8193) }, 'Description'],
     [

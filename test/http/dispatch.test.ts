@@ -52,3 +52,23 @@ it.each([
   expect(answer.rawPayload).toEqual(Buffer.from(body, 'utf8'))
   expect(answer.headers['content-length']).toBe(`${Buffer.byteLength(body)}`)
 })
+
+it('gives a method that a façade does not take to the last one, although it claims the request', async () => {
+  const facade = (name: string, methods: readonly string[]): Facade => ({
+    name,
+    methods,
+    claims: () => true,
+    handle: async () => ({ status: 200, headers: {}, body: name }),
+    answerFault: () => ({ status: 500, headers: {}, body: 'fault' }),
+  })
+  const server = buildServer({
+    facades: [facade('first', ['POST']), facade('last', ['GET', 'POST'])],
+    logger: pino({ level: 'silent' }),
+    clock: SYSTEM_CLOCK,
+    limits: DEFAULT_SERVER_LIMITS,
+    health: { ready: async () => ({ ready: true, degraded: false, components: {} }) },
+    metricsRegistry: new Registry(),
+  })
+  expect((await server.inject({ method: 'POST', url: '/' })).payload).toBe('first')
+  expect((await server.inject({ method: 'GET', url: '/' })).payload).toBe('last')
+})

@@ -1,3 +1,5 @@
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { OpenApiFault } from '../../../src/http/alibaba/openapi/fault.ts'
@@ -83,5 +85,24 @@ describe('the cache of nonces', () => {
     for (let n = 0; n <= 262_144; n++) nonces.take('a', `n${n}`, until)
     expect(nonces.take('a', 'n1', until)).toBe(false)
     expect(nonces.take('a', 'n0', until)).toBe(true)
+  })
+
+  it('keeps a nonce, and not the request that it came with', () => {
+    const clock = new ManualClock()
+    const nonces = new NonceCache(clock)
+    const until = clock.now() + 60_000
+    setFlagsFromString('--expose-gc')
+    const collect = runInNewContext('gc') as () => void
+    collect()
+    const before = process.memoryUsage().heapUsed
+    for (let n = 0; n < 200; n++) {
+      const request = parseParameters(
+        Buffer.from(`x=${'x'.repeat(200_000)}&Nonce=${n}-as-long-as-one-is`).toString(),
+      )
+      nonces.take('a', request.get('Nonce') ?? '', until)
+    }
+    collect()
+    expect(process.memoryUsage().heapUsed - before).toBeLessThan(10_000_000)
+    expect(nonces.take('a', '7-as-long-as-one-is', until)).toBe(false)
   })
 })

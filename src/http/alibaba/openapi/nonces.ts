@@ -21,6 +21,7 @@ export class NonceCache {
   /**
    * Takes a nonce. Call it for requests alone whose signature is right: nobody else uses up an access key's room.
    *
+   * @param accessKeyId - Of the configuration.
    * @param validUntil - When the request's timestamp is too old. Milliseconds since the epoch.
    * @returns `false` when the nonce was taken before.
    */
@@ -31,7 +32,8 @@ export class NonceCache {
     const seenUntil = nonces.get(nonce)
     if (seenUntil !== undefined && seenUntil >= now) return false
     nonces.delete(nonce)
-    nonces.set(nonce, validUntil)
+    // A copy: a part of a text keeps the whole text in memory, which is all that was sent.
+    nonces.set(Buffer.from(nonce, 'utf8').toString('utf8'), validUntil)
     this.#forgetOld(nonces, now)
     return true
   }

@@ -51,7 +51,8 @@ export class OpenApiSignatureVerifier {
     if (!known) throw unknownAccessKey()
     if (!matches) throw mismatch(signed.stringToSign)
     requireToken(credential, signed.securityToken, now)
-    if (nonce !== undefined && !this.#nonces.take(accessKeyId, nonce, validUntil)) throw nonceUsed()
+    if (nonce !== undefined && !this.#nonces.take(credential.accessKeyId, nonce, validUntil))
+      throw nonceUsed()
     return { credential, action, version }
   }
 }

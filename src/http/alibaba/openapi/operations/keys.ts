@@ -20,6 +20,8 @@ const FILTERS: Readonly<Record<string, (key: MasterKey) => string>> = {
   CreatorType: () => 'User',
 }
 const FILTERS_CHARACTERS_MAX = 8192
+const FILTERS_MAX = 10
+const FILTER_VALUES_MAX = 20
 
 type KeyFilter = (key: MasterKey) => boolean
 
@@ -35,7 +37,7 @@ const filters: z.ZodType<KeyFilter> = z
   })
 
 function parseFilters(value: unknown): KeyFilter | undefined {
-  if (!Array.isArray(value)) return undefined
+  if (!Array.isArray(value) || value.length > FILTERS_MAX) return undefined
   const parsed = value.map(parseFilter)
   const whole = parsed.filter((filter) => filter !== undefined)
   return whole.length === parsed.length ? (key) => whole.every((matches) => matches(key)) : undefined
@@ -45,6 +47,7 @@ function parseFilter(item: unknown): KeyFilter | undefined {
   if (!isPlainObject(item)) return undefined
   const { Key: name, Values: values } = item
   if (typeof name !== 'string' || !Object.hasOwn(FILTERS, name) || !Array.isArray(values)) return undefined
+  if (values.length > FILTER_VALUES_MAX) return undefined
   const valueOf = FILTERS[name]
   return (key) => valueOf !== undefined && values.includes(valueOf(key))
 }
