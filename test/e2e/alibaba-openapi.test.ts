@@ -1,4 +1,5 @@
 import { execFile } from 'node:child_process'
+import { hash, verify } from 'node:crypto'
 import { promisify } from 'node:util'
 import { DecryptCommand } from '@aws-sdk/client-kms'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -67,6 +68,46 @@ describe('the built program and unmodified clients of Alibaba Cloud', () => {
     )
     aws.destroy()
     expect(Buffer.from(Plaintext ?? []).toString('latin1')).toBe(made.plaintext)
+  })
+
+  it('key pairs and keys for MACs work in the token', async () => {
+    const request = clients['openapi-core V3 query'] ?? expect.fail()
+    const keyOf = async (parameters: Record<string, string>) => {
+      const { KeyMetadata } = await request('CreateKey', parameters)
+      const { KeyId, PrimaryKeyVersion } = KeyMetadata as Record<'KeyId' | 'PrimaryKeyVersion', string>
+      return { KeyId, KeyVersionId: PrimaryKeyVersion }
+    }
+    const signing = await keyOf({ KeySpec: 'EC_P256' })
+    const message = Buffer.from('message')
+    const Digest = hash('sha256', message, 'buffer').toString('base64')
+    const { Value } = await request('AsymmetricSign', { ...signing, Algorithm: 'ECDSA_SHA_256', Digest })
+    const { PublicKey } = await request('GetPublicKey', signing)
+    expect(verify('sha256', message, String(PublicKey), Buffer.from(String(Value), 'base64'))).toBe(true)
+    const rsa = await keyOf({ KeySpec: 'RSA_2048', KeyUsage: 'ENCRYPT/DECRYPT' })
+    const named = { ...rsa, Algorithm: 'RSAES_OAEP_SHA_256' }
+    const { CiphertextBlob } = await request('AsymmetricEncrypt', { ...named, Plaintext: 'eA==' })
+    const opened = await request('AsymmetricDecrypt', { ...named, CiphertextBlob: String(CiphertextBlob) })
+    expect(opened['Plaintext']).toBe('eA==')
+    const { KeyId } = await keyOf({ KeySpec: 'HMAC_256' })
+    const mac = { KeyId, Algorithm: 'HMAC_SHA_256', Message: 'eA==' }
+    const { Mac } = await request('GenerateMac', mac)
+    expect(await request('VerifyMac', { ...mac, Mac: String(Mac) })).toMatchObject({ Value: true })
+  })
+
+  it('tags and protection stay over a restart', async () => {
+    const request = clients['pop-core POST'] ?? expect.fail()
+    const { KeyMetadata } = await request('CreateKey', { Tags: '[{"TagKey":"a","TagValue":"ü"}]' })
+    const { KeyId } = KeyMetadata as { KeyId: string }
+    await request('SetDeletionProtection', { ProtectedResourceArn: KeyId, EnableDeletionProtection: 'true' })
+    await gateway.stop()
+    gateway = await startGateway({ home })
+    clients = sdkCalls(gateway.endpoint, credential())
+    const again = clients['pop-core POST'] ?? expect.fail()
+    expect(await again('ListResourceTags', { KeyId })).toMatchObject({
+      Tags: { Tag: [{ KeyId, TagKey: 'a', TagValue: 'ü' }] },
+    })
+    const refused = again('ScheduleKeyDeletion', { KeyId, PendingWindowInDays: '7' })
+    await expect(refused).rejects.toMatchObject({ code: 'Rejected.DeletionProtection' })
   })
 
   it('runs the command that the banner shows', async () => {

@@ -1,7 +1,9 @@
 import { OpenApiFault } from './fault.ts'
 import type { OpenApiOperation } from './operation.ts'
 import { ALIAS_OPERATIONS } from './operations/aliases.ts'
+import { ASYMMETRIC_OPERATIONS } from './operations/asymmetric.ts'
 import { CLIENT_ACCESS_OPERATIONS } from './operations/client-access.ts'
+
 import { CREATE_KEY_OPERATIONS } from './operations/create-key.ts'
 import { CRYPTOGRAPHIC_OPERATIONS } from './operations/cryptography.ts'
 import { KEY_VERSION_OPERATIONS } from './operations/key-versions.ts'
@@ -13,6 +15,7 @@ import { TAG_OPERATIONS } from './operations/tags.ts'
 export const OPENAPI_OPERATIONS: ReadonlyMap<string, OpenApiOperation> = new Map(
   Object.entries({
     ...CRYPTOGRAPHIC_OPERATIONS,
+    ...ASYMMETRIC_OPERATIONS,
     ...CREATE_KEY_OPERATIONS,
     ...KEY_OPERATIONS,
     ...KEY_VERSION_OPERATIONS,
@@ -25,10 +28,6 @@ export const OPENAPI_OPERATIONS: ReadonlyMap<string, OpenApiOperation> = new Map
 
 /** Operations of the API's version 2016-01-20 that this service does not carry out. With the rows above: all that there are. */
 export const UNSUPPORTED_OPENAPI_OPERATIONS: ReadonlySet<string> = new Set([
-  'AsymmetricDecrypt',
-  'AsymmetricEncrypt',
-  'AsymmetricSign',
-  'AsymmetricVerify',
   'BatchGetSecretValue',
   'ConnectKmsInstance',
   'CreateKeyVersion',
@@ -39,14 +38,12 @@ export const UNSUPPORTED_OPENAPI_OPERATIONS: ReadonlySet<string> = new Set([
   'DeleteSecret',
   'DescribeNetworkRule',
   'DescribeSecret',
-  'GenerateMac',
   'GetDefaultKmsInstance',
   'GetKeyPolicy',
   'GetKmsInstance',
   'GetKmsInstanceQuotaInfos',
   'GetManagedDataKey',
   'GetParametersForImport',
-  'GetPublicKey',
   'GetRandomPassword',
   'GetSecretPolicy',
   'GetSecretValue',
@@ -67,7 +64,6 @@ export const UNSUPPORTED_OPENAPI_OPERATIONS: ReadonlySet<string> = new Set([
   'UpdateSecret',
   'UpdateSecretRotationPolicy',
   'UpdateSecretVersionStage',
-  'VerifyMac',
 ])
 
 /** @throws {@link OpenApiFault} `UnsupportedOperation`, which names the action where it is one of the API. */

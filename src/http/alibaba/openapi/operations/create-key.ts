@@ -1,11 +1,42 @@
 import { z } from 'zod'
-import { missing, unsupported } from '../fault.ts'
+import type { KeySpec, KeyUsage } from '../../../../core/key.ts'
+import { invalidParameter, missing, unsupported } from '../fault.ts'
 import { flag, rotationInterval } from '../members.ts'
 import { type OpenApiOperation, openApiOperation } from '../operation.ts'
 import { keyMetadata } from '../wire.ts'
 import { tagsJson } from './tags.ts'
 
 const DESCRIPTION_CHARACTERS_MAX = 8192
+
+/** How long a new key pair waits while the token makes others, before the caller is throttled. Milliseconds. */
+const PAIR_WAIT_MS = 5_000
+
+/** Specs of the real service that no key has here. */
+const OTHER_SPECS = ['Aliyun_AES_128', 'Aliyun_AES_192', 'Aliyun_SM4', 'EC_SM2'] as const
+
+function isOther(spec: string): spec is (typeof OTHER_SPECS)[number] {
+  return OTHER_SPECS.some((other) => other === spec)
+}
+
+/** What each spec is in the core, and what it may be made for, the default first: signing for a key that can. */
+const SPECS = {
+  Aliyun_AES_256: { spec: 'SYMMETRIC_DEFAULT', usages: ['ENCRYPT_DECRYPT'] },
+  RSA_2048: { spec: 'RSA_2048', usages: ['SIGN_VERIFY', 'ENCRYPT_DECRYPT'] },
+  RSA_3072: { spec: 'RSA_3072', usages: ['SIGN_VERIFY', 'ENCRYPT_DECRYPT'] },
+  RSA_4096: { spec: 'RSA_4096', usages: ['SIGN_VERIFY', 'ENCRYPT_DECRYPT'] },
+  EC_P256: { spec: 'ECC_NIST_P256', usages: ['SIGN_VERIFY'] },
+  EC_P256K: { spec: 'ECC_SECG_P256K1', usages: ['SIGN_VERIFY'] },
+  HMAC_224: { spec: 'HMAC_224', usages: ['GENERATE_VERIFY_MAC'] },
+  HMAC_256: { spec: 'HMAC_256', usages: ['GENERATE_VERIFY_MAC'] },
+  HMAC_384: { spec: 'HMAC_384', usages: ['GENERATE_VERIFY_MAC'] },
+  HMAC_512: { spec: 'HMAC_512', usages: ['GENERATE_VERIFY_MAC'] },
+} as const satisfies Readonly<Record<string, { spec: KeySpec; usages: readonly [KeyUsage, ...KeyUsage[]] }>>
+
+const USAGES = {
+  'ENCRYPT/DECRYPT': 'ENCRYPT_DECRYPT',
+  'SIGN/VERIFY': 'SIGN_VERIFY',
+  'GENERATE/VERIFY_MAC': 'GENERATE_VERIFY_MAC',
+} as const
 
 /** Making keys. */
 export const CREATE_KEY_OPERATIONS = {
@@ -16,18 +47,19 @@ export const CREATE_KEY_OPERATIONS = {
       KeySpec: z
         .enum([
           'Aliyun_AES_256',
-          'Aliyun_AES_128',
-          'Aliyun_AES_192',
-          'Aliyun_SM4',
           'RSA_2048',
           'RSA_3072',
           'RSA_4096',
           'EC_P256',
           'EC_P256K',
-          'EC_SM2',
+          'HMAC_224',
+          'HMAC_256',
+          'HMAC_384',
+          'HMAC_512',
+          ...OTHER_SPECS,
         ])
         .optional(),
-      KeyUsage: z.enum(['ENCRYPT/DECRYPT', 'SIGN/VERIFY']).optional(),
+      KeyUsage: z.enum(['ENCRYPT/DECRYPT', 'SIGN/VERIFY', 'GENERATE/VERIFY_MAC']).optional(),
       Origin: z.enum(['Aliyun_KMS', 'EXTERNAL']).optional(),
       ProtectionLevel: z.enum(['SOFTWARE', 'HSM']).optional(),
       EnableAutomaticRotation: flag.optional(),
@@ -36,12 +68,22 @@ export const CREATE_KEY_OPERATIONS = {
     }),
     handle: async ({ kms, context, scope }, body) => {
       const { KeySpec = 'Aliyun_AES_256', Origin = 'Aliyun_KMS' } = body
-      if (KeySpec !== 'Aliyun_AES_256') throw unsupported(`KeySpec ${KeySpec}`)
+      if (isOther(KeySpec)) throw unsupported(`KeySpec ${KeySpec}`)
+      const { spec, usages } = SPECS[KeySpec]
+      const usage = body.KeyUsage === undefined ? usages[0] : USAGES[body.KeyUsage]
+      if (!usages.some((allowed) => allowed === usage)) throw invalidParameter('KeyUsage')
       if (Origin !== 'Aliyun_KMS') throw unsupported(`Origin ${Origin}`)
-      if (body.KeyUsage === 'SIGN/VERIFY') throw unsupported(`KeyUsage ${body.KeyUsage}`)
       const days = body.EnableAutomaticRotation ? body.RotationInterval : undefined
       if (body.EnableAutomaticRotation && days === undefined) throw missing('RotationInterval')
-      const made = await kms.createKey(context, { description: body.Description, tags: body.Tags })
+      if (days !== undefined && spec !== 'SYMMETRIC_DEFAULT')
+        throw invalidParameter('EnableAutomaticRotation')
+      const made = await kms.createKey(context, {
+        description: body.Description,
+        tags: body.Tags,
+        spec,
+        usage,
+        waitMs: PAIR_WAIT_MS,
+      })
       const key = days === undefined ? made : await kms.enableKeyRotation(context, made.keyId, days)
       return { KeyMetadata: keyMetadata(scope, key) }
     },

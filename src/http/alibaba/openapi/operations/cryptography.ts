@@ -18,6 +18,9 @@ const TEXT_STYLE = { layout: 'openapi', presentation: 'text' } as const
 
 const ciphertextBlob = blob(1, CIPHERTEXT_BYTES_MAX)
 
+/** Of a ciphertext of AsymmetricEncrypt, which names no key; without it the ciphertext is a symmetric one. */
+const sourceAlgorithm = z.enum(['RSAES_OAEP_SHA_256', 'RSAES_OAEP_SHA_1'])
+
 const dataKeyParameters = z.object({
   KeyId: keyId,
   KeySpec: z.enum(['AES_256', 'AES_128']).optional(),
@@ -73,10 +76,10 @@ export const CRYPTOGRAPHIC_OPERATIONS = {
 
   ReEncrypt: openApiOperation({
     dryRun: true,
-    refuses: ['SourceEncryptionAlgorithm', 'SourceKeyVersionId'],
     parameters: z.object({
       CiphertextBlob: ciphertextBlob,
       SourceKeyId: keyId.optional(),
+      SourceEncryptionAlgorithm: sourceAlgorithm.optional(),
       SourceEncryptionContext: encryptionContext.optional(),
       DestinationKeyId: keyId,
       DestinationEncryptionContext: encryptionContext.optional(),
@@ -85,6 +88,7 @@ export const CRYPTOGRAPHIC_OPERATIONS = {
       const { destination } = await kms.reEncrypt(context, {
         blob: body.CiphertextBlob,
         sourceKey: body.SourceKeyId === undefined ? undefined : parseKeyIdentifier(scope, body.SourceKeyId),
+        sourceAlgorithm: body.SourceEncryptionAlgorithm,
         sourceEncryptionContext: body.SourceEncryptionContext,
         destinationKey: parseKeyIdentifier(scope, body.DestinationKeyId),
         destinationEncryptionContext: body.DestinationEncryptionContext,
