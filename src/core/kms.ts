@@ -214,21 +214,21 @@ export class Kms {
   }
 
   sign(context: CallContext, input: signing.SignInput): Promise<signing.Signed> {
-    return signing.sign(this.#deps, context, input)
+    return this.#using(context, signing.sign(this.#deps, context, input))
   }
 
   /** @throws {@link KmsError} `SIGNATURE_INVALID` */
   verify(context: CallContext, input: signing.VerifyInput): Promise<MasterKey> {
-    return signing.verify(this.#deps, context, input)
+    return this.#using(context, signing.verify(this.#deps, context, input))
   }
 
   generateMac(context: CallContext, input: macs.GenerateMacInput): Promise<macs.Mac> {
-    return macs.generateMac(this.#deps, context, input)
+    return this.#using(context, macs.generateMac(this.#deps, context, input))
   }
 
   /** @throws {@link KmsError} `MAC_INVALID` */
   verifyMac(context: CallContext, input: macs.VerifyMacInput): Promise<MasterKey> {
-    return macs.verifyMac(this.#deps, context, input)
+    return this.#using(context, macs.verifyMac(this.#deps, context, input))
   }
 
   /** @throws {@link KmsError} `UNSUPPORTED` of a key that is no key pair. */
@@ -241,7 +241,7 @@ export class Kms {
     context: CallContext,
     input: publicKeys.DeriveSharedSecretInput,
   ): Promise<publicKeys.SharedSecret> {
-    return publicKeys.deriveSharedSecret(this.#deps, context, input)
+    return this.#using(context, publicKeys.deriveSharedSecret(this.#deps, context, input))
   }
 
   /** @param lengthBytes - 1 to 1024. */

@@ -129,6 +129,27 @@ describe('a grant', () => {
     expect(await list(KeyId)).toHaveLength(1)
   })
 
+  it('allows what its key is for', async () => {
+    const kinds = [
+      [{ KeySpec: 'ECC_NIST_P256', KeyUsage: 'SIGN_VERIFY' }, ['GetPublicKey', 'Sign', 'Verify'], 'Decrypt'],
+      [{ KeySpec: 'RSA_2048', KeyUsage: 'ENCRYPT_DECRYPT' }, ['Decrypt', 'ReEncryptTo'], 'GenerateDataKey'],
+      [
+        { KeySpec: 'HMAC_256', KeyUsage: 'GENERATE_VERIFY_MAC' },
+        ['GenerateMac', 'VerifyMac'],
+        'GetPublicKey',
+      ],
+      [{ KeySpec: 'ECC_NIST_P256', KeyUsage: 'KEY_AGREEMENT' }, ['DeriveSharedSecret'], 'Sign'],
+    ] as const
+    for (const [kind, allowed, other] of kinds) {
+      const KeyId = await newKeyArn(kind)
+      await grantOf(KeyId, { Operations: [...allowed, 'DescribeKey', 'CreateGrant', 'RetireGrant'] })
+      await refused(grantOf(KeyId, { Operations: [other] }), 'ValidationException', /is not valid in a grant/)
+      const Constraints = { EncryptionContextSubset: { a: 'b' } }
+      const constrained = grantOf(KeyId, { Operations: ['DescribeKey'], Constraints })
+      await refused(constrained, 'ValidationException', /^Encryption context constraints are not valid/)
+    }
+  })
+
   it('is of a key that is there and enabled', async () => {
     await refused(grantOf(ABSENT), 'NotFoundException')
     await refused(grantOf('alias/a'), 'NotFoundException')

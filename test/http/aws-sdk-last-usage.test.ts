@@ -1,13 +1,19 @@
 import {
   DecryptCommand,
+  DeriveSharedSecretCommand,
   EncryptCommand,
   GenerateDataKeyCommand,
   GenerateDataKeyPairCommand,
   GenerateDataKeyPairWithoutPlaintextCommand,
   GenerateDataKeyWithoutPlaintextCommand,
+  GenerateMacCommand,
   GetKeyLastUsageCommand,
+  GetPublicKeyCommand,
   ReEncryptCommand,
   ScheduleKeyDeletionCommand,
+  SignCommand,
+  VerifyCommand,
+  VerifyMacCommand,
 } from '@aws-sdk/client-kms'
 import { describe, expect, it } from 'vitest'
 import { refused, sdkFixture } from './sdk-fixture.ts'
@@ -60,6 +66,35 @@ describe('GetKeyLastUsage through the SDK', () => {
       const { KeyLastUsage } = await usage(KeyId)
       expect(Math.abs(clock.now() - (KeyLastUsage?.Timestamp?.getTime() ?? 0))).toBeLessThan(2_000)
     }
+  })
+
+  it('says what a key of another kind was used for', async () => {
+    const { alice } = clients
+    const Message = Buffer.from('x')
+    const signing = await newKeyArn({ KeySpec: 'ECC_NIST_P256', KeyUsage: 'SIGN_VERIFY' })
+    const SigningAlgorithm = 'ECDSA_SHA_256' as const
+    const signed = { KeyId: signing, Message, SigningAlgorithm }
+    const { Signature } = await alice.send(new SignCommand(signed))
+    expect(await last(signing)).toMatchObject({ Operation: 'Sign' })
+    await alice.send(new VerifyCommand({ ...signed, Signature }))
+    expect(await last(signing)).toMatchObject({ Operation: 'Verify' })
+    const before = await last(signing)
+    const other = alice.send(new VerifyCommand({ ...signed, Message: Buffer.from('y'), Signature }))
+    await refused(other, 'KMSInvalidSignatureException')
+    expect(await last(signing)).toEqual(before)
+    const maccing = await newKeyArn({ KeySpec: 'HMAC_256', KeyUsage: 'GENERATE_VERIFY_MAC' })
+    const macced = { KeyId: maccing, Message, MacAlgorithm: 'HMAC_SHA_256' as const }
+    const { Mac } = await alice.send(new GenerateMacCommand(macced))
+    expect(await last(maccing)).toMatchObject({ Operation: 'GenerateMac' })
+    await alice.send(new VerifyMacCommand({ ...macced, Mac }))
+    expect(await last(maccing)).toMatchObject({ Operation: 'VerifyMac' })
+    const agreeing = { KeySpec: 'ECC_NIST_P256', KeyUsage: 'KEY_AGREEMENT' } as const
+    const [KeyId, peer] = [await newKeyArn(agreeing), await newKeyArn(agreeing)]
+    const { PublicKey } = await alice.send(new GetPublicKeyCommand({ KeyId: peer }))
+    const KeyAgreementAlgorithm = 'ECDH' as const
+    await alice.send(new DeriveSharedSecretCommand({ KeyId, PublicKey, KeyAgreementAlgorithm }))
+    expect(await last(KeyId)).toMatchObject({ Operation: 'DeriveSharedSecret' })
+    expect(await last(peer)).toEqual({})
   })
 
   it('counts a ReEncrypt for both keys', async () => {
