@@ -15,12 +15,14 @@ import { createInstanceFacade } from './http/alibaba/instance/facade.ts'
 import { createOpenApiFacade } from './http/alibaba/openapi/facade.ts'
 import { createAwsFacade } from './http/aws/facade.ts'
 import { createStsFacade } from './http/aws/sts.ts'
+import type { ComponentHealth } from './http/health.ts'
 import { DEFAULT_SERVER_LIMITS } from './http/limits.ts'
 import { buildServer } from './http/server.ts'
 import { SYSTEM_CLOCK } from './lib/clock.ts'
 import { invariant } from './lib/invariant.ts'
 import { RepeatedLog } from './lib/repeated-log.ts'
 import { readinessOf } from './readiness.ts'
+import { Seeding } from './seeding.ts'
 import { acquireInstanceLock } from './store/instance-lock.ts'
 import { openSqliteStore } from './store/sqlite.ts'
 import type { FileWatch } from './store/watched-file.ts'
@@ -37,12 +39,20 @@ export interface App {
   readonly endpoint: string
   /** The operations themselves, for what the quick start makes before clients come. */
   readonly kms: Kms
+  /** Resolves when everything that the seed asks for is there; at once without a seed. */
+  readonly seeded: Promise<void>
   /** Settles when the gateway cannot go on in this process, with the reason. */
   readonly failed: Promise<Error>
   /** Whether a thread hangs inside the token's library: such a process cannot end by itself. */
   hangs(): boolean
   /** Refuses new connections, finishes requests in flight for at most `drainTimeoutMs`, then lets go of everything. */
   close(): Promise<void>
+}
+
+/** What is made through a gateway that serves already, which is not ready before. */
+export interface FirstThings {
+  /** Nothing once they are there. */
+  health(): ComponentHealth | undefined
 }
 
 /** How often a readiness check that fails for the same reason is logged. */
@@ -56,12 +66,18 @@ const CREATIONS = { max: 16, perAccountMax: 8 } as const
  * to fail: calls are answered as retryable until it appears.
  *
  * @param seat - Where this process is one of several workers.
- * @throws StoreOpenError, or the system's error when the address cannot be listened on. Nothing stays open then.
+ * @param firstThings - What the caller makes once this serves.
+ * @throws StoreOpenError, ConfigError for a seed that the store can never serve, or the system's error when the address cannot be listened on. Nothing stays open then.
  */
-export async function startApp(config: Config, logger: Logger, seat?: WorkerSeat): Promise<App> {
+export async function startApp(
+  config: Config,
+  logger: Logger,
+  seat?: WorkerSeat,
+  firstThings?: FirstThings,
+): Promise<App> {
   const teardown = new Teardown()
   try {
-    return await assemble(config, logger, seat, teardown)
+    return await assemble(config, logger, seat, firstThings, teardown)
   } catch (error) {
     await teardown.run()
     throw error
@@ -72,6 +88,7 @@ async function assemble(
   config: Config,
   logger: Logger,
   seat: WorkerSeat | undefined,
+  firstThings: FirstThings | undefined,
   teardown: Teardown,
 ): Promise<App> {
   const lock = seat?.lock ?? (await lockStore(config, teardown))
@@ -107,6 +124,8 @@ async function assemble(
     lastUses,
     tokenForNewKeys: config.keys.tokenForNewKeys ?? first.name,
   })
+  const seeding = new Seeding({ kms, store, log: logger }, config.seedKeys ?? [])
+  await seeding.check()
 
   const { host, port, bodyBytesMax, connectionsMax, requestTimeoutMs, drainTimeoutMs } = config.server
   const metricsRegistry = new Registry()
@@ -128,6 +147,10 @@ async function assemble(
     for (const { secretAccessKey } of credentials) secretAccessKey.fill(0)
   for (const { credentials } of alibaba.accounts)
     for (const { accessKeySecret } of credentials) accessKeySecret.fill(0)
+  const unmade = async (): Promise<Record<string, ComponentHealth>> => {
+    const [seed, quickstart] = [await seeding.health(), firstThings?.health()]
+    return { ...(seed && { seed }), ...(quickstart && { quickstart }) }
+  }
   const healthLog = new RepeatedLog(logger, HEALTH_LOG_INTERVAL_MS)
   const server = buildServer({
     facades,
@@ -142,6 +165,7 @@ async function assemble(
           members: () => provider.members(),
           strays,
           log: healthLog,
+          unmade,
         })
         return seat ? seat.readiness(own) : own
       },
@@ -161,10 +185,16 @@ async function assemble(
   teardown.add(() => tending.stop())
   counted.rotations.start()
   teardown.add(() => counted.rotations.stop())
-  if (seat) seat.take({ directory, metrics: metricsRegistry, tend: () => tending.start() })
-  else tending.start()
+  teardown.add(() => seeding.stop())
+  // What a crash left of a key of the seed is finished first: maintenance could roll it back, and its id with it.
+  const tend = () => {
+    seeding.start()
+    void seeding.done.then(() => tending.start())
+  }
+  if (seat) seat.take({ directory, metrics: metricsRegistry, tend })
+  else tend()
   const hangs = () => provider.members().some(({ status }) => status.lanesHung > 0)
-  return { endpoint, kms, failed, hangs, close: () => teardown.run() }
+  return { endpoint, kms, seeded: seeding.done, failed, hangs, close: () => teardown.run() }
 }
 
 /** By name of the token. */

@@ -1,5 +1,6 @@
 import type { Logger } from 'pino'
 import { type App, startApp } from './app.ts'
+import { readFirstSecrets } from './config/first-secrets.ts'
 import { findSofthsmModule, type Home, prepareHome, writeEnvFile } from './config/home.ts'
 import { type ConfigCheck, loadConfig } from './config/load.ts'
 import { readSecret } from './config/secrets.ts'
@@ -12,6 +13,7 @@ import { ensureToken } from './providers/pkcs11/token-admin.ts'
 
 const DEMO_ALIAS = 'alias/demo'
 const FIRST_KEY_TIMEOUT_MS = 10_000
+const SEED_TIMEOUT_MS = 60_000
 
 export interface QuickstartSettings {
   /** Absolute path of the folder that everything goes to. */
@@ -36,7 +38,8 @@ export interface Quickstart {
  */
 export async function startQuickstart(settings: QuickstartSettings, logger: Logger): Promise<Quickstart> {
   const { folder, environment } = settings
-  const home = prepareHome(folder, () => findSofthsmModule(environment))
+  const first = readFirstSecrets(environment)
+  const home = prepareHome(folder, () => findSofthsmModule(environment), first)
   const loaded = loadConfig(home.configFile, environment, settings.checks)
   logger.level = loaded.log.level
   const [token] = loaded.tokens
@@ -52,15 +55,30 @@ export async function startQuickstart(settings: QuickstartSettings, logger: Logg
     userPin.fill(0)
   }
   const { host = loaded.server.host, port = loaded.server.port } = settings
-  const app = await startApp({ ...loaded, server: { ...loaded.server, host, port } }, logger)
+  let isComplete = false
+  const health = () => (isComplete ? undefined : { ok: false, reason: 'The first key is not made yet.' })
+  const config = { ...loaded, server: { ...loaded.server, host, port } }
+  const app = await startApp(config, logger, undefined, { health })
   try {
+    await seeded(app)
     const key = await ensureFirstKey(app, home)
     writeEnvFile(home, app.endpoint, key.keyId)
+    isComplete = true
     return { app, home, keyId: key.keyId, drainTimeoutMs: loaded.server.drainTimeoutMs }
   } catch (error) {
     await app.close()
     throw error
   }
+}
+
+/** Whoever starts a quick start waits for its keys; the log says what they wait for. */
+async function seeded(app: App): Promise<void> {
+  const late = new Error(
+    `The keys of the seed could not be made within ${SEED_TIMEOUT_MS / 1000} seconds; see the log.`,
+  )
+  const { promise, reject } = Promise.withResolvers<never>()
+  const timer = setTimeout(() => reject(late), SEED_TIMEOUT_MS)
+  await Promise.race([app.seeded, promise]).finally(() => clearTimeout(timer))
 }
 
 async function ensureFirstKey(app: App, home: Home): Promise<MasterKey> {

@@ -31,6 +31,8 @@ export interface ReadinessDeps {
   readonly strays: readonly TokenUse[]
   /** Readiness is asked for every second, and says the same every time. */
   readonly log: RepeatedLog
+  /** What this process is to make before it is ready and has not made, by name. */
+  readonly unmade?: () => Promise<Readonly<Record<string, ComponentHealth>>>
 }
 
 /**
@@ -45,14 +47,16 @@ export async function readinessOf(deps: ReadinessDeps): Promise<ReadyReport> {
   const tokens = await Promise.all(
     names.map(async (name) => [`token:${name}`, await tokenHealthOf(deps, members, name, store.ok)] as const),
   )
+  const unmade = Object.entries((store.ok && (await deps.unmade?.())) || {})
   const components: Record<string, ComponentHealth> = Object.fromEntries([
     ['store', store] as const,
+    ...unmade,
     ...tokens,
     ...members.filter(({ token }) => hasReplica(members, token)).map(memberHealthOf),
     ...deps.strays.map(strayHealthOf),
   ])
   return {
-    ready: store.ok && tokens.some(([, { ok }]) => ok),
+    ready: store.ok && unmade.length === 0 && tokens.some(([, { ok }]) => ok),
     degraded: Object.values(components).some(({ ok }) => !ok),
     components,
   }

@@ -31,4 +31,5 @@ export const secretSource = z
 export const name = (what: string) =>
   z.string().regex(/^[a-z0-9][a-z0-9-]{0,62}$/, `${what} has 1 to 63 lower-case letters, digits and hyphens.`)
 
-export type SecretSource = z.infer<typeof secretSource>
+/** `literal` is of a seed alone: the configuration never holds a secret itself. */
+export type SecretSource = z.infer<typeof secretSource> & { readonly literal?: string }

@@ -11,16 +11,16 @@ export interface HandedConfig {
 
 /**
  * A descriptor can be read once and is not inherited. What those of `config` give is read here, and the result names the
- * descriptors from `firstFd` on, through which each process is to get it.
+ * descriptors from `firstFd` on, through which each process is to get it; what a seed holds itself goes the same way.
  *
  * @throws {@link SecretError}
  */
 export function handSecrets(config: Config, firstFd: number): HandedConfig {
   const secrets: Buffer[] = []
   const handed = <S extends SecretSource | undefined>(source: S): S => {
-    if (source?.fd === undefined) return source
+    if (source?.fd === undefined && source?.literal === undefined) return source
     secrets.push(readSource(source))
-    return { ...source, fd: firstFd + secrets.length - 1 }
+    return { fd: firstFd + secrets.length - 1 } as S
   }
   const accounts = config.accounts.map((account) => ({
     ...account,

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { isMap, isSeq, parseDocument, stringify } from 'yaml'
 import { errnoOf } from '../lib/errno.ts'
 import { ConfigError } from './config-error.ts'
+import type { FirstSecrets } from './first-secrets.ts'
 import { CONFIG_BYTES_MAX, readOperatorFile } from './operator-file.ts'
 import { ensureOwnFolder, writeOwnFile } from './own-files.ts'
 
@@ -58,14 +59,15 @@ export function findSofthsmModule(environment: NodeJS.ProcessEnv): string {
 }
 
 /**
- * Makes what is missing of a home: folders, random PINs and credentials, the configuration. What is there stays as it is.
+ * Makes what is missing of a home: folders, PINs and credentials (`first`, or random ones), the configuration. What is there
+ * stays as it is.
  *
- * @throws {@link ConfigError} when the folder cannot be written, is another user's or a symbolic link, or is none that
- *   SoftHSM can use.
+ * @throws {@link ConfigError} when the folder cannot be written, is another user's or a symbolic link, is none that
+ *   SoftHSM can use, or has another secret than `first` gives.
  */
-export function prepareHome(folder: string, softhsmModule: () => string): Home {
+export function prepareHome(folder: string, softhsmModule: () => string, first: FirstSecrets = {}): Home {
   try {
-    return writeMissing(folder, softhsmModule)
+    return writeMissing(folder, softhsmModule, first)
   } catch (error) {
     if (error instanceof ConfigError) throw error
     const message = `The folder cannot be used (${errnoOf(error)}); name another with --home or P11KMS_HOME.`
@@ -73,13 +75,19 @@ export function prepareHome(folder: string, softhsmModule: () => string): Home {
   }
 }
 
-function writeMissing(folder: string, softhsmModule: () => string): Home {
+function writeMissing(folder: string, softhsmModule: () => string, first: FirstSecrets): Home {
   const secrets = join(folder, 'secrets')
   const tokens = join(folder, 'tokens')
   requireSofthsmPath(folder, tokens)
   for (const path of [folder, secrets, tokens]) ensureOwnFolder(path)
   const path = (name: string) => join(secrets, name)
-  const accessKeyId = keep(path('access-key-id'), () => `AKIA${randomText(BASE32, 16)}`)
+  const keepFirst = (name: string, given: string | undefined, make: () => string) => {
+    const kept = keep(path(name), () => given ?? make())
+    if (given === undefined || kept === given) return kept
+    const message = `It holds another one than the environment gives (P11KMS_FIRST_…), which counts at the first start alone: unset it, or give what is there.`
+    throw new ConfigError(path(name), [{ path: '', message }])
+  }
+  const randomPin = () => randomBytes(18).toString('base64url')
   const home: Home = {
     folder,
     configFile: join(folder, 'config.yaml'),
@@ -90,13 +98,15 @@ function writeMissing(folder: string, softhsmModule: () => string): Home {
     tokenLabel: TOKEN_LABEL,
     region: REGION,
     accountId: ACCOUNT_ID,
-    accessKeyId,
-    secretAccessKey: keep(path('secret-access-key'), () => randomText(ALPHANUMERIC, 40)),
+    accessKeyId: keepFirst('access-key-id', first.accessKeyId, () => `AKIA${randomText(BASE32, 16)}`),
+    secretAccessKey: keepFirst('secret-access-key', first.secretAccessKey, () =>
+      randomText(ALPHANUMERIC, 40),
+    ),
     alibabaAccessKeyId: keep(path('alibaba-access-key-id'), () => `LTAI${randomText(ALPHANUMERIC, 20)}`),
     alibabaAccessKeySecret: keep(path('alibaba-access-key-secret'), () => randomText(ALPHANUMERIC, 30)),
   }
-  keep(home.userPinFile, () => randomBytes(18).toString('base64url'))
-  keep(home.soPinFile, () => randomBytes(18).toString('base64url'))
+  keepFirst('user-pin', first.userPin, randomPin)
+  keepFirst('so-pin', first.soPin, randomPin)
   keep(home.softhsmConf, () => softhsmConf(tokens))
   keep(home.configFile, () => configYaml(home, softhsmModule()))
   completeConfig(home)

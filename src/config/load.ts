@@ -1,19 +1,21 @@
 import { accessSync, constants, realpathSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
-import { type Document, parseDocument } from 'yaml'
 import type { z } from 'zod'
 import { findClientKeyProblems } from './client-keys.ts'
 import { type SecretSource } from './common-schema.ts'
 import { ConfigError, type ConfigProblem } from './config-error.ts'
 import { applyEnvironment } from './environment.ts'
-import { CONFIG_BYTES_MAX, FileProblem, readOperatorFile } from './operator-file.ts'
 import { CONFIG_SCHEMA, type Config } from './schema.ts'
 import { readSecret, SecretError } from './secrets.ts'
+import { EMPTY_SEED, readSeed, withSeed } from './seed.ts'
 import { findTokenConflicts } from './token-conflicts.ts'
 import { type ConnectionConfig, connectionsOf } from './token-schema.ts'
+import { readYaml } from './yaml-file.ts'
 
-/** Most nodes that the aliases of a configuration may come to. */
-const ALIASES_MAX = 100
+/** The environment variable that names a seed. */
+export const SEED_VARIABLE = 'P11KMS_SEED'
+
+const CONFIG_HINT = 'name it with --config, or let scripts/start make one'
 
 /** Finds problems that only the layer concerned can see (the store's file, a token's URI). */
 export type ConfigCheck = (config: Config) => readonly ConfigProblem[]
@@ -31,7 +33,8 @@ export function loadConfig(
   checks: readonly ConfigCheck[],
 ): Config {
   const { config, problems } = examineConfig(file, environment, checks)
-  if (problems.length > 0) throw new ConfigError(file, problems)
+  const seed = environment[SEED_VARIABLE]
+  if (problems.length > 0) throw new ConfigError(seed ? `${file} with the seed ${seed}` : file, problems)
   return config
 }
 
@@ -46,12 +49,17 @@ export function examineConfig(
   environment: NodeJS.ProcessEnv,
   checks: readonly ConfigCheck[],
 ): { readonly config: Config; readonly problems: readonly ConfigProblem[] } {
-  const document = applyEnvironment(readYaml(file), environment)
+  const document = applyEnvironment(readYaml(file, CONFIG_HINT), environment)
   const parsed = CONFIG_SCHEMA.safeParse(document, { reportInput: false })
   const issues = parsed.success ? [] : parsed.error.issues
-  const config = resolvePaths(parsed.success ? parsed.data : salvage(document), dirname(resolve(file)))
+  const own = resolvePaths(parsed.success ? parsed.data : salvage(document), dirname(resolve(file)))
+  const seedFile = environment[SEED_VARIABLE]
+  const seed = seedFile ? readSeed(seedFile) : EMPTY_SEED
+  const seeded = withSeed(own, seed)
+  const { config } = seeded
   const problems = [
     ...issues.map((issue) => ({ path: issue.path.join('.'), message: issue.message })),
+    ...seeded.problems,
     ...[findDuplicates, findUnreadable, findClientKeyProblems, findTokenConflicts, ...checks].flatMap(
       (check) => check(config),
     ),
@@ -76,37 +84,6 @@ function salvage(document: unknown): Config {
     regions: section('regions', shape.regions, []),
     accounts: section('accounts', shape.accounts, []),
     tokens: section('tokens', shape.tokens, []),
-  }
-}
-
-function readYaml(file: string): unknown {
-  const text = readText(file)
-  const refusal = (errors: readonly Error[]) =>
-    new ConfigError(
-      file,
-      // The lines after the first repeat the text of the file, which may hold a secret.
-      errors.map(({ message }) => ({ path: '', message: message.split('\n')[0] ?? '' })),
-    )
-  let document: Document
-  try {
-    document = parseDocument(text, { prettyErrors: true, uniqueKeys: true })
-    // An empty file lacks what every other file lacks that says nothing of accounts and tokens.
-    if (document.errors.length === 0) return document.toJS({ maxAliasCount: ALIASES_MAX }) ?? {}
-  } catch (error) {
-    // Aliases without an anchor or too many of them, and nesting that is deeper than the stack.
-    if (error instanceof ReferenceError || error instanceof RangeError) throw refusal([error])
-    throw error
-  }
-  throw refusal(document.errors)
-}
-
-function readText(file: string): string {
-  try {
-    return readOperatorFile(file, CONFIG_BYTES_MAX).toString('utf8')
-  } catch (error) {
-    if (!(error instanceof FileProblem)) throw error
-    const hint = error.code === 'ENOENT' ? '; name it with --config, or let scripts/start make one' : ''
-    throw new ConfigError(file, [{ path: '', message: `The file ${error.message}${hint}.` }])
   }
 }
 

@@ -1,7 +1,9 @@
 import { z } from 'zod'
 import { COUNTED_INVOCATIONS_MAX } from '../core/gcm-budget.ts'
+import { alibabaCredential, alibabaUid, awsAccountId, credential } from './account-schema.ts'
 import { clientKey } from './client-key-schema.ts'
-import { name, secretSource } from './common-schema.ts'
+import { name } from './common-schema.ts'
+import type { SeedKey } from './seed-schema.ts'
 import { token } from './token-schema.ts'
 
 const server = z
@@ -75,49 +77,11 @@ const region = z.strictObject({
   name: name('A region').describe('Region in the scope of signatures and in ARNs, such as us-east-1.'),
 })
 
-const credential = z.strictObject({
-  accessKeyId: z
-    .string()
-    .regex(/^[A-Za-z0-9]{16,128}$/, 'An access key id has 16 to 128 letters and digits.')
-    .describe('Public part of the credential.'),
-  secretAccessKey: secretSource.describe('Secret part of the credential.'),
-  sessionToken: secretSource
-    .optional()
-    .describe('Session token that each request must carry; absent for a long-term credential.'),
-  expiresAt: z.iso
-    .datetime({ offset: true })
-    .optional()
-    .describe('When the credential stops working (RFC 3339); never when absent.'),
-})
-
-const ACCOUNT_ID_WRONG = 'An AWS account id has 12 digits; put it in quotes.'
-const UID_WRONG = 'An Alibaba Cloud account id has 5 to 20 digits; put it in quotes.'
-
-const alibabaCredential = z.strictObject({
-  accessKeyId: z
-    .string()
-    .regex(/^[A-Za-z0-9.]{16,128}$/, 'An Alibaba access key id has 16 to 128 letters, digits and dots.')
-    .describe('Public part of the credential, such as LTAI… or, with a security token, STS.…'),
-  accessKeySecret: secretSource.describe('Secret part of the credential.'),
-  securityToken: secretSource
-    .optional()
-    .describe('Security token that each request must carry; absent for a long-term credential.'),
-  expiresAt: z.iso
-    .datetime({ offset: true })
-    .optional()
-    .describe('When the credential stops working (RFC 3339); never when absent.'),
-})
-
 const account = z
   .strictObject({
-    awsAccountId: z
-      .string(ACCOUNT_ID_WRONG)
-      .regex(/^[0-9]{12}$/, ACCOUNT_ID_WRONG)
-      .describe('AWS account number that owns the keys, in quotes.'),
+    awsAccountId: awsAccountId.describe('AWS account number that owns the keys, in quotes.'),
     credentials: z.array(credential).min(1).max(1000).describe('Access keys of the account.'),
-    alibabaUid: z
-      .string(UID_WRONG)
-      .regex(/^[0-9]{5,20}$/, UID_WRONG)
+    alibabaUid: alibabaUid
       .optional()
       .describe('Alibaba Cloud account id of the same owner, in quotes; both APIs show the same keys.'),
     alibabaCredentials: z
@@ -241,4 +205,7 @@ export const CONFIG_SCHEMA = z.strictObject({
   tokens: z.array(token).min(1).max(16).describe('Tokens that hold master keys.'),
 })
 
-export type Config = z.infer<typeof CONFIG_SCHEMA>
+export type Config = z.infer<typeof CONFIG_SCHEMA> & {
+  /** What a seed asks for besides accounts and regions, which are among those above. */
+  readonly seedKeys?: readonly SeedKey[]
+}

@@ -28,6 +28,7 @@ export function readSecret(source: SecretSource): Buffer {
  * @throws {@link SecretError} when it cannot be read.
  */
 export function readSource(source: SecretSource): Buffer {
+  if (source.literal !== undefined) return Buffer.from(source.literal, 'utf8')
   if (source.env !== undefined) return Buffer.from(process.env[source.env] ?? '', 'utf8')
   try {
     // A newline at the end does not count.
@@ -44,6 +45,7 @@ function trimNewline(bytes: Buffer): Buffer {
 }
 
 function describe(source: SecretSource): string {
+  if (source.literal !== undefined) return 'the secret in the seed'
   if (source.env !== undefined) return `environment variable ${source.env}`
   return source.file === undefined ? `file descriptor ${source.fd}` : `file ${source.file}`
 }

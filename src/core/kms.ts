@@ -6,6 +6,7 @@ import { regionsOf } from './multi-region.ts'
 import * as aliases from './ops/aliases.ts'
 import { type CreateKeyInput, createKey } from './ops/create-key.ts'
 import * as crypto from './ops/encrypt.ts'
+import * as ensure from './ops/ensure-key.ts'
 import * as dataKeys from './ops/generate-data-key.ts'
 import * as keyPairs from './ops/generate-data-key-pair.ts'
 import * as grants from './ops/grants.ts'
@@ -37,6 +38,21 @@ export class Kms {
 
   createKey(context: CallContext, input: CreateKeyInput): Promise<MasterKey> {
     return createKey(this.#deps, context, input)
+  }
+
+  /**
+   * A key of an id that the operator chose. No API leads here.
+   *
+   * @throws {@link KmsError} `ALREADY_EXISTS` when the id is of a key in another region or account, or of one that was destroyed;
+   *   `KEY_STATE_INVALID` when its creation was cut short and its objects are altered; `CONFLICT` when an earlier call still makes it.
+   */
+  ensureKey(context: CallContext, input: ensure.EnsureKeyInput): Promise<ensure.EnsuredKey> {
+    return ensure.ensureKey(this.#deps, context, input)
+  }
+
+  /** An alias that the operator chose, of whichever key has it then. No API leads here. */
+  ensureAlias(context: CallContext, name: string, keyId: string): Promise<string | undefined> {
+    return ensure.ensureAlias(this.#deps, context, name, keyId)
   }
 
   describeKey(context: CallContext, key: KeyIdentifier): Promise<MasterKey> {

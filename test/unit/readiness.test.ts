@@ -13,6 +13,8 @@ import { SoftwareProvider } from '../support/software-provider.ts'
 const UP = { state: 'up' }
 const LOG = { info: () => undefined, warn: () => undefined, error: () => undefined }
 
+const member = (token: string): MemberHealth => ({ token, member: 'primary', status: UP })
+
 /** Two tokens behind one router, each of which can be made to fail. */
 function fixture() {
   const [one, two] = [new SoftwareProvider(), new SoftwareProvider()]
@@ -24,7 +26,7 @@ function fixture() {
     ]),
   )
   const store = new MemoryKeyStore()
-  const members: MemberHealth[] = ['one', 'two'].map((token) => ({ token, member: 'primary', status: UP }))
+  const members = [member('one'), member('two')]
   const settings = { invocationsMax: 2, leaseInvocations: 2, rotateAt: 1 }
   const budget = new GcmBudget({ ledger: store, clock: SYSTEM_CLOCK, log: LOG, settings })
   const counted = new CountedProvider(provider, budget)
@@ -33,7 +35,7 @@ function fixture() {
   const log = new RepeatedLog(health, 60_000)
   const report = (strays: readonly { token: string; keys: number; keyId: string }[] = []) =>
     readinessOf({ store, provider: counted, members: () => members, strays, log })
-  return { one, two, store, members, warned, report }
+  return { one, two, store, counted, log, members, warned, report }
 }
 
 const GONE = new KmsError('TOKEN_UNAVAILABLE', 'The token is away.', { token: 'one' })
@@ -45,6 +47,21 @@ describe('readiness', () => {
       ready: true,
       degraded: false,
       components: { store: { ok: true }, 'token:one': { ok: true }, 'token:two': { ok: true } },
+    })
+  })
+
+  it('waits for what is to be made first', async () => {
+    const { store, counted, log } = fixture()
+    const seed = { ok: false, reason: 'not all there' }
+    const deps = { store, provider: counted, members: () => [member('one')], strays: [], log }
+    expect(await readinessOf({ ...deps, unmade: async () => ({ seed }) })).toMatchObject({
+      ready: false,
+      degraded: true,
+      components: { seed },
+    })
+    expect(await readinessOf({ ...deps, unmade: async () => ({}) })).toMatchObject({
+      ready: true,
+      degraded: false,
     })
   })
 

@@ -18,6 +18,8 @@ import { callOptions } from './seal-payload.ts'
 import { requireTags } from './tags.ts'
 
 export interface CreateKeyInput extends AttachmentsInput {
+  /** Of the kind that `multiRegion` says, and nothing had it before; a random one when absent. Of the operator's seed alone: no API names ids. */
+  readonly keyId?: string | undefined
   /** At most 8192 characters; the façades have refused longer ones. */
   readonly description?: string | undefined
   /** Whether other regions may come to have it too. */
@@ -99,16 +101,16 @@ async function createWithin(
   context.trail.token = creating.token
   await deps.store.createKey(creating, attachmentsOf(input))
   const version = await makeVersion(deps, creating, options)
-  const enabled: MasterKey = {
-    ...creating,
-    state: 'Enabled',
-    versions: [version],
-    revision: creating.revision + 1,
-  }
   if (Date.now() > context.deadlineAt) {
     await rollBack(deps, creating)
     throw new KmsError('TOKEN_TIMEOUT', 'The token did not make the key in time.', { token: creating.token })
   }
+  return await enable(deps, { ...creating, versions: [version] })
+}
+
+/** Ends a creation whose objects are in the token. */
+export async function enable(deps: KmsDeps, creating: MasterKey): Promise<MasterKey> {
+  const enabled: MasterKey = { ...creating, state: 'Enabled', revision: creating.revision + 1 }
   const stored = await deps.store.replaceKey(enabled)
   await deps.directory.keyChanged(enabled.region, enabled.keyId)
   return stored ? enabled : await requireFinished(deps, creating)
@@ -141,19 +143,20 @@ async function rollBack(deps: KmsDeps, creating: NewKey): Promise<void> {
   }
 }
 
-function destroy({ provider }: KmsDeps, creating: NewKey): Promise<void> {
+async function destroy({ provider }: KmsDeps, creating: MasterKey): Promise<void> {
   const options = { deadlineAt: Date.now() + ROLL_BACK_TIMEOUT_MS }
-  return provider.destroyMasterKey(tokenRef(creating, creating.versions[0]), options)
+  for (const version of creating.versions)
+    await provider.destroyMasterKey(tokenRef(creating, version), options)
 }
 
 /** Nobody else knows of objects that came to be after maintenance had given them up. */
-async function destroyIfGivenUp(deps: KmsDeps, creating: NewKey): Promise<void> {
+async function destroyIfGivenUp(deps: KmsDeps, creating: MasterKey): Promise<void> {
   const key = await deps.store.getKey(creating.region, creating.keyId)
   if (key?.state === 'Deleting' || key?.state === 'Deleted') await destroy(deps, creating)
 }
 
 /** Maintenance was first: it has finished the creation, or rolled it back. */
-async function requireFinished(deps: KmsDeps, creating: NewKey): Promise<MasterKey> {
+async function requireFinished(deps: KmsDeps, creating: MasterKey): Promise<MasterKey> {
   const key = await deps.directory.getKey(creating.region, creating.keyId)
   if (key?.state === 'Enabled') return key
   await destroyIfGivenUp(deps, creating)
@@ -178,7 +181,7 @@ function newMasterKey(deps: KmsDeps, context: CallContext, input: MadeInput): Ne
   const createdAt = deps.clock.now()
   const version: KeyVersion = { versionId: deps.newId(), number: 1, createdAt }
   return {
-    keyId: input.multiRegion ? multiRegionId(deps.newId()) : deps.newId(),
+    keyId: input.keyId ?? (input.multiRegion ? multiRegionId(deps.newId()) : deps.newId()),
     ...(input.multiRegion && { multiRegion: 'PRIMARY' as const }),
     accountId: context.principal.accountId,
     region: context.principal.region,

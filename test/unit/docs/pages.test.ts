@@ -1,5 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
+import { z } from 'zod'
+import { SEED_SCHEMA } from '../../../src/config/seed-schema.ts'
 import { CHECK_CODES } from '../../../src/core/inspection/doctor-report.ts'
 import { FINDING_CODES } from '../../../src/core/inspection/object-report.ts'
 import { AWS_FAULTS } from '../../../src/http/aws/errors.ts'
@@ -47,6 +49,28 @@ describe('docs/operating/doctor.md', () => {
     expect(rows).toHaveLength(CHECK_CODES.length)
   })
 })
+
+describe('docs/operating/ci.md', () => {
+  it('has a row for every field of a seed and none besides', () => {
+    const rows = read('docs/operating/ci.md').matchAll(/^\| `((?:regions|accounts|keys)\[\][^`]*)` \|/gm)
+    expect([...rows].map(([, path]) => path)).toEqual(
+      fieldsOf(z.toJSONSchema(SEED_SCHEMA, { io: 'input' }) as SchemaNode),
+    )
+  })
+})
+
+interface SchemaNode {
+  readonly properties?: Readonly<Record<string, SchemaNode>>
+  readonly items?: SchemaNode
+}
+
+/** Paths of all fields; the ways to name a secret are the configuration's. */
+function fieldsOf({ properties = {} }: SchemaNode, path = ''): string[] {
+  return Object.entries(properties).flatMap(([name, child]) => {
+    const own = `${path}${name}${child.items ? '[]' : ''}`
+    return [own, ...fieldsOf(child.items ?? child, `${own}.`)]
+  })
+}
 
 describe('README.md', () => {
   it('names every operation that works today', () => {

@@ -1,0 +1,82 @@
+import { isKmsError, KmsError } from '../errors.ts'
+import { isVisible, tokenRef } from '../find-key.ts'
+import type { MasterKey } from '../key.ts'
+import type { CallContext, KmsDeps } from '../kms-context.ts'
+import { type CreateKeyInput, createKey, enable } from './create-key.ts'
+import { callOptions } from './seal-payload.ts'
+
+export interface EnsureKeyInput extends CreateKeyInput {
+  readonly keyId: string
+}
+
+export interface EnsuredKey {
+  readonly key: MasterKey
+  /** Whether it was made, or its creation finished, just now. */
+  readonly made: boolean
+}
+
+/**
+ * The key of that id, made where there is none. One that is there stays as it is, in whatever state it is. A creation that
+ * was cut short is finished here rather than rolled back by maintenance, since a rolled back id can never be made again: so
+ * call this before maintenance runs, in one process at a time.
+ */
+export async function ensureKey(
+  deps: KmsDeps,
+  context: CallContext,
+  input: EnsureKeyInput,
+): Promise<EnsuredKey> {
+  const { accountId, region } = context.principal
+  const { keyId } = input
+  const there = await deps.store.getKey(region, keyId)
+  if (!there) return { key: await createKey(deps, context, input), made: true }
+  if (there.accountId !== accountId) throw taken(keyId, 'The key belongs to another account.')
+  if (isVisible(there.state)) return { key: there, made: false }
+  if (there.state !== 'Creating') throw taken(keyId, 'A key of that id was destroyed.')
+  return { key: await finishCreation(deps, context, there), made: true }
+}
+
+async function finishCreation(deps: KmsDeps, context: CallContext, key: MasterKey): Promise<MasterKey> {
+  for (const version of key.versions) {
+    const ref = tokenRef(key, version)
+    const presence = await deps.provider.findMasterKey(ref, callOptions(context))
+    if (presence === 'present') continue
+    if (presence === 'altered') {
+      const message = `The creation of key '${key.keyId}' was cut short and its objects are altered.`
+      throw new KmsError('KEY_STATE_INVALID', message, { keyId: key.keyId, state: key.state, allowed: [] })
+    }
+    // Of half a version nothing was ever acknowledged.
+    if (presence === 'partial') await deps.provider.destroyMasterKey(ref, callOptions(context))
+    await deps.provider.createMasterKey(ref, callOptions(context)).catch((error: unknown) => {
+      // An earlier attempt that this one did not wait for got to it first.
+      if (!isKmsError(error, 'ALREADY_EXISTS')) throw error
+      throw new KmsError('CONFLICT', `Key '${key.keyId}' is being made.`, {}, { cause: error })
+    })
+  }
+  return await enable(deps, key)
+}
+
+/**
+ * The alias of that name, made where there is none; the owner of the store asks, so no policy is. One that is there stays.
+ *
+ * @returns The key that has it, `undefined` where it cannot be made because the key waits for its destruction.
+ */
+export async function ensureAlias(
+  deps: KmsDeps,
+  context: CallContext,
+  name: string,
+  keyId: string,
+): Promise<string | undefined> {
+  const { accountId, region } = context.principal
+  const there = await deps.store.getAlias(accountId, region, name)
+  if (there) return there.keyId
+  const key = await deps.store.getKey(region, keyId)
+  if (key?.state !== 'Enabled' && key?.state !== 'Disabled') return undefined
+  const now = deps.clock.now()
+  await deps.store.createAlias({ accountId, region, name, keyId, createdAt: now, updatedAt: now })
+  await deps.directory.aliasChanged(accountId, region, name)
+  return keyId
+}
+
+function taken(keyId: string, message: string): KmsError<'ALREADY_EXISTS'> {
+  return new KmsError('ALREADY_EXISTS', message, { keyId })
+}
