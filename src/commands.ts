@@ -1,12 +1,13 @@
 import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
-import { bannerOf } from './cli/banner.ts'
+import { bannerOf, devBannerOf } from './cli/banner.ts'
 import type { DoctorActions } from './cli/commands/doctor.ts'
 import type { TokenActions } from './cli/commands/token.ts'
 import { EXIT_CODES } from './cli/exit-codes.ts'
-import { printLine } from './cli/output.ts'
+import { printLine, printNote } from './cli/output.ts'
 import {
   type ConfigCheckOptions,
+  type DevOptions,
   type QuickstartOptions,
   runProgram,
   type ServeOptions,
@@ -63,6 +64,26 @@ async function quickstart(options: QuickstartOptions): Promise<number> {
   }
 }
 
+async function dev({ host, port, seed }: DevOptions): Promise<number> {
+  const signalled = nextSignal()
+  const log = openLog('info', STDERR_FD)
+  const { openDevFolder, devEnvironment } = await import('./dev.ts')
+  const folder = await openDevFolder(log.logger)
+  try {
+    const environment = devEnvironment(process.env, seed)
+    const settings = { folder: folder.path, environment, checks: CONFIG_CHECKS, host, port }
+    const { startQuickstart } = await import('./quickstart.ts')
+    const { app, home, keyId, drainTimeoutMs } = await startQuickstart(settings, log.logger)
+    // Only what a shell sources goes to standard output.
+    printLine(readFileSync(home.envFile, 'utf8').trimEnd())
+    printNote(devBannerOf({ endpoint: app.endpoint, envFile: home.envFile, keyId, node: process.execPath }))
+    return await runUntilStopped(app, signalled, log, drainTimeoutMs)
+  } finally {
+    log.flush()
+    await folder.remove()
+  }
+}
+
 async function checkConfig(options: ConfigCheckOptions): Promise<number> {
   try {
     const config = loadConfig(options.config, process.env, CONFIG_CHECKS)
@@ -93,7 +114,7 @@ function version(): string {
 export async function runCommandLine(): Promise<number> {
   try {
     return await runProgram(
-      { serve, quickstart, checkConfig, ...inspection },
+      { serve, quickstart, dev, checkConfig, ...inspection },
       process.argv,
       version(),
       process.env,

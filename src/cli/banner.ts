@@ -24,6 +24,16 @@ Try, in another terminal, in the checkout (Debian's package of the AWS CLI is aw
 Ctrl-C stops it; requests in flight are finished.`
 }
 
+/** What `p11kms dev` says beside what a shell sources. */
+export function devBannerOf({ endpoint, envFile, keyId }: BannerFacts): string {
+  return `
+p11kms serves on ${endpoint}, from a token that is gone when this ends
+Credentials and endpoint: the lines above, also in ${envFile}
+First master key: ${keyId} (alias/demo)
+
+Ctrl-C stops it and removes everything that it made.`
+}
+
 function shellQuote(text: string): string {
   return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`
 }

@@ -13,6 +13,11 @@ export function printLine(text: string): void {
   write(STDOUT_FD, `${text}\n`)
 }
 
+/** Writes a line for a person, where standard output is for a program. */
+export function printNote(text: string): void {
+  write(STDERR_FD, `${text}\n`)
+}
+
 /** Writes a line about what went wrong. */
 export function printError(text: string): void {
   write(STDERR_FD, `p11kms: ${text}\n`)

@@ -10,6 +10,7 @@ import { EXIT_CODES, EXIT_MEANINGS } from './exit-codes.ts'
 export interface CliActions extends TokenActions, DoctorActions {
   serve(options: ServeOptions): Promise<number>
   quickstart(options: QuickstartOptions): Promise<number>
+  dev(options: DevOptions): Promise<number>
   checkConfig(options: ConfigCheckOptions): Promise<number>
 }
 
@@ -25,6 +26,10 @@ export interface ServeOptions extends ListenOptions {
 
 export interface QuickstartOptions extends ListenOptions {
   readonly home: string
+}
+
+export interface DevOptions extends ListenOptions {
+  readonly seed?: string
 }
 
 export interface ConfigCheckOptions {
@@ -101,6 +106,12 @@ export function buildProgram(
     .description('Make what is missing (SoftHSM token, credentials, configuration, a first key), then serve.')
     .option('--home <folder>', 'where everything is kept (P11KMS_HOME)', parseFolder, home)
     .action((options: QuickstartOptions) => settle(actions.quickstart(options)))
+  listening('dev')
+    .description(
+      'Serve from a SoftHSM token in a temporary folder, which is gone when this ends; print what a shell sources.',
+    )
+    .option('--seed <file>', 'accounts, credentials and keys to start with (P11KMS_SEED)')
+    .action((options: DevOptions) => settle(actions.dev(options)))
   program
     .command('config')
     .description('Work with the configuration.')

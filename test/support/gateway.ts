@@ -184,7 +184,11 @@ function launch(
 
 /** What a shell would have after sourcing the file. */
 export function readEnvFile(file: string): GatewayEnv {
-  const lines = readFileSync(file, 'utf8')
+  return parseEnvFile(readFileSync(file, 'utf8'))
+}
+
+export function parseEnvFile(text: string): GatewayEnv {
+  const lines = text
     .trim()
     .split('\n')
     .filter((line) => !line.startsWith('unset '))
