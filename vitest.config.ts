@@ -16,6 +16,13 @@ export default defineConfig({
       ...(process.env['OPENCRYPTOKI_MODULE']
         ? [project('by-hand', { pool: 'forks', testTimeout: 30_000 })]
         : []),
+      // Containers of the image that softhsm/Dockerfile builds; the first file's hook builds it.
+      project('docker', {
+        pool: 'forks',
+        testTimeout: 120_000,
+        hookTimeout: 900_000,
+        fileParallelism: false,
+      }),
       project('e2e', { pool: 'forks', testTimeout: 120_000, hookTimeout: 60_000, fileParallelism: false }),
     ],
   },

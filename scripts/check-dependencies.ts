@@ -8,6 +8,7 @@ import { type CheckResult, report } from './report.ts'
 
 interface Manifest {
   readonly license?: unknown
+  readonly licenses?: unknown
   readonly dependencies?: Readonly<Record<string, string>>
   readonly devDependencies?: Readonly<Record<string, string>>
   readonly allowScripts?: Readonly<Record<string, boolean>>
@@ -57,7 +58,10 @@ function readJson<T>(path: string): T {
 /** The licence a package carries where it is installed; the lock file's word for other platforms' optional packages. */
 function licenseOf(root: string, path: string, locked: LockedPackage): string {
   const manifest = join(root, path, 'package.json')
-  const installed = existsSync(manifest) ? readJson<Manifest>(manifest).license : undefined
+  const { license, licenses } = existsSync(manifest) ? readJson<Manifest>(manifest) : {}
+  // Older packages list objects; each is a choice of ours.
+  const types = Array.isArray(licenses) ? (licenses as readonly { readonly type?: string }[]) : []
+  const installed = license ?? (types.length > 0 ? types.map(({ type }) => type).join(' OR ') : undefined)
   return typeof installed === 'string' ? installed : (locked.license ?? 'no licence')
 }
 
