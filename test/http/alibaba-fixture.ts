@@ -1,6 +1,7 @@
 import { Writable } from 'node:stream'
 import pino from 'pino'
 import { Registry } from 'prom-client'
+import type { ClientCredential } from '../../src/core/client-key-directory.ts'
 import type { MasterKey } from '../../src/core/key.ts'
 import { createInstanceFacade } from '../../src/http/alibaba/instance/facade.ts'
 import { createOpenApiFacade } from '../../src/http/alibaba/openapi/facade.ts'
@@ -54,7 +55,7 @@ export interface AcsOptions {
 }
 
 /** The server with both façades over one core on doubles, its log lines, and ways to call it. */
-export function alibabaFixture() {
+export function alibabaFixture(parts: { readonly configured?: readonly ClientCredential[] } = {}) {
   const core = kmsFixture()
   const { kms, clock } = core
   const lines: string[] = []
@@ -65,7 +66,7 @@ export function alibabaFixture() {
     },
   })
   const requestTimeoutMs = FACADE_TIMEOUT_MS
-  const { clients, clientDirectory: credentials } = clientAccessFixture({ clock })
+  const { clients, clientDirectory: credentials } = clientAccessFixture({ clock, ...parts })
   const instance = createInstanceFacade({ kms, clock, credentials, requestTimeoutMs })
   const aws = createAwsFacade({
     kms,

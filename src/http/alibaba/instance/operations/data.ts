@@ -64,7 +64,8 @@ async function encrypt({ kms, context }: InstanceCall, message: Message<'Encrypt
     key: requireKeyId(message.KeyId),
     plaintext: requirePlaintext(message.Plaintext),
     aad: toCallerAad(message.Aad),
-    style: { ...SEAL_STYLES[family], chosenIv: toChosenIv(message.Iv) },
+    // The OpenAPI, which gives texts, gives back what is one as it is.
+    style: { ...SEAL_STYLES[family], presentation: 'text', chosenIv: toChosenIv(message.Iv) },
   })
   const { blob, iv } = sealedFields(family, sealed)
   const fields = {

@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer'
 import { constants, createPublicKey, type KeyObject, publicEncrypt } from 'node:crypto'
 import { z } from 'zod'
 import type { OpenedPayload, SealedPayload } from '../../../../core/ops/seal-payload.ts'
@@ -166,10 +167,13 @@ function sealedMembers(sealed: SealedPayload) {
   return { ...keyMembers(sealed), CiphertextBlob: sealed.blob.toString('base64') }
 }
 
-/** A text as it is; bytes that never were one, of the AWS API or a private key in DER, as base64. */
+/**
+ * A text as it is; bytes that never were one, of the AWS API or a private key in DER, as base64. What a caller of the KMS
+ * Instance API encrypted is a text here as it is with Alibaba Cloud, unless it is none.
+ */
 function plaintextOf({ presentation, plaintext }: OpenedPayload): string {
   const isText = presentation === 'base64' || presentation === 'text' || presentation === 'pkcs8-pem'
-  return giveAway(plaintext, isText ? 'utf8' : 'base64')
+  return giveAway(plaintext, isText && isUtf8(plaintext) ? 'utf8' : 'base64')
 }
 
 /** The text of bytes that are zeroed with that. */
