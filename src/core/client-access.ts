@@ -142,6 +142,9 @@ export class ClientAccess {
     if (!isPassword(password)) throw invalid('Password')
     const createdAt = clock.now()
     const { notBefore, notAfter } = requireLifetime(input, createdAt)
+    // Making a key pair takes a while, so that one too many is refused before.
+    const present = await access.listClientKeys({ ...home, name: accessPoint })
+    if (present.length >= LIMITS.clientKeys) throw tooManyClientKeys()
     const clientKeyId = `${CLIENT_KEY_PREFIX}${newId()}`
     const { publicKey, pkcs12 } = await issuer.issue({ name: clientKeyId, password, notBefore, notAfter })
     const clientKey = { ...home, clientKeyId, accessPoint, publicKey, createdAt, notBefore, notAfter }
@@ -197,6 +200,11 @@ function requireLifetime(input: ClientKeyInput, now: number) {
 
 function invalid(field: string): KmsError<'REQUEST_INVALID'> {
   return new KmsError('REQUEST_INVALID', `${field} is not as it must be.`, { field })
+}
+
+function tooManyClientKeys(): KmsError<'LIMIT_EXCEEDED'> {
+  const message = `An access point has at most ${LIMITS.clientKeys} client keys.`
+  return new KmsError('LIMIT_EXCEEDED', message, { limit: 'client keys' })
 }
 
 function notFound(kind: 'policy' | 'access point' | 'client key', name: string): never {

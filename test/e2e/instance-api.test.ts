@@ -1,7 +1,14 @@
 import { createPrivateKey, createPublicKey, generateKeyPairSync, randomUUID, sign, verify } from 'node:crypto'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { DecryptCommand, EncryptCommand } from '@aws-sdk/client-kms'
+import {
+  CreateKeyCommand,
+  DecryptCommand,
+  EncryptCommand,
+  type KeySpec,
+  type KeyUsageType,
+  VerifyCommand,
+} from '@aws-sdk/client-kms'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { parse, stringify } from 'yaml'
 import { sdkCalls } from '../support/alibaba-clients.ts'
@@ -101,6 +108,31 @@ describe('the instance API on SoftHSM', () => {
       }
     },
   )
+
+  it('signs, and encrypts with RSA, under keys that the AWS KMS API made', async () => {
+    const aws = sdkClient(service.env)
+    const made = async (KeySpec: KeySpec, KeyUsage: KeyUsageType) =>
+      (await aws.send(new CreateKeyCommand({ KeySpec, KeyUsage }))).KeyMetadata?.KeyId ?? ''
+    const signing = await made('ECC_NIST_P256', 'SIGN_VERIFY')
+    const { Signature } = (
+      await ok('Sign', { KeyId: signing, Message: Plaintext, Algorithm: 'ECDSA_SHA_256' })
+    ).bytes
+    const command = new VerifyCommand({
+      KeyId: signing,
+      Message: Plaintext,
+      Signature,
+      SigningAlgorithm: 'ECDSA_SHA_256',
+    })
+    expect((await aws.send(command)).SignatureValid).toBe(true)
+    expect((await ok('Verify', { KeyId: signing, Message: Plaintext, Signature })).text['Value']).toBe('true')
+    const pem = (await ok('GetPublicKey', { KeyId: signing })).text['PublicKey'] ?? ''
+    expect(verify('sha256', Plaintext, pem, Signature ?? Buffer.alloc(0))).toBe(true)
+    const rsa = await made('RSA_2048', 'ENCRYPT_DECRYPT')
+    const { CiphertextBlob } = (await ok('Encrypt', { KeyId: rsa, Plaintext })).bytes
+    const opened = await ok('Decrypt', { KeyId: rsa, CiphertextBlob, Algorithm: 'RSAES_OAEP_SHA_256' })
+    expect(opened.bytes['Plaintext']).toEqual(Plaintext)
+    aws.destroy()
+  })
 
   it.each(CLIENTS)('takes client keys that %s makes by the OpenAPI, in every worker', async (name) => {
     const request = sdkCalls(service.endpoint, credential())[name] ?? expect.fail(name)

@@ -50,6 +50,15 @@ export function invalidParameter(): InstanceFault {
   return new InstanceFault('InvalidParameter', 400, 'The specified parameter is not valid.')
 }
 
+/** For a key of another kind than the operation takes. */
+export function onlySymmetric(keyId: string): InstanceFault {
+  return new InstanceFault(
+    'Forbidden.OnlySymmetricKeySupported',
+    404,
+    `The key ${keyId} is not a symmetric key. The API only supports symmetric keys.`,
+  )
+}
+
 /** For what the real service does and this one does not do. Never a silent no-op. */
 export function unsupported(): InstanceFault {
   return new InstanceFault('UnsupportedOperation', 400, 'Rejected.UnsupportedOperation')

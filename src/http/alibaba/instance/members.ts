@@ -19,6 +19,10 @@ const IV_BYTES = 12
 const ALIAS_PREFIX = 'alias/'
 const MULTI_REGION_KEY_ID = /^mrk-[0-9a-f]{32}$/
 
+/** Algorithms of asymmetric keys, by the names that the core has as well. */
+const OAEP_ALGORITHMS: ReadonlySet<string> = new Set(['RSAES_OAEP_SHA_256', 'RSAES_OAEP_SHA_1'])
+const SM2 = 'SM2PKE'
+
 /** Modes and ciphers of the real service that this one leaves out: docs/divergences/alibaba.md. */
 const LEFT_OUT_ALGORITHMS: ReadonlySet<string> = new Set([
   'AES_CBC',
@@ -26,6 +30,7 @@ const LEFT_OUT_ALGORITHMS: ReadonlySet<string> = new Set([
   'SM4_CBC',
   'SM4_ECB',
   'SM4_GCM',
+  SM2,
 ])
 
 const PAIR_SPECS: ReadonlyMap<string, KeyPairSpec> = new Map([
@@ -60,6 +65,11 @@ export function requireKeyId(text: string): KeyIdentifier {
 export function requireGcm(algorithm: string): void {
   if (algorithm === '' || algorithm === AES_GCM) return
   throw LEFT_OUT_ALGORITHMS.has(algorithm) ? unsupported() : invalidParameter()
+}
+
+/** Whether an algorithm is of asymmetric keys. */
+export function isOaep(algorithm: string): boolean {
+  return OAEP_ALGORITHMS.has(algorithm)
 }
 
 /** Padding is of modes that are left out: in GCM there is none. */

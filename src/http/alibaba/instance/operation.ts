@@ -1,6 +1,7 @@
+import { isKmsError } from '../../../core/errors.ts'
 import type { Kms } from '../../../core/kms.ts'
 import type { CallContext } from '../../../core/kms-context.ts'
-import { InstanceFault } from './fault.ts'
+import { InstanceFault, onlySymmetric } from './fault.ts'
 import type { Message, MessageName } from './messages.ts'
 import { encodeMessage, parseMessage } from './protobuf.ts'
 
@@ -58,6 +59,16 @@ export function instanceOperation<
         if (Buffer.isBuffer(secret)) secret.fill(0)
       }
     },
+  }
+}
+
+/** What `work` gives. A key that is not symmetric is refused in the words of the operations that take no other. */
+export async function forSymmetricKey<T>({ context }: InstanceCall, work: Promise<T>): Promise<T> {
+  try {
+    return await work
+  } catch (error) {
+    const otherKind = isKmsError(error, 'KEY_USAGE_INVALID') || isKmsError(error, 'KEY_ALGORITHM_INVALID')
+    throw otherKind ? onlySymmetric(context.trail.keyId ?? '') : error
   }
 }
 

@@ -1,6 +1,11 @@
 import { AES_GCM, requireGcm, requireKeyId, requireLength, toCallerAad } from '../members.ts'
 import type { Message } from '../messages.ts'
-import { type InstanceCall, type InstanceOperation, instanceOperation } from '../operation.ts'
+import {
+  forSymmetricKey,
+  type InstanceCall,
+  type InstanceOperation,
+  instanceOperation,
+} from '../operation.ts'
 import { type Family, SEAL_STYLES, sealedFields } from '../sealed.ts'
 
 /** Data keys and random bytes: KMS Instance API, one section per name. */
@@ -36,16 +41,17 @@ export const DATA_KEY_OPERATIONS = {
 } as const satisfies Readonly<Record<string, InstanceOperation>>
 
 async function generate(
-  { kms, context }: InstanceCall,
+  call: InstanceCall,
   message: Message<'AdvanceGenerateDataKeyRequest'>,
   family: Family,
 ) {
-  const dataKey = await kms.generateDataKey(context, {
+  const input = {
     key: requireKeyId(message.KeyId),
     lengthBytes: requireLength('NumberOfBytes', message.NumberOfBytes),
     aad: toCallerAad(message.Aad),
     style: SEAL_STYLES[family],
-  })
+  }
+  const dataKey = await forSymmetricKey(call, call.kms.generateDataKey(call.context, input))
   const { blob, iv } = sealedFields(family, dataKey)
   const fields = {
     KeyId: dataKey.key.keyId,

@@ -8,7 +8,12 @@ import {
   toCallerAad,
 } from '../members.ts'
 import type { Message } from '../messages.ts'
-import { type InstanceCall, type InstanceOperation, instanceOperation } from '../operation.ts'
+import {
+  forSymmetricKey,
+  type InstanceCall,
+  type InstanceOperation,
+  instanceOperation,
+} from '../operation.ts'
 import { type Family, SEAL_STYLES, sealedFields } from '../sealed.ts'
 
 /**
@@ -51,15 +56,16 @@ export const KEY_PAIR_OPERATIONS = {
 
 type PairRequest = Message<'AdvanceGenerateDataKeyPairRequest'>
 
-async function withPlaintext({ kms, context }: InstanceCall, message: PairRequest, family: Family) {
-  const pair = await kms.generateDataKeyPair(context, pairInput(message, family))
+async function withPlaintext(call: InstanceCall, message: PairRequest, family: Family) {
+  const work = call.kms.generateDataKeyPair(call.context, pairInput(message, family))
+  const pair = await forSymmetricKey(call, work)
   const { fields, keyVersionId } = describe(message, family, pair)
   return { fields: { ...fields, PrivateKeyPlaintext: pair.plaintext }, keyVersionId }
 }
 
-async function withoutPlaintext({ kms, context }: InstanceCall, message: PairRequest, family: Family) {
-  const pair = await kms.generateDataKeyPairWithoutPlaintext(context, pairInput(message, family))
-  return describe(message, family, pair)
+async function withoutPlaintext(call: InstanceCall, message: PairRequest, family: Family) {
+  const work = call.kms.generateDataKeyPairWithoutPlaintext(call.context, pairInput(message, family))
+  return describe(message, family, await forSymmetricKey(call, work))
 }
 
 function pairInput(message: PairRequest, family: Family) {
