@@ -75,7 +75,8 @@ function isLoss(fault: TokenFault): boolean {
  * What the token answers to something that must fail.
  *
  * @returns The return value's name; `undefined` when it did not fail.
- * @throws What says that it was not even tried: a lost token or session, or none to be had.
+ * @throws What says that it was not even tried, because there was no session to be had. Anything else may be how the token
+ *   refuses, a loss included; whoever asks finds out afterwards whether the token is still there.
  */
 export function refusalOf(token: LaneToken, work: () => unknown): string | undefined {
   try {
@@ -84,7 +85,7 @@ export function refusalOf(token: LaneToken, work: () => unknown): string | undef
   } catch (error) {
     token.discardSession()
     const fault = toFault(error)
-    if (isLoss(fault) || lacksSession(fault)) throw error
+    if (lacksSession(fault)) throw error
     return ckrOf(fault)
   }
 }
