@@ -12,7 +12,8 @@ import type { ComponentHealth } from './http/health.ts'
 
 /** Stands where a caller's access key id is. */
 const SEED_CALLER = 'seed'
-const CALL_TIMEOUT_MS = 10_000
+/** Key pairs take their time. */
+const CALL_TIMEOUT_MS = 60_000
 const RETRY_MS_MIN = 200
 const RETRY_MS_MAX = 10_000
 
@@ -60,6 +61,8 @@ export class Seeding {
       if (!there) continue
       if (there.accountId !== key.accountId)
         problems.push({ path, message: `${key.keyId} is a key of another account already.` })
+      else if (there.spec !== key.spec || there.usage !== key.usage)
+        problems.push({ path, message: `${key.keyId} is a key of ${there.spec} for ${there.usage} already.` })
       else if (there.state === 'Deleting' || there.state === 'Deleted')
         problems.push({
           path,
@@ -132,9 +135,10 @@ export class Seeding {
   /** @returns Whether the key was made. */
   async #ensure(asked: SeedKey): Promise<boolean> {
     const { kms, log } = this.#deps
-    const { accountId, region, keyId, description, tags, policy } = asked
+    const { accountId, region, keyId, description, spec, usage, tags, policy } = asked
     // Whoever can write the seed can write the store: nobody is locked out who was not meant to be.
-    const kind = { multiRegion: keyId.startsWith(MULTI_REGION_ID_PREFIX) }
+    const multiRegion = keyId.startsWith(MULTI_REGION_ID_PREFIX)
+    const kind = { multiRegion, spec, usage, waitMs: CALL_TIMEOUT_MS }
     const attached = { tags, ...(policy !== undefined && { policy: { policy, bypassLockoutCheck: true } }) }
     const principal = { accountId, accessKeyId: SEED_CALLER, region }
     const context = (): CallContext => ({

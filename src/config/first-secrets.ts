@@ -5,6 +5,8 @@ import { readSecret, SecretError } from './secrets.ts'
 export interface FirstSecrets {
   readonly accessKeyId?: string
   readonly secretAccessKey?: string
+  readonly alibabaAccessKeyId?: string
+  readonly alibabaAccessKeySecret?: string
   readonly userPin?: string
   readonly soPin?: string
 }
@@ -12,6 +14,18 @@ export interface FirstSecrets {
 /** Each variable, or the same with `_FILE`, which names a file that holds the value. */
 const VARIABLES = [
   ['accessKeyId', 'P11KMS_FIRST_ACCESS_KEY_ID', /^[A-Za-z0-9]{16,128}$/, '16 to 128 letters and digits'],
+  [
+    'alibabaAccessKeyId',
+    'P11KMS_FIRST_ALIBABA_ACCESS_KEY_ID',
+    /^[A-Za-z0-9.]{16,128}$/,
+    '16 to 128 letters, digits and dots',
+  ],
+  [
+    'alibabaAccessKeySecret',
+    'P11KMS_FIRST_ALIBABA_ACCESS_KEY_SECRET',
+    /^[\x21-\x7e]{8,128}$/,
+    '8 to 128 printable ASCII characters, no space',
+  ],
   [
     'secretAccessKey',
     'P11KMS_FIRST_SECRET_ACCESS_KEY',

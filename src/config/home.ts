@@ -102,8 +102,14 @@ function writeMissing(folder: string, softhsmModule: () => string, first: FirstS
     secretAccessKey: keepFirst('secret-access-key', first.secretAccessKey, () =>
       randomText(ALPHANUMERIC, 40),
     ),
-    alibabaAccessKeyId: keep(path('alibaba-access-key-id'), () => `LTAI${randomText(ALPHANUMERIC, 20)}`),
-    alibabaAccessKeySecret: keep(path('alibaba-access-key-secret'), () => randomText(ALPHANUMERIC, 30)),
+    alibabaAccessKeyId: keepFirst(
+      'alibaba-access-key-id',
+      first.alibabaAccessKeyId,
+      () => `LTAI${randomText(ALPHANUMERIC, 20)}`,
+    ),
+    alibabaAccessKeySecret: keepFirst('alibaba-access-key-secret', first.alibabaAccessKeySecret, () =>
+      randomText(ALPHANUMERIC, 30),
+    ),
   }
   keepFirst('user-pin', first.userPin, randomPin)
   keepFirst('so-pin', first.soPin, randomPin)

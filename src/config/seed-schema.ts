@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { isAliasName } from '../core/alias.ts'
 import { parseKeyPolicy } from '../core/authorize/policy.ts'
 import { KmsError } from '../core/errors.ts'
+import { KEY_SPECS, type KeySpec, type KeyUsage } from '../core/key-spec.ts'
 import { requireTags } from '../core/ops/tags.ts'
 import type { Tag } from '../core/ports/tag-store.ts'
 import { alibabaCredential, alibabaUid, awsAccountId, credential } from './account-schema.ts'
@@ -59,45 +60,60 @@ const seedAccount = z.strictObject({
     .describe('Access keys that join the account for the Alibaba Cloud KMS API; they ask for alibabaUid.'),
 })
 
-const seedKey = z.strictObject({
-  keyId: z
-    .string()
-    .regex(
-      /^(?:[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|mrk-[0-9a-f]{32})$/,
-      'A key id is a UUID in lower case, or mrk- and 32 hexadecimal digits.',
-    )
-    .describe(
-      'Id of the key: a UUID in lower case, or mrk- and 32 hexadecimal digits for a primary key of several regions.',
-    ),
-  account: awsAccountId
-    .optional()
-    .describe('Account that owns the key; the first of the seed, else of the configuration, when absent.'),
-  region: name('A region')
-    .optional()
-    .describe('Region of the key; the first of the seed, else of the configuration, when absent.'),
-  description: z.string().max(8192).default('').describe('Description of the key.'),
-  aliases: z
-    .array(
-      z
-        .string()
-        .refine(isAliasName, 'An alias is alias/ and letters, digits, /, _ and -, at most 256 characters.')
-        .refine((alias) => !alias.startsWith(RESERVED_ALIAS_PREFIX), 'alias/aws/ is reserved.'),
-    )
-    .max(50)
-    .default([])
-    .describe('Aliases of the key, with their prefix.'),
-  tags: z
-    .record(z.string().min(1).max(128), z.string().max(256))
-    .default({})
-    .superRefine((tags, context) => refuseAs(context, () => requireTags(toTags(tags))))
-    .describe('Tags of the key: values by tag key.'),
-  policy: z
-    .union([z.string().min(1), z.record(z.string(), z.unknown())])
-    .transform((policy) => (typeof policy === 'string' ? policy : JSON.stringify(policy)))
-    .superRefine((policy, context) => refuseAs(context, () => parseKeyPolicy(policy)))
-    .optional()
-    .describe('Key policy: the document, or its JSON text; the default policy when absent.'),
-})
+const seedKey = z
+  .strictObject({
+    keyId: z
+      .string()
+      .regex(
+        /^(?:[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|mrk-[0-9a-f]{32})$/,
+        'A key id is a UUID in lower case, or mrk- and 32 hexadecimal digits.',
+      )
+      .describe(
+        'Id of the key: a UUID in lower case, or mrk- and 32 hexadecimal digits for a primary key of several regions.',
+      ),
+    account: awsAccountId
+      .optional()
+      .describe('Account that owns the key; the first of the seed, else of the configuration, when absent.'),
+    region: name('A region')
+      .optional()
+      .describe('Region of the key; the first of the seed, else of the configuration, when absent.'),
+    description: z.string().max(8192).default('').describe('Description of the key.'),
+    aliases: z
+      .array(
+        z
+          .string()
+          .refine(isAliasName, 'An alias is alias/ and letters, digits, /, _ and -, at most 256 characters.')
+          .refine((alias) => !alias.startsWith(RESERVED_ALIAS_PREFIX), 'alias/aws/ is reserved.'),
+      )
+      .max(50)
+      .default([])
+      .describe('Aliases of the key, with their prefix.'),
+    keySpec: z
+      .enum(Object.keys(KEY_SPECS) as [KeySpec, ...KeySpec[]])
+      .default('SYMMETRIC_DEFAULT')
+      .describe('Spec of the key, in AWS KMS’s names.'),
+    keyUsage: z
+      .enum(['ENCRYPT_DECRYPT', 'SIGN_VERIFY', 'GENERATE_VERIFY_MAC', 'KEY_AGREEMENT'])
+      .optional()
+      .describe('Usage of the key; the only one that its spec has when absent.'),
+    tags: z
+      .record(z.string().min(1).max(128), z.string().max(256))
+      .default({})
+      .superRefine((tags, context) => refuseAs(context, () => requireTags(toTags(tags))))
+      .describe('Tags of the key: values by tag key.'),
+    policy: z
+      .union([z.string().min(1), z.record(z.string(), z.unknown())])
+      .transform((policy) => (typeof policy === 'string' ? policy : JSON.stringify(policy)))
+      .superRefine((policy, context) => refuseAs(context, () => parseKeyPolicy(policy)))
+      .optional()
+      .describe('Key policy: the document, or its JSON text; the default policy when absent.'),
+  })
+  .superRefine(({ keySpec, keyUsage }, context) => {
+    const usages: readonly string[] = KEY_SPECS[keySpec].usages
+    if (keyUsage === undefined ? usages.length === 1 : usages.includes(keyUsage)) return
+    const message = `A key of ${keySpec} has the usage ${usages.join(' or ')}; write which.`
+    context.addIssue({ code: 'custom', path: ['keyUsage'], message })
+  })
 
 /** A whole seed; the table in docs/operating/ci.md is held to it. */
 export const SEED_SCHEMA = z.strictObject({
@@ -126,6 +142,8 @@ export interface SeedKey {
   readonly description: string
   /** Full names. */
   readonly aliases: readonly string[]
+  readonly spec: KeySpec
+  readonly usage: KeyUsage
   readonly tags: readonly Tag[]
   /** The document's text. */
   readonly policy?: string

@@ -1,4 +1,5 @@
 import { dirname, resolve } from 'node:path'
+import { KEY_SPECS } from '../core/key-spec.ts'
 import type { SecretSource } from './common-schema.ts'
 import type { ConfigProblem } from './config-error.ts'
 import type { Config } from './schema.ts'
@@ -51,11 +52,21 @@ export function withSeed(
   }
   const seedKeys = seed.keys.map(
     (
-      { account = fallback.account ?? '', region = fallback.region ?? '', tags, policy, ...key },
+      {
+        account = fallback.account ?? '',
+        region = fallback.region ?? '',
+        tags,
+        policy,
+        keySpec,
+        keyUsage,
+        ...key
+      },
       index,
     ): SeedKey => ({
       ...key,
       tags: toTags(tags),
+      spec: keySpec,
+      usage: keyUsage ?? KEY_SPECS[keySpec].usages[0],
       ...(policy !== undefined && { policy }),
       path: `${ROOT}.keys.${index}`,
       accountId: account,

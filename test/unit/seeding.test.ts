@@ -1,7 +1,9 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { pino } from 'pino'
 import { afterEach, describe, expect, it } from 'vitest'
 import type { SeedKey } from '../../src/config/seed-schema.ts'
 import { KmsError } from '../../src/core/errors.ts'
+import type { CreateKeyInput } from '../../src/core/ops/create-key.ts'
 import { type MasterKeyRef } from '../../src/core/ports/crypto-provider.ts'
 import { Seeding } from '../../src/seeding.ts'
 import { ALICE, call, kmsFixture, MALLORY } from '../support/kms-fixture.ts'
@@ -16,6 +18,8 @@ const asked = (more: Partial<SeedKey> = {}): SeedKey => ({
   region: ALICE.region,
   description: 'payments',
   aliases: ['alias/payments'],
+  spec: 'SYMMETRIC_DEFAULT',
+  usage: 'ENCRYPT_DECRYPT',
   tags: [{ key: 'team', value: 'payments' }],
   policy: POLICY,
   ...more,
@@ -66,6 +70,19 @@ describe('a seed', () => {
     const tags = await fixture.kms.listResourceTags(call(), KEY_ID, { limit: 10 })
     expect(tags.rows).toEqual([{ key: 'team', value: 'payments' }])
     expect(await fixture.kms.getKeyPolicy(call(), KEY_ID)).toBe(POLICY)
+  })
+
+  it('makes key pairs and MAC keys, and refuses a key that is of another kind', async () => {
+    const fixture = kmsFixture()
+    const pair = asked({ spec: 'ECC_NIST_P256', usage: 'SIGN_VERIFY' })
+    const mac = { keyId: '22222222-2222-4333-8444-555555555555', aliases: [] }
+    await seed(fixture, pair, asked({ ...mac, spec: 'HMAC_256', usage: 'GENERATE_VERIFY_MAC' }))
+    const key = await fixture.kms.describeKey(call(), byId)
+    expect(key).toMatchObject({ spec: 'ECC_NIST_P256', usage: 'SIGN_VERIFY', state: 'Enabled' })
+    expect(key.versions[0]?.publicKey).toBeDefined()
+    await expect(seedingOn(fixture).seeding.check()).rejects.toMatchObject({
+      problems: [{ path: 'seed.keys.0.keyId', message: expect.stringContaining('ECC_NIST_P256') }],
+    })
   })
 
   it('makes primary keys of several regions', async () => {
@@ -162,14 +179,18 @@ describe('a seed', () => {
 
 describe('a key of the seed whose creation was cut short', () => {
   /** Dies after the row, or after the objects. */
-  async function cutShort(fixture: Fixture, after: 'row' | 'half' | 'objects'): Promise<void> {
+  async function cutShort(
+    fixture: Fixture,
+    after: 'row' | 'objects',
+    kind: Pick<CreateKeyInput, 'spec' | 'usage'> = {},
+  ): Promise<void> {
     const { provider, kms } = fixture
     const real = provider.createMasterKey.bind(provider)
     provider.createMasterKey = async (...args) => {
       if (after !== 'row') await real(...args)
       throw new KmsError('TOKEN_UNAVAILABLE', 'Cut short.', { token: 'main' })
     }
-    await expect(kms.ensureKey(call(), { keyId: KEY_ID })).rejects.toMatchObject({
+    await expect(kms.ensureKey(call(), { keyId: KEY_ID, ...kind })).rejects.toMatchObject({
       code: 'TOKEN_UNAVAILABLE',
     })
     provider.createMasterKey = real
@@ -187,6 +208,39 @@ describe('a key of the seed whose creation was cut short', () => {
       expect(await fixture.maintenance.run(Date.now() + 1)).toMatchObject({ rolledBack: 0, finished: 0 })
     },
   )
+
+  it.each(['row', 'objects'] as const)(
+    'after its %s is finished as the key pair that it is',
+    async (after) => {
+      const fixture = kmsFixture()
+      const pair = { spec: 'ECC_NIST_P256', usage: 'SIGN_VERIFY' } as const
+      await cutShort(fixture, after, pair)
+      await seed(fixture, asked(pair))
+      const key = await fixture.kms.describeKey(call(), byId)
+      expect(key.versions[0]?.publicKey).toBeDefined()
+    },
+  )
+
+  it('is not rolled back when the token was too slow, or unable: the id would never come back', async () => {
+    const fixture = kmsFixture()
+    const { provider, kms, store } = fixture
+    const real = provider.createMasterKey.bind(provider)
+    provider.createMasterKey = async () => {
+      throw new KmsError('UNSUPPORTED', 'The token cannot.', {})
+    }
+    await expect(kms.ensureKey(call(), { keyId: KEY_ID })).rejects.toMatchObject({ code: 'UNSUPPORTED' })
+    expect(await store.getKey(ALICE.region, KEY_ID)).toMatchObject({ state: 'Creating' })
+    provider.createMasterKey = real
+    const late = { ...call(), deadlineAt: Date.now() + 30 }
+    const slow = '22222222-2222-4333-8444-555555555555'
+    provider.createMasterKey = async (...args) => {
+      const made = await real(...args)
+      await sleep(60)
+      return made
+    }
+    await kms.ensureKey(late, { keyId: slow }).catch(() => undefined)
+    await expect.poll(async () => (await store.getKey(ALICE.region, slow))?.state).toBe('Enabled')
+  })
 
   it('half of its objects is made anew', async () => {
     const fixture = kmsFixture()

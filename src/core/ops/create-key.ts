@@ -100,8 +100,9 @@ async function createWithin(
   context.trail.keyId = creating.keyId
   context.trail.token = creating.token
   await deps.store.createKey(creating, attachmentsOf(input))
-  const version = await makeVersion(deps, creating, options)
-  if (Date.now() > context.deadlineAt) {
+  const version = await makeVersion(deps, creating, options, input.keyId === undefined)
+  // An id that was asked for never comes again: who asked comes back for it.
+  if (Date.now() > context.deadlineAt && input.keyId === undefined) {
     await rollBack(deps, creating)
     throw new KmsError('TOKEN_TIMEOUT', 'The token did not make the key in time.', { token: creating.token })
   }
@@ -117,13 +118,18 @@ export async function enable(deps: KmsDeps, creating: MasterKey): Promise<Master
 }
 
 /** @returns The version, with its public key where it is a key pair. */
-async function makeVersion(deps: KmsDeps, creating: NewKey, options: CallOptions): Promise<KeyVersion> {
+async function makeVersion(
+  deps: KmsDeps,
+  creating: NewKey,
+  options: CallOptions,
+  mayRollBack: boolean,
+): Promise<KeyVersion> {
   const [version] = creating.versions
   try {
     const { publicKey } = await deps.provider.createMasterKey(tokenRef(creating, version), options)
     return publicKey ? { ...version, publicKey: publicKey.toString('base64') } : version
   } catch (error) {
-    if (isKmsError(error, 'UNSUPPORTED')) await rollBack(deps, creating)
+    if (mayRollBack && isKmsError(error, 'UNSUPPORTED')) await rollBack(deps, creating)
     throw error
   }
 }

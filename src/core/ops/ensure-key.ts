@@ -1,7 +1,9 @@
 import { isKmsError, KmsError } from '../errors.ts'
 import { isVisible, tokenRef } from '../find-key.ts'
-import type { MasterKey } from '../key.ts'
+import type { KeyVersion, MasterKey } from '../key.ts'
+import { pairOfSpec } from '../key-spec.ts'
 import type { CallContext, KmsDeps } from '../kms-context.ts'
+import type { CallOptions } from '../ports/crypto-provider.ts'
 import { type CreateKeyInput, createKey, enable } from './create-key.ts'
 import { callOptions } from './seal-payload.ts'
 
@@ -32,27 +34,51 @@ export async function ensureKey(
   if (there.accountId !== accountId) throw taken(keyId, 'The key belongs to another account.')
   if (isVisible(there.state)) return { key: there, made: false }
   if (there.state !== 'Creating') throw taken(keyId, 'A key of that id was destroyed.')
-  return { key: await finishCreation(deps, context, there), made: true }
+  return { key: await finishCreation(deps, context, there, input.waitMs), made: true }
 }
 
-async function finishCreation(deps: KmsDeps, context: CallContext, key: MasterKey): Promise<MasterKey> {
-  for (const version of key.versions) {
-    const ref = tokenRef(key, version)
-    const presence = await deps.provider.findMasterKey(ref, callOptions(context))
-    if (presence === 'present') continue
-    if (presence === 'altered') {
-      const message = `The creation of key '${key.keyId}' was cut short and its objects are altered.`
-      throw new KmsError('KEY_STATE_INVALID', message, { keyId: key.keyId, state: key.state, allowed: [] })
-    }
-    // Of half a version nothing was ever acknowledged.
-    if (presence === 'partial') await deps.provider.destroyMasterKey(ref, callOptions(context))
-    await deps.provider.createMasterKey(ref, callOptions(context)).catch((error: unknown) => {
-      // An earlier attempt that this one did not wait for got to it first.
-      if (!isKmsError(error, 'ALREADY_EXISTS')) throw error
-      throw new KmsError('CONFLICT', `Key '${key.keyId}' is being made.`, {}, { cause: error })
-    })
+async function finishCreation(
+  deps: KmsDeps,
+  context: CallContext,
+  key: MasterKey,
+  waitMs = 0,
+): Promise<MasterKey> {
+  const finish = async (options: CallOptions) => {
+    const versions: KeyVersion[] = []
+    for (const version of key.versions) versions.push(await finishVersion(deps, key, version, options))
+    return await enable(deps, { ...key, versions })
   }
-  return await enable(deps, key)
+  if (!pairOfSpec(key.spec)) return await finish(callOptions(context))
+  return await deps.pairs.use(key.token, waitMs, (deadlineAt) => finish({ deadlineAt }))
+}
+
+/** The version, with its public key where it is a key pair, once its objects are in the token. */
+async function finishVersion(
+  { provider }: KmsDeps,
+  key: MasterKey,
+  version: KeyVersion,
+  options: CallOptions,
+): Promise<KeyVersion> {
+  const ref = tokenRef(key, version)
+  const presence = await provider.findMasterKey(ref, options)
+  if (presence === 'altered') {
+    const message = `The creation of key '${key.keyId}' was cut short and its objects are altered.`
+    throw new KmsError('KEY_STATE_INVALID', message, { keyId: key.keyId, state: key.state, allowed: [] })
+  }
+  if (presence === 'present') {
+    if (!pairOfSpec(key.spec)) return version
+    return { ...version, publicKey: (await provider.readPublicKey(ref, options)).toString('base64') }
+  }
+  // Of half a version nothing was ever acknowledged.
+  if (presence === 'partial') await provider.destroyMasterKey(ref, options)
+  try {
+    const { publicKey } = await provider.createMasterKey(ref, options)
+    return publicKey ? { ...version, publicKey: publicKey.toString('base64') } : version
+  } catch (error) {
+    // An earlier attempt that this one did not wait for got to it first.
+    if (!isKmsError(error, 'ALREADY_EXISTS')) throw error
+    throw new KmsError('CONFLICT', `Key '${key.keyId}' is being made.`, {}, { cause: error })
+  }
 }
 
 /**

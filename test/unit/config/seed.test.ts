@@ -95,7 +95,7 @@ surprise: 1
 accounts:
   - { awsAccountId: 12, credentials: [{ accessKeyId: short, secretAccessKey: 5 }] }
 keys:
-  - { keyId: ABC, aliases: [payments, alias/aws/s3], tags: { 'aws:x': '' }, policy: { Statement: [] } }
+  - { keyId: ABC, aliases: [payments, alias/aws/s3], tags: { 'aws:x': '' }, policy: { Statement: [] }, keySpec: DES }
 `)
     expect(Object.keys(problems).toSorted()).toEqual([
       'seed',
@@ -105,6 +105,7 @@ keys:
       'seed.keys.0.aliases.0',
       'seed.keys.0.aliases.1',
       'seed.keys.0.keyId',
+      'seed.keys.0.keySpec',
       'seed.keys.0.policy',
       'seed.keys.0.tags',
     ])
@@ -150,6 +151,8 @@ describe('first secrets of a home', () => {
   const given = {
     P11KMS_FIRST_ACCESS_KEY_ID: 'AKIACICICICICICICICI',
     P11KMS_FIRST_SECRET_ACCESS_KEY: 'a-secret-of-the-pipeline',
+    P11KMS_FIRST_ALIBABA_ACCESS_KEY_ID: 'LTAIcicicicicicicici',
+    P11KMS_FIRST_ALIBABA_ACCESS_KEY_SECRET: 'another-secret-of-it',
     P11KMS_FIRST_USER_PIN: '',
   }
   const home = (environment: NodeJS.ProcessEnv) =>
@@ -161,6 +164,8 @@ describe('first secrets of a home', () => {
     expect(made).toMatchObject({
       accessKeyId: 'AKIACICICICICICICICI',
       secretAccessKey: 'a-secret-of-the-pipeline',
+      alibabaAccessKeyId: 'LTAIcicicicicicicici',
+      alibabaAccessKeySecret: 'another-secret-of-it',
     })
     expect(readSecret({ file: made.soPinFile }).toString()).toBe('123456')
     expect(readSecret({ file: made.userPinFile })).toHaveLength(24)
