@@ -114,6 +114,7 @@ async function assemble(
   const counted = countSeals(provider, store, directory, config.keys, logger)
   const kms = new Kms({
     store,
+    imports: store,
     provider: counted.provider,
     directory,
     clock,

@@ -4,9 +4,11 @@ import type { Registry } from 'prom-client'
 import type { Config } from './config/schema.ts'
 import { CountedProvider } from './core/counted-provider.ts'
 import { GcmBudget } from './core/gcm-budget.ts'
+import { ImportMaintenance } from './core/import-maintenance.ts'
 import type { KeyDirectory } from './core/key-directory.ts'
 import { KeyRotation } from './core/key-rotation.ts'
 import type { CryptoProvider } from './core/ports/crypto-provider.ts'
+import type { ImportStore } from './core/ports/import-store.ts'
 import type { KeyStore } from './core/ports/key-store.ts'
 import { addGcmMetrics } from './gcm-metrics.ts'
 import { SYSTEM_CLOCK } from './lib/clock.ts'
@@ -23,7 +25,7 @@ export interface CountedSeals {
 /** Puts the count of GCM invocations between the core and the tokens, with the rotation that keeps keys from its bound. */
 export function countSeals(
   uncounted: CryptoProvider,
-  store: KeyStore,
+  store: KeyStore & ImportStore,
   directory: KeyDirectory,
   { gcmInvocationsMax, gcmLeaseInvocations, gcmRotateAt, maintenanceIntervalMs }: Config['keys'],
   log: Logger,
@@ -46,7 +48,13 @@ export function countSeals(
     newId: randomUUID,
     rotateAt: gcmRotateAt,
   })
-  const rotations = new RotationLoop((signal) => rotation.run(signal), maintenanceIntervalMs, log)
+  const imports = new ImportMaintenance({ store, imports: store, provider, directory, clock, log })
+  const round = async (signal: AbortSignal) => {
+    // First: what has expired is not to wait for keys that are rotated.
+    await imports.run(signal)
+    await rotation.run(signal)
+  }
+  const rotations = new RotationLoop(round, maintenanceIntervalMs, log)
   const addMetrics = (registry: Registry) =>
     addGcmMetrics(registry, { ledger: store, budget, rotation, invocationsMax: gcmInvocationsMax })
   return { provider, rotations, addMetrics }

@@ -3,6 +3,7 @@ import type { MacAlgorithm, OaepAlgorithm, SigningAlgorithm } from './key-spec.t
 import type {
   CallOptions,
   CryptoProvider,
+  ImportPairRef,
   KeyPairRequest,
   MadeMaterial,
   MasterKeyRef,
@@ -11,6 +12,7 @@ import type {
   SealedInside,
   SealedKeyPair,
   SealMode,
+  WrappedMaterial,
 } from './ports/crypto-provider.ts'
 
 /**
@@ -33,6 +35,23 @@ export class CountedProvider implements CryptoProvider {
   /** May seal a canary with the new version, which comes out of the reserve below the bound. */
   createMasterKey(ref: MasterKeyRef, options: CallOptions): Promise<MadeMaterial> {
     return this.#provider.createMasterKey(ref, options)
+  }
+
+  createImportPair(
+    ref: ImportPairRef,
+    wrapping: Parameters<CryptoProvider['createImportPair']>[1],
+    options: CallOptions,
+  ): Promise<{ readonly publicKey: Buffer }> {
+    return this.#provider.createImportPair(ref, wrapping, options)
+  }
+
+  destroyImportPair(ref: ImportPairRef, options: CallOptions): Promise<void> {
+    return this.#provider.destroyImportPair(ref, options)
+  }
+
+  /** As {@link CountedProvider.createMasterKey}. */
+  importMasterKey(ref: MasterKeyRef, from: WrappedMaterial, options: CallOptions) {
+    return this.#provider.importMasterKey(ref, from, options)
   }
 
   destroyMasterKey(ref: MasterKeyRef, options: CallOptions): Promise<void> {

@@ -1,4 +1,4 @@
-import type { KeySpec, KeyState, KeyUsage } from './key.ts'
+import type { KeyOrigin, KeySpec, KeyState, KeyUsage } from './key.ts'
 
 /** For a code that says everything by itself. */
 type NoDetails = { readonly [detail: string]: never }
@@ -28,6 +28,18 @@ export interface KmsErrorDetails {
   /** The key is protected from deletion. */
   KEY_PROTECTED: { readonly keyId: string }
   KEY_USAGE_INVALID: { readonly keyId: string; readonly usage: KeyUsage; readonly operation: string }
+  /** The operation is not for keys whose material comes from there. */
+  KEY_ORIGIN_INVALID: { readonly keyId: string; readonly origin: KeyOrigin }
+  /** No material waits to become the current one. */
+  MATERIAL_NOT_PENDING: { readonly keyId: string }
+  /** Other material waits to become the current one. Both are version ids. */
+  MATERIAL_PENDING: { readonly keyId: string; readonly versionId: string; readonly pendingVersionId: string }
+  /** The material is not the one that the request says it is. */
+  MATERIAL_INCORRECT: NoDetails
+  /** The material is not wrapped as it has to be, or is no material of such a key. */
+  MATERIAL_UNREADABLE: NoDetails
+  IMPORT_TOKEN_INVALID: NoDetails
+  IMPORT_TOKEN_EXPIRED: NoDetails
   /** A key of this spec has one version for ever. */
   KEY_NOT_ROTATABLE: { readonly keyId: string }
   /** The key had all the on-demand rotations that it may have. */

@@ -6,7 +6,13 @@ import { isSymmetric } from './key-spec.ts'
 import type { CallContext, KmsDeps } from './kms-context.ts'
 import type { MasterKeyRef } from './ports/crypto-provider.ts'
 
-const VISIBLE: readonly KeyState[] = ['Enabled', 'Disabled', 'PendingDeletion', 'PendingReplicaDeletion']
+const VISIBLE: readonly KeyState[] = [
+  'PendingImport',
+  'Enabled',
+  'Disabled',
+  'PendingDeletion',
+  'PendingReplicaDeletion',
+]
 
 /** Whether callers may learn of a key in this state. */
 export function isVisible(state: KeyState): boolean {

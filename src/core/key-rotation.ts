@@ -104,6 +104,8 @@ export class KeyRotation {
   }
 
   async #rotate(key: MasterKey, reason: string): Promise<void> {
+    // Only its owner can give such a key new material, and the budget warns of its bound.
+    if (key.origin === 'EXTERNAL') return
     const { log, rotateAt } = this.#deps
     const { rotationSchedule } = key
     log.info(

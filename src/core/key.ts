@@ -2,14 +2,18 @@ import type { KeySpec, KeyUsage } from './key-spec.ts'
 
 export type { KeySpec, KeyUsage } from './key-spec.ts'
 
+/** Where the material of a key comes from: the token, or its owner, who imports it and may take it away again. */
+export type KeyOrigin = 'AWS_KMS' | 'EXTERNAL'
+
 /**
- * Where a master key is in its life. `Creating`: a row without a token object that anybody may rely on.
- * `PendingReplicaDeletion`: a primary key whose deletion window begins when its last replica is
- * gone. `Deleting`: its objects are being destroyed, nothing brings it back. `Deleted`: a tombstone, kept so that
+ * Where a master key is in its life. `Creating`: a row without a token object that anybody may rely on. `PendingImport`: material
+ * that its owner has to import is missing. `PendingReplicaDeletion`: a primary key whose deletion window begins when its last
+ * replica is gone. `Deleting`: its objects are being destroyed, nothing brings it back. `Deleted`: a tombstone, kept so that
  * its ciphertexts are answered with "the key does not exist" rather than "invalid".
  */
 export type KeyState =
   | 'Creating'
+  | 'PendingImport'
   | 'Enabled'
   | 'Disabled'
   | 'PendingDeletion'
@@ -37,6 +41,26 @@ export interface VersionRotation {
 }
 
 /**
+ * The material of a version that is imported.
+ * `PendingImport`: nothing of it is in the token. `Importing`: its objects may or may not be there. `Imported`: they are there, and
+ * were acknowledged. `Destroying`: they are being destroyed, and nothing brings them back but another import.
+ */
+export interface ImportedMaterial {
+  readonly state: 'PendingImport' | 'Importing' | 'Imported' | 'Destroying'
+  /** When it came into this state. Milliseconds since the epoch. */
+  readonly since: number
+  /**
+   * What was sealed under the material when it was first imported: only the same material opens it. Absent until then, kept for
+   * ever after. It tells nothing of the material to who does not have it.
+   */
+  readonly canary?: string
+  /** When it is destroyed, in `Imported` alone. Milliseconds since the epoch; never when absent. */
+  readonly expiresAt?: number
+  /** What the owner wrote to it; at most 256 characters. */
+  readonly description?: string
+}
+
+/**
  * One generation of key material in the token: one AES-256 object to seal with and one to wrap with, or one object for a MAC,
  * or the two of a key pair.
  */
@@ -54,6 +78,8 @@ export interface KeyVersion {
    * once it is there.
    */
   readonly publicKey?: string
+  /** Of a key whose origin is `EXTERNAL` alone. */
+  readonly imported?: ImportedMaterial
 }
 
 /** When a key is rotated by itself. */
@@ -92,6 +118,8 @@ export interface MasterKey {
   readonly token: string
   readonly spec: KeySpec
   readonly usage: KeyUsage
+  /** `AWS_KMS` when absent. */
+  readonly origin?: KeyOrigin
   readonly state: KeyState
   /** At most 8192 characters. */
   readonly description: string

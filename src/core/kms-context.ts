@@ -6,6 +6,7 @@ import type { KeyDirectory } from './key-directory.ts'
 import type { LastUses } from './last-uses.ts'
 import type { PairGate } from './pair-gate.ts'
 import type { ProviderTimings } from './ports/crypto-provider.ts'
+import type { ImportStore } from './ports/import-store.ts'
 import type { KeyStore } from './ports/key-store.ts'
 import type { IntendedUse } from './ports/key-use-store.ts'
 
@@ -46,6 +47,7 @@ export function newTrail(): CallTrail {
 /** What the operations stand on. */
 export interface KmsDeps {
   readonly store: KeyStore
+  readonly imports: ImportStore
   readonly provider: CountedProvider
   readonly directory: KeyDirectory
   readonly clock: Clock

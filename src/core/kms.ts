@@ -10,6 +10,8 @@ import * as ensure from './ops/ensure-key.ts'
 import * as dataKeys from './ops/generate-data-key.ts'
 import * as keyPairs from './ops/generate-data-key-pair.ts'
 import * as grants from './ops/grants.ts'
+import * as material from './ops/import-key-material.ts'
+import * as importing from './ops/import-parameters.ts'
 import { getKeyLastUsage, type KeyLastUsage } from './ops/key-last-usage.ts'
 import * as lifecycle from './ops/key-lifecycle.ts'
 import * as policies from './ops/key-policies.ts'
@@ -154,6 +156,31 @@ export class Kms {
     page: lists.PageInput & { readonly all: boolean },
   ): Promise<lists.Page<KeyVersion> & { readonly key: MasterKey }> {
     return rotations.listKeyRotations(this.#deps, context, keyId, page)
+  }
+
+  /** @throws {@link KmsError} `KEY_ORIGIN_INVALID`, `LIMIT_EXCEEDED`, `TOKEN_BUSY`, `UNSUPPORTED` */
+  getParametersForImport(
+    context: CallContext,
+    input: importing.ImportParametersInput,
+  ): Promise<importing.ImportParameters> {
+    return importing.getParametersForImport(this.#deps, context, input)
+  }
+
+  /**
+   * @throws {@link KmsError} `KEY_ORIGIN_INVALID`, `IMPORT_TOKEN_INVALID`, `IMPORT_TOKEN_EXPIRED`, `MATERIAL_PENDING`,
+   *   `MATERIAL_INCORRECT`, `MATERIAL_UNREADABLE`, `UNSUPPORTED`
+   */
+  importKeyMaterial(context: CallContext, input: material.ImportInput): Promise<material.ChangedMaterial> {
+    return material.importKeyMaterial(this.#deps, context, input)
+  }
+
+  /** @throws {@link KmsError} `KEY_ORIGIN_INVALID` */
+  deleteImportedKeyMaterial(
+    context: CallContext,
+    keyId: string,
+    materialId: string | undefined,
+  ): Promise<material.ChangedMaterial> {
+    return material.deleteImportedKeyMaterial(this.#deps, context, keyId, materialId)
   }
 
   /** @throws {@link KmsError} `ALREADY_EXISTS` */

@@ -7,6 +7,7 @@ import {
   MULTI_REGION_ID_PREFIX,
   ROTATION_PERIOD_DAYS,
 } from '../core/key.ts'
+import type { ImportPair } from '../core/ports/import-store.ts'
 import { LEASE_MS_MAX, type Lease } from '../core/ports/lease-store.ts'
 import { invariant } from '../lib/invariant.ts'
 
@@ -15,6 +16,8 @@ const CANARY_LENGTH_MAX = 8192
 const PUBLIC_KEY_LENGTH_MAX = 8192
 /** The most rows that one page may ask for. */
 const PAGE_LIMIT_MAX = 1000
+const MATERIAL_CANARY_LENGTH_MAX = 512
+const MATERIAL_DESCRIPTION_LENGTH_MAX = 256
 /** Where a key may have a version in the making. */
 const ROTATING: readonly KeyState[] = [
   'Enabled',
@@ -88,11 +91,16 @@ export function checkKey(key: MasterKey): void {
   )
   invariant(Number.isSafeInteger(key.revision) && key.revision >= 1, 'revisions count from 1')
   checkSchedule(key)
+  checkMaterial(key)
   const times = [
     key.createdAt,
     key.deletionAt ?? 0,
     key.rotationSchedule?.nextAt ?? 0,
-    ...versions.map(({ rotation }) => rotation?.at ?? 0),
+    ...versions.flatMap(({ rotation, imported }) => [
+      rotation?.at ?? 0,
+      imported?.since ?? 0,
+      imported?.expiresAt ?? 0,
+    ]),
     ...[...versions, ...pending].map(({ createdAt }) => createdAt),
   ]
   invariant(times.every(Number.isSafeInteger), 'a time is a whole number of milliseconds')
@@ -141,12 +149,42 @@ export function checkReplica(primary: MasterKey, replica: MasterKey): void {
   )
 }
 
+function checkMaterial({ origin, versions, state, rotationSchedule }: MasterKey): void {
+  const external = origin === 'EXTERNAL'
+  invariant(external || state !== 'PendingImport', 'only material that is imported can be missing')
+  invariant(!external || !rotationSchedule, 'a key whose material is imported has no schedule')
+  for (const { imported } of versions) {
+    invariant((imported !== undefined) === external, 'imported material is of keys that are external')
+    if (!imported) continue
+    const { canary = 'c', description = '', expiresAt } = imported
+    for (const text of [canary, description]) requireStorableText('material', text)
+    invariant(canary.length > 0 && canary.length <= MATERIAL_CANARY_LENGTH_MAX, 'a canary is a short text')
+    invariant(description.length <= MATERIAL_DESCRIPTION_LENGTH_MAX, 'a description is a short text')
+    invariant(
+      imported.state !== 'Imported' || imported.canary !== undefined,
+      'material that is there is known',
+    )
+    invariant(expiresAt === undefined || imported.state === 'Imported', 'only material that is there expires')
+  }
+}
+
+/**
+ * @throws {@link KmsError} `REQUEST_INVALID` for unstorable text.
+ *   {@link InvariantError} when a time is not a whole number.
+ */
+export function checkImportPair(pair: ImportPair): void {
+  const { pairId, accountId, region, keyId, token, secretHash } = pair
+  for (const [field, text] of Object.entries({ pairId, accountId, region, keyId, token, secretHash }))
+    requireStorableText(field, text)
+  for (const time of [pair.createdAt, pair.expiresAt]) checkTime(time)
+}
+
 /**
  * @throws {@link InvariantError} when `after` is not a later shape of the same key: identity or old versions differ, or
  *   a key that is gone or going would come back.
  */
 export function checkReplacement(before: MasterKey, after: MasterKey): void {
-  const fixed = ['accountId', 'token', 'spec', 'usage', 'createdAt'] as const
+  const fixed = ['accountId', 'token', 'spec', 'usage', 'origin', 'createdAt'] as const
   for (const field of fixed) invariant(before[field] === after[field], `the ${field} of a key never changes`)
   invariant(!before.multiRegion === !after.multiRegion, 'a key is of several regions or never is')
   invariant(before.state !== 'Deleted', 'a tombstone is final')
@@ -159,9 +197,11 @@ export function checkReplacement(before: MasterKey, after: MasterKey): void {
     return (
       now?.versionId === version.versionId &&
       now.createdAt === version.createdAt &&
-      now.rotation?.type === version.rotation?.type &&
-      now.rotation?.at === version.rotation?.at &&
-      (version.publicKey === undefined || now.publicKey === version.publicKey)
+      (version.publicKey === undefined || now.publicKey === version.publicKey) &&
+      (version.rotation === undefined
+        ? !now.rotation || now.imported !== undefined
+        : now.rotation?.type === version.rotation.type && now.rotation.at === version.rotation.at) &&
+      (version.imported?.canary === undefined || now.imported?.canary === version.imported.canary)
     )
   })
   invariant(kept, 'versions are only ever appended, and a public key stays what it is')

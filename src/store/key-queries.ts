@@ -1,10 +1,11 @@
+import { isDeepStrictEqual } from 'node:util'
 import { type Selectable, type SelectQueryBuilder, sql } from 'kysely'
 import { KmsError } from '../core/errors.ts'
 import type { KeyState, MasterKey } from '../core/key.ts'
 import type { KeyAttachments, KeyPlace, PageRequest, TokenUse } from '../core/ports/key-store.ts'
 import { upsertPolicy, upsertTags } from './attachment-queries.ts'
 import { checkReplacement } from './check.ts'
-import { keysOfRows, rotationColumns, rowOfKey, rowsOfVersions } from './rows.ts'
+import { keysOfRows, rotationColumns, rowOfKey, rowsOfVersions, versionColumns } from './rows.ts'
 import type { MasterKeyTable, StoreDb, StoreSchema } from './schema.ts'
 
 /** States of keys that callers are not to learn of: no listing shows them, no alias comes to point at them. */
@@ -28,6 +29,11 @@ async function withVersions(db: StoreDb, keys: KeysQuery): Promise<MasterKey[]> 
       'v.rotation_type as version_rotation_type',
       'v.rotated_at as version_rotated_at',
       'v.public_key as version_public_key',
+      'v.material_state',
+      'v.material_since',
+      'v.material_canary',
+      'v.material_expires_at',
+      'v.material_description',
     ])
     .orderBy('k.region')
     .orderBy('k.key_id')
@@ -129,6 +135,33 @@ export async function selectKeysDueForRotation(
   return withVersions(db, pageOf(keys, page))
 }
 
+/** Keys with imported material that has expired, or that was left while it came or went. */
+export async function selectKeysWithMaterialToEnd(
+  db: StoreDb,
+  { expiresBy, begunBy }: { readonly expiresBy: number; readonly begunBy: number },
+  page: PageRequest<KeyPlace>,
+): Promise<MasterKey[]> {
+  const keys = db
+    .selectFrom('master_key')
+    .selectAll()
+    .where('key_id', 'in', (eb) =>
+      eb
+        .selectFrom('key_version')
+        .select('key_version.key_id')
+        .where((v) =>
+          v.or([
+            v.and([v('material_state', '=', 'Imported'), v('material_expires_at', '<=', expiresBy)]),
+            v.and([
+              v('material_state', 'in', ['Importing', 'Destroying']),
+              v('material_since', '<=', begunBy),
+            ]),
+          ]),
+        ),
+    )
+    .where(sql<string>`state || ''`, 'not in', ['Deleting', 'Deleted'])
+  return withVersions(db, pageOf(keys, page))
+}
+
 export async function selectTokens(db: StoreDb): Promise<TokenUse[]> {
   const rows = await db
     .selectFrom('master_key')
@@ -200,6 +233,12 @@ export async function updateKey(db: StoreDb, key: MasterKey): Promise<boolean> {
     .executeTakeFirst()
   if (claimed.numUpdatedRows === 0n) return false
   if (key.state === 'Deleted') await deleteBelongings(db, key.region, key.keyId)
+  for (const [index, version] of before.versions.entries()) {
+    const now = key.versions[index]
+    if (!now || isDeepStrictEqual(now, version)) continue
+    const changed = db.updateTable('key_version').set(versionColumns(now))
+    await changed.where('version_id', '=', version.versionId).execute()
+  }
   const added = key.versions.slice(before.versions.length)
   if (added.length > 0) await db.insertInto('key_version').values(rowsOfVersions(key.keyId, added)).execute()
   await publishKeys(db, before, key)

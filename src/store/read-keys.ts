@@ -28,6 +28,7 @@ const JOURNAL_VERSIONS = { offset: 18, bytes: 2, none: 1 } as const
 
 const STATES: Readonly<Record<KeyState, true>> = {
   Creating: true,
+  PendingImport: true,
   Enabled: true,
   Disabled: true,
   PendingDeletion: true,

@@ -1,6 +1,8 @@
 import type { Insertable, Selectable } from 'kysely'
 import type {
   Alias,
+  ImportedMaterial,
+  KeyOrigin,
   KeySpec,
   KeyState,
   KeyUsage,
@@ -24,6 +26,7 @@ const USAGES: Readonly<Record<KeyUsage, true>> = {
 }
 const STATES: Readonly<Record<KeyState, true>> = {
   Creating: true,
+  PendingImport: true,
   Enabled: true,
   Disabled: true,
   PendingDeletion: true,
@@ -34,6 +37,13 @@ const STATES: Readonly<Record<KeyState, true>> = {
 
 const ROTATION_TYPES: Readonly<Record<RotationType, true>> = { AUTOMATIC: true, ON_DEMAND: true }
 const MULTI_REGION: Readonly<Record<MultiRegionRole, true>> = { PRIMARY: true, REPLICA: true }
+const MATERIAL_STATES: Readonly<Record<ImportedMaterial['state'], true>> = {
+  PendingImport: true,
+  Importing: true,
+  Imported: true,
+  Destroying: true,
+}
+const ORIGINS: Readonly<Record<KeyOrigin, true>> = { AWS_KMS: true, EXTERNAL: true }
 const PENDING_STATES: Readonly<Record<PendingVersion['state'], true>> = { Making: true, Abandoned: true }
 
 /** A key joined with one of its versions. */
@@ -44,6 +54,11 @@ export interface KeyRow extends Selectable<MasterKeyTable> {
   readonly version_rotation_type: string | null
   readonly version_rotated_at: number | null
   readonly version_public_key: string | null
+  readonly material_state: string | null
+  readonly material_since: number | null
+  readonly material_canary: string | null
+  readonly material_expires_at: number | null
+  readonly material_description: string | null
 }
 
 /**
@@ -69,10 +84,27 @@ function versionOfRow(row: KeyRow): KeyVersion {
     number: row.version_number,
     createdAt: row.version_created_at,
     ...(row.version_public_key !== null && { publicKey: row.version_public_key }),
+    ...materialOfRow(row),
   }
   if (type === null) return version
   if (at === null) throw storeAltered('key_version holds half a rotation')
   return { ...version, rotation: { type: known(ROTATION_TYPES, 'key_version.rotation_type', type), at } }
+}
+
+function materialOfRow(row: KeyRow): Pick<KeyVersion, 'imported'> {
+  const { material_state: state, material_since: since, material_canary: canary } = row
+  const { material_expires_at: expiresAt, material_description: description } = row
+  if (state === null) return {}
+  if (since === null) throw storeAltered('key_version holds half a material')
+  return {
+    imported: {
+      state: known(MATERIAL_STATES, 'key_version.material_state', state),
+      since,
+      ...(canary !== null && { canary }),
+      ...(expiresAt !== null && { expiresAt }),
+      ...(description !== null && { description }),
+    },
+  }
 }
 
 function keyOfRow<Versions>(row: KeyRow, versions: Versions): MasterKey & { readonly versions: Versions } {
@@ -99,6 +131,7 @@ function keyOfRow<Versions>(row: KeyRow, versions: Versions): MasterKey & { read
     ...(row.deletion_protection !== null && { deletionProtection: row.deletion_protection }),
     ...(pendingVersion && { pendingVersion }),
     ...scheduleOfRow(row),
+    ...(row.origin !== null && { origin: known(ORIGINS, 'master_key.origin', row.origin) }),
   }
 }
 
@@ -154,6 +187,7 @@ export function rowOfKey(key: MasterKey): Insertable<MasterKeyTable> {
     primary_version_id: key.primaryVersionId,
     multi_region: key.multiRegion ?? null,
     deletion_window_days: key.deletionWindowDays ?? null,
+    origin: key.origin ?? null,
     revision: key.revision,
     ...rotationColumns(key),
   }
@@ -174,15 +208,31 @@ export function rowsOfVersions(
   keyId: string,
   versions: readonly KeyVersion[],
 ): Insertable<KeyVersionTable>[] {
-  return versions.map(({ versionId, number, createdAt, rotation, publicKey }) => ({
+  return versions.map(({ versionId, number, createdAt, ...version }) => ({
     version_id: versionId,
     key_id: keyId,
     number,
     created_at: createdAt,
+    ...versionColumns(version),
+  }))
+}
+
+/** What changes of a version. */
+export function versionColumns({
+  rotation,
+  imported,
+  publicKey,
+}: Pick<KeyVersion, 'rotation' | 'imported' | 'publicKey'>) {
+  return {
     rotation_type: rotation?.type ?? null,
     rotated_at: rotation?.at ?? null,
+    material_state: imported?.state ?? null,
+    material_since: imported?.since ?? null,
+    material_canary: imported?.canary ?? null,
+    material_expires_at: imported?.expiresAt ?? null,
+    material_description: imported?.description ?? null,
     public_key: publicKey ?? null,
-  }))
+  }
 }
 
 export function aliasOfRow(row: Selectable<AliasTable>): Alias {

@@ -10,6 +10,7 @@ export interface StoreSchema {
   readonly alias: AliasTable
   readonly gcm_invocation: GcmInvocationTable
   readonly lease: LeaseTable
+  readonly import_pair: ImportPairTable
   readonly replica_canary: ReplicaCanaryTable
   readonly access_entry: AccessEntryTable
   readonly client_key: ClientKeyTable
@@ -44,6 +45,7 @@ export interface MasterKeyTable {
   readonly rotation_next_at: number | null
   readonly multi_region: string | null
   readonly deletion_window_days: number | null
+  readonly origin: string | null
   readonly revision: number
 }
 
@@ -56,6 +58,11 @@ export interface KeyVersionTable {
   readonly rotation_type: string | null
   readonly rotated_at: number | null
   readonly public_key: string | null
+  readonly material_state: string | null
+  readonly material_since: number | null
+  readonly material_canary: string | null
+  readonly material_expires_at: number | null
+  readonly material_description: string | null
 }
 
 export interface AliasTable {
@@ -150,6 +157,21 @@ export interface KeyUseTable {
   readonly operation: string
   readonly used_at: number
   readonly request_id: string | null
+}
+
+/** A key pair that material may be wrapped for. */
+export interface ImportPairTable {
+  readonly pair_id: string
+  readonly account_id: string
+  readonly region: string
+  readonly key_id: string
+  readonly token: string
+  readonly algorithm: string
+  readonly spec: string
+  readonly secret_hash: string
+  readonly state: string
+  readonly created_at: number
+  readonly expires_at: number
 }
 
 /** The one row that `ping` writes to. */

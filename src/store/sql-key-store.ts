@@ -1,5 +1,6 @@
 import { KmsError } from '../core/errors.ts'
 import type { Alias, KeyState, MasterKey } from '../core/key.ts'
+import type { ImportPair, ImportStore } from '../core/ports/import-store.ts'
 import type { InvocationBlock } from '../core/ports/invocation-ledger.ts'
 import type { KeyAttachments, KeyPlace, KeyStore, PageRequest, TokenUse } from '../core/ports/key-store.ts'
 import type { Lease, LeaseStore } from '../core/ports/lease-store.ts'
@@ -10,6 +11,7 @@ import {
   checkCanary,
   checkCount,
   checkHolding,
+  checkImportPair,
   checkKey,
   checkLease,
   checkPage,
@@ -26,6 +28,7 @@ import {
   storeUnavailable,
   translateFault,
 } from './faults.ts'
+import * as imports from './import-queries.ts'
 import { leaseNext, selectMostLeased } from './invocation-queries.ts'
 import * as keys from './key-queries.ts'
 import * as leases from './lease-queries.ts'
@@ -39,7 +42,7 @@ const CLOSED_HINT = 'This process is stopping; another one will serve.'
  * The {@link KeyStore} and the {@link LeaseStore} over a migrated SQL database (docs/spec/store.md). Queries are the same for every dialect; what
  * differs is `db` and how its driver's errors are read.
  */
-export class SqlKeyStore extends SqlKeyMetadata implements KeyStore, LeaseStore {
+export class SqlKeyStore extends SqlKeyMetadata implements KeyStore, LeaseStore, ImportStore {
   readonly #db: StoreDb
   readonly #classify: ClassifyFault
   #closed: Promise<void> | undefined
@@ -154,6 +157,49 @@ export class SqlKeyStore extends SqlKeyMetadata implements KeyStore, LeaseStore 
     checkPage(page.limit, page.after?.region ?? '', page.after?.keyId ?? '')
     checkTime(dueBy)
     return this.#run((db) => keys.selectKeysDueForRotation(db, dueBy, page))
+  }
+
+  async listKeysWithMaterialToEnd(
+    when: { readonly expiresBy: number; readonly begunBy: number },
+    page: PageRequest<KeyPlace>,
+  ): Promise<readonly MasterKey[]> {
+    checkPage(page.limit, page.after?.region ?? '', page.after?.keyId ?? '')
+    for (const time of [when.expiresBy, when.begunBy]) checkTime(time)
+    return this.#run((db) => keys.selectKeysWithMaterialToEnd(db, when, page))
+  }
+
+  async createImportPair(pair: ImportPair): Promise<void> {
+    checkImportPair(pair)
+    await this.#change((db) => imports.insertImportPair(db, pair), { unique: importPairExists })
+  }
+
+  async getImportPair(pairId: string): Promise<ImportPair | undefined> {
+    if (!isStorableText(pairId)) return undefined
+    return this.#run((db) => imports.selectImportPair(db, pairId))
+  }
+
+  async moveImportPair(pairId: string, from: ImportPair['state'], to: ImportPair['state']): Promise<boolean> {
+    if (!isStorableText(pairId)) return false
+    return this.#run((db) => imports.updateImportPair(db, pairId, from, to))
+  }
+
+  async deleteImportPair(pairId: string): Promise<void> {
+    if (!isStorableText(pairId)) return
+    await this.#run((db) => imports.removeImportPair(db, pairId))
+  }
+
+  async listImportPairsToEnd(
+    when: { readonly expiresBy: number; readonly begunBy: number; readonly endedBy: number },
+    page: PageRequest<string>,
+  ): Promise<readonly ImportPair[]> {
+    checkPage(page.limit, page.after ?? '')
+    for (const time of Object.values(when)) checkTime(time)
+    return this.#run((db) => imports.selectImportPairsToEnd(db, when, page))
+  }
+
+  async countImportPairs(region: string, keyId: string): Promise<number> {
+    if (![region, keyId].every(isStorableText)) return 0
+    return this.#run((db) => imports.countPairsOfKey(db, region, keyId))
   }
 
   async createAlias(alias: Alias): Promise<void> {
@@ -276,6 +322,10 @@ export class SqlKeyStore extends SqlKeyMetadata implements KeyStore, LeaseStore 
   async #change<T>(work: (db: StoreDb) => Promise<T>, meanings: ConstraintMeanings = {}): Promise<T> {
     return this.#run((db) => db.transaction().execute(work), meanings)
   }
+}
+
+export function importPairExists(): KmsError<'ALREADY_EXISTS'> {
+  return new KmsError('ALREADY_EXISTS', 'An import pair of this id exists already.', {})
 }
 
 /** Takes back what was written for the keys before the one that somebody else changed first. */

@@ -63,6 +63,8 @@ const CALLS: Readonly<Record<string, (store: KeyStore, given: Inputs, now?: Mast
       const first = changed(now ?? newKey(given), given)
       return store.replaceKeys([first, ...others.map((key) => changed(key, { ...given, flag: false }))])
     },
+    listKeysWithMaterialToEnd: (store, given) =>
+      store.listKeysWithMaterialToEnd({ expiresBy: given.time, begunBy: given.time }, placePage(given)),
     createAlias: (store, given) => store.createAlias(alias(given)),
     getAlias: (store, { accountId, region, name }) => store.getAlias(accountId, region, name),
     updateAlias: (store, given) => store.updateAlias(alias(given)),

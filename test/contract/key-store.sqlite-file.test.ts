@@ -131,6 +131,7 @@ describe('migrations', () => {
     '4375fdd823dadaf25bba9713f5ab32e9ddd14e415a28e57b588c1b75313c4b63',
     '8d3cfc73dc50e662b5519730219e377a7e6594de660dabbc1d07283821a6043a',
     '7047de6c5ad3f6c0e648e84166fac524e0052450238fb15a03f0621b379ecc65',
+    '102ae2d45a1605d0070e3082bdfb04d5e81eb64270770e99b391c1ee6e6f3754',
   ]
 
   it('STO-33 released migrations are what they were', () => {

@@ -1,10 +1,9 @@
 import { describe, expect, it } from 'vitest'
-import type { KeyState } from '../../src/core/key.ts'
 import { CUSTOM_KEY_STORE_OPERATIONS } from '../../src/http/aws/operations/custom-key-stores.ts'
 import { AWS_OPERATIONS } from '../../src/http/aws/operations.ts'
 import { ALICE } from '../support/kms-fixture.ts'
 import { type AwsFixture, awsFixture } from './aws-fixture.ts'
-import { MULTI_REGION, prepareKeyRequest } from './key-requests.ts'
+import { MULTI_REGION, prepareKeyRequest, SPECS } from './key-requests.ts'
 
 /** What a state says to an operation; `ok` is no word about the state. */
 const ANSWERS = {
@@ -55,7 +54,7 @@ const TABLE: Readonly<Record<string, Row>> = {
   PutKeyPolicy: ANY,
   ReEncrypt: USE,
   ReplicateKey: USE,
-  RotateKeyOnDemand: ['ok', 'disabled', 'deleted', 'ok'],
+  RotateKeyOnDemand: ['ok', 'disabled', 'deleted', 'unimported'],
   ScheduleKeyDeletion: CHANGE,
   Sign: USE,
   TagResource: CHANGE,
@@ -110,15 +109,21 @@ const CASES = Object.entries(TABLE)
       PendingReplicaDeletion: replicas,
       PendingImport: unimported,
     }
-    // Keys of several regions are not of imported material so far.
-    const states = STATES.filter((state) => state !== 'PendingImport' || !MULTI_REGION.includes(operation))
+    // Keys of several regions, and those of other specs, are not of imported material so far.
+    const imported = !MULTI_REGION.includes(operation) && !(operation in SPECS)
+    const states = STATES.filter((state) => state !== 'PendingImport' || imported)
     return states.map((state) => ({ operation, state, expected: answers[state] }))
   })
 
 describe.each(CASES)('$operation of a key that is $state', ({ operation, state, expected }) => {
   it(`is answered: ${expected}`, async () => {
     const fixture = awsFixture()
-    const { keyId, input } = await prepareKeyRequest(fixture, operation, state === 'PendingReplicaDeletion')
+    const { keyId, input } = await prepareKeyRequest(
+      fixture,
+      operation,
+      state === 'PendingReplicaDeletion',
+      state === 'PendingImport',
+    )
     await putInto(fixture, keyId, state)
     const { json, status, text } = await fixture.request(operation, input)
     const answer = ANSWERS[expected]
@@ -132,10 +137,14 @@ describe.each(CASES)('$operation of a key that is $state', ({ operation, state, 
 })
 
 async function putInto(
-  { store, directory }: AwsFixture,
+  { store, directory, request }: AwsFixture,
   keyId: string,
-  state: KeyState | Column,
+  state: Column,
 ): Promise<void> {
+  if (state === 'PendingImport') {
+    await request('DeleteImportedKeyMaterial', { KeyId: keyId })
+    return
+  }
   const key = await store.getKey('us-east-1', keyId)
   if (!key) throw new Error('the key is not there')
   const deletion = state === 'PendingDeletion' ? { deletionAt: Date.now() + 864_000_000 } : {}
@@ -144,7 +153,7 @@ async function putInto(
     ...key,
     ...deletion,
     ...window,
-    state: state as KeyState,
+    state,
     revision: key.revision + 1,
   })
   await directory.keyChanged('us-east-1', keyId)

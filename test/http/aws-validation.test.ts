@@ -218,7 +218,7 @@ describe('a member that this service does not honour is refused by name', () => 
   const key = { KeyId: KEY, KeySpec: 'AES_256' }
   const cases: readonly (readonly [operation: string, input: object, what: string])[] = [
     ['GenerateDataKey', { ...key, Recipient: {} }, 'Recipient'],
-    ['CreateKey', { Origin: 'EXTERNAL' }, 'Origin EXTERNAL'],
+    ['CreateKey', { Origin: 'AWS_CLOUDHSM' }, 'Origin AWS_CLOUDHSM'],
     [
       'DeriveSharedSecret',
       { KeyId: KEY, PublicKey: B64, KeyAgreementAlgorithm: 'ECDH', Recipient: {} },

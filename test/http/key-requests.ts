@@ -1,10 +1,12 @@
+import { randomBytes } from 'node:crypto'
 import { ALICE } from '../support/kms-fixture.ts'
+import { wrapMaterial } from '../support/wrap-material.ts'
 import type { AwsFixture } from './aws-fixture.ts'
 
 /** Operations that only a primary key of several regions takes. */
 export const MULTI_REGION = ['ReplicateKey', 'UpdatePrimaryRegion']
 
-const SPECS: Readonly<Record<string, object>> = {
+export const SPECS: Readonly<Record<string, object>> = {
   DeriveSharedSecret: { KeySpec: 'ECC_NIST_P256', KeyUsage: 'KEY_AGREEMENT' },
   GenerateMac: { KeySpec: 'HMAC_256', KeyUsage: 'GENERATE_VERIFY_MAC' },
   DeleteImportedKeyMaterial: { Origin: 'EXTERNAL' },
@@ -52,14 +54,17 @@ export async function prepareKeyRequest(
   fixture: AwsFixture,
   operation: string,
   several = false,
+  imported = false,
 ): Promise<{ keyId: string; input: object }> {
   const MultiRegion = several || MULTI_REGION.includes(operation)
   const made = await fixture.request('CreateKey', {
     ...SPECS[operation],
     ...(MultiRegion && { MultiRegion }),
+    ...(imported && { Origin: 'EXTERNAL' }),
   })
   const { KeyId: keyId } = made.json['KeyMetadata'] as { readonly KeyId: string }
   if (MultiRegion) await fixture.request('ReplicateKey', { KeyId: keyId, ReplicaRegion: 'eu-central-1' })
+  if (imported) await bringMaterial(fixture, keyId)
   const alias = { AliasName: 'alias/a', TargetKeyId: keyId }
   if (operation === 'CreateAlias') return { keyId, input: alias }
   if (operation === 'UpdateAlias') {
@@ -77,4 +82,17 @@ export async function prepareKeyRequest(
     return { keyId, input: { CiphertextBlob, DestinationKeyId: (await fixture.newKey()).keyId } }
   }
   return { keyId, input: { KeyId: keyId, ...MEMBERS[operation] } }
+}
+
+async function bringMaterial(fixture: AwsFixture, KeyId: string): Promise<void> {
+  const wrapping = { WrappingAlgorithm: 'RSAES_OAEP_SHA_256', WrappingKeySpec: 'RSA_2048' }
+  const { json } = await fixture.request('GetParametersForImport', { KeyId, ...wrapping })
+  const { ImportToken, PublicKey } = json as { readonly ImportToken: string; readonly PublicKey: string }
+  const wrapped = wrapMaterial('RSAES_OAEP_SHA_256', Buffer.from(PublicKey, 'base64'), randomBytes(32))
+  await fixture.request('ImportKeyMaterial', {
+    KeyId,
+    ImportToken,
+    EncryptedKeyMaterial: wrapped.toString('base64'),
+    ExpirationModel: 'KEY_MATERIAL_DOES_NOT_EXPIRE',
+  })
 }

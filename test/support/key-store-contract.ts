@@ -1,7 +1,9 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { MasterKey } from '../../src/core/key.ts'
+import type { ImportStore } from '../../src/core/ports/import-store.ts'
 import type { KeyStore } from '../../src/core/ports/key-store.ts'
 import { aliasClauses, textClauses } from './key-store-contract-aliases.ts'
+import { importClauses } from './key-store-contract-imports.ts'
 import { invocationClauses } from './key-store-contract-invocations.ts'
 import { changeClauses, keyClauses } from './key-store-contract-keys.ts'
 import { metadataClauses } from './key-store-contract-metadata.ts'
@@ -11,8 +13,8 @@ import { tombstoneClauses } from './key-store-contract-tombstones.ts'
 import { ACCOUNT, ALL_STATES, next, REGION, rotated, sampleAlias, sampleKey } from './key-store-samples.ts'
 
 /** The behaviour that every KeyStore owes its callers; each backend's test file calls this once. */
-export function keyStoreContract(open: () => Promise<KeyStore>): void {
-  let store: KeyStore
+export function keyStoreContract(open: () => Promise<KeyStore & ImportStore>): void {
+  let store: KeyStore & ImportStore
   beforeEach(async () => {
     store = await open()
   })
@@ -26,6 +28,7 @@ export function keyStoreContract(open: () => Promise<KeyStore>): void {
   describe('aliases', () => aliasClauses(() => store))
   describe('aliases and tombstones', () => tombstoneClauses(() => store))
   describe('invocations', () => invocationClauses(() => store))
+  describe('imports', () => importClauses(() => store))
   describe('rotations', () => rotationClauses(() => store))
   describe('canaries', () => canaryClauses(() => store))
   describe('what belongs to keys', () => metadataClauses(() => store))
@@ -39,7 +42,7 @@ function listingClauses(store: () => KeyStore): void {
     const others = [sampleKey({ accountId: '444455556666' }), sampleKey({ region: 'us-east-1' })]
     for (const key of [...keys, ...others]) await store().createKey(key)
     const shown = keys.filter(({ state }) =>
-      ['Enabled', 'Disabled', 'PendingDeletion', 'PendingReplicaDeletion'].includes(state),
+      ['PendingImport', 'Enabled', 'Disabled', 'PendingDeletion', 'PendingReplicaDeletion'].includes(state),
     )
     expect(await store().listKeys(ACCOUNT, REGION, { limit: 1000 })).toStrictEqual(byId(shown))
     expect(await store().listKeys('777788889999', REGION, { limit: 1 })).toStrictEqual([])

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { CountedProvider } from '../../src/core/counted-provider.ts'
 import { COUNTED_INVOCATIONS_MAX, GcmBudget, type GcmBudgetSettings } from '../../src/core/gcm-budget.ts'
+import { ImportMaintenance } from '../../src/core/import-maintenance.ts'
 import { InFlightLimit } from '../../src/core/in-flight-limit.ts'
 import type { Principal } from '../../src/core/key.ts'
 import { KeyDirectory } from '../../src/core/key-directory.ts'
@@ -11,6 +12,7 @@ import { LastUses } from '../../src/core/last-uses.ts'
 import { Maintenance } from '../../src/core/maintenance.ts'
 import { PairGate } from '../../src/core/pair-gate.ts'
 import type { CryptoProvider } from '../../src/core/ports/crypto-provider.ts'
+import type { ImportStore } from '../../src/core/ports/import-store.ts'
 import type { KeyStore } from '../../src/core/ports/key-store.ts'
 import { ManualClock } from './manual-clock.ts'
 import { MemoryKeyStore } from './memory-key-store.ts'
@@ -43,7 +45,7 @@ export function kmsFixture(gcm: Partial<GcmBudgetSettings> = {}) {
 }
 
 /** The core on a given store and provider, with a clock that can be moved. */
-export function kmsOn<S extends KeyStore, P extends CryptoProvider>(
+export function kmsOn<S extends KeyStore & ImportStore, P extends CryptoProvider>(
   store: S,
   provider: P,
   gcm: Partial<GcmBudgetSettings> = {},
@@ -69,6 +71,7 @@ export function kmsOn<S extends KeyStore, P extends CryptoProvider>(
   const kmsWith = (cache: KeyDirectory) =>
     new Kms({
       store,
+      imports: store,
       provider: countedProvider(),
       directory: cache,
       clock,
@@ -97,8 +100,17 @@ export function kmsOn<S extends KeyStore, P extends CryptoProvider>(
     newId: randomUUID,
     rotateAt: settings.rotateAt,
   })
+  const imports = new ImportMaintenance({
+    store,
+    imports: store,
+    provider: countedProvider(),
+    directory,
+    clock,
+    log,
+  })
   return {
     kms,
+    imports,
     kmsWith,
     rotation,
     counted: countedProvider(),

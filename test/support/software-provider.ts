@@ -25,6 +25,7 @@ import {
 import type {
   CallOptions,
   CryptoProvider,
+  ImportPairRef,
   KeyPairRequest,
   MadeMaterial,
   MasterKeyRef,
@@ -33,6 +34,7 @@ import type {
   SealedInside,
   SealedKeyPair,
   SealMode,
+  WrappedMaterial,
 } from '../../src/core/ports/crypto-provider.ts'
 import { digestInfo } from '../../src/core/rsa-encodings.ts'
 import { u16 } from '../../src/lib/bytes.ts'
@@ -59,6 +61,8 @@ export class SoftwareProvider implements CryptoProvider {
   failWith: KmsError | undefined
   /** IDs of versions whose objects are there and not as they were made. */
   readonly altered = new Set<string>()
+  /** Private keys of import pairs, by id. */
+  readonly importPairs = new Map<string, KeyObject>()
 
   /** Specs that this token cannot make. */
   readonly unable = new Set<string>()
@@ -137,6 +141,39 @@ export class SoftwareProvider implements CryptoProvider {
     const ecdh = createECDH(privateKey.asymmetricKeyDetails?.namedCurve ?? '')
     ecdh.setPrivateKey(Buffer.from(privateKey.export({ format: 'jwk' }).d ?? '', 'base64url'))
     return ecdh.computeSecret(peerPoint)
+  }
+
+  async createImportPair(
+    ref: ImportPairRef,
+    { spec }: Parameters<CryptoProvider['createImportPair']>[1],
+    options: CallOptions,
+  ): Promise<{ readonly publicKey: Buffer }> {
+    this.#enter('createImportPair', ref.token, options)
+    const { publicKey, privateKey } = generateKeyPairSync('rsa', { modulusLength: Number(spec.slice(4)) })
+    this.importPairs.set(ref.pairId, privateKey)
+    return { publicKey: publicKey.export({ type: 'spki', format: 'der' }) }
+  }
+
+  async destroyImportPair(ref: ImportPairRef, options: CallOptions): Promise<void> {
+    this.#enter('destroyImportPair', ref.token, options)
+    this.importPairs.delete(ref.pairId)
+  }
+
+  async importMasterKey(
+    ref: MasterKeyRef,
+    { pair, algorithm, wrapped }: WrappedMaterial,
+    options: CallOptions,
+  ): Promise<{ readonly hostMemory?: true }> {
+    this.#enter('importMasterKey', ref.token, options)
+    const key = this.importPairs.get(pair.pairId)
+    if (!key)
+      throw new KmsError('TOKEN_UNAVAILABLE', 'The token does not hold that pair.', { token: ref.token })
+    if (this.#materials.has(materialId(ref)))
+      throw new KmsError('ALREADY_EXISTS', 'The token already holds that key.', { keyId: ref.keyId })
+    const material = unwrap(key, algorithm, wrapped)
+    if (material.length !== 32) throw ciphertextInvalid()
+    this.#materials.set(materialId(ref), { enc: material, wrap: material })
+    return {}
   }
 
   async destroyMasterKey(ref: MasterKeyRef, options: CallOptions): Promise<void> {
@@ -259,6 +296,22 @@ function signData(key: KeyObject, algorithm: SigningAlgorithm, data: Buffer): Bu
   if (scheme === 'rsa-pss')
     return privateEncrypt({ key, padding: constants.RSA_NO_PADDING }, encodePss(key, hash, data))
   throw new KmsError('UNSUPPORTED', 'No Ed25519ph.', {})
+}
+
+function unwrap(key: KeyObject, algorithm: WrappedMaterial['algorithm'], wrapped: Buffer): Buffer {
+  const modulusBytes = (key.asymmetricKeyDetails?.modulusLength ?? 0) / 8
+  const oaepHash = algorithm.endsWith('SHA_256') ? 'sha256' : 'sha1'
+  try {
+    const first = privateDecrypt(
+      { key, padding: constants.RSA_PKCS1_OAEP_PADDING, oaepHash },
+      wrapped.subarray(0, modulusBytes),
+    )
+    if (algorithm.startsWith('RSAES')) return first
+    const decipher = createDecipheriv('id-aes256-wrap-pad', first, KEY_WRAP_PAD_IV)
+    return Buffer.concat([decipher.update(wrapped.subarray(modulusBytes)), decipher.final()])
+  } catch (error) {
+    throw ciphertextInvalid(error)
+  }
 }
 
 function makeKeyPair(algorithm: PairAlgorithm): { publicKey: KeyObject; privateKey: KeyObject } {

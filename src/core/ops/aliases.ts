@@ -13,7 +13,7 @@ export async function createAlias(
 ): Promise<void> {
   invariant(isAliasName(name), 'the façade lets an ill-formed alias through')
   const key = await requireKey(deps, context, 'CreateAlias', target)
-  requireState(key, 'Enabled', 'Disabled')
+  requireState(key, 'Enabled', 'Disabled', 'PendingImport')
   const { accountId, region } = context.principal
   const now = deps.clock.now()
   await deps.store.createAlias({ accountId, region, name, keyId: key.keyId, createdAt: now, updatedAt: now })
@@ -28,7 +28,7 @@ export async function updateAlias(
 ): Promise<void> {
   const { accountId, region } = context.principal
   const key = await requireKey(deps, context, 'UpdateAlias', target)
-  requireState(key, 'Enabled', 'Disabled')
+  requireState(key, 'Enabled', 'Disabled', 'PendingImport')
   const alias = await deps.store.getAlias(accountId, region, name)
   const moved = alias && { ...alias, keyId: key.keyId, updatedAt: deps.clock.now() }
   const updated = moved !== undefined && (await deps.store.updateAlias(moved))

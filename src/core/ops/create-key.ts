@@ -2,6 +2,7 @@ import { authorize } from '../authorize/authorize.ts'
 import { isKmsError, KmsError } from '../errors.ts'
 import { tokenRef } from '../find-key.ts'
 import {
+  type KeyOrigin,
   type KeySpec,
   type KeyUsage,
   type KeyVersion,
@@ -30,6 +31,8 @@ export interface CreateKeyInput extends AttachmentsInput {
   readonly usage?: KeyUsage | undefined
   /** How long a key pair waits while the token makes others; 0 to be refused at once. Milliseconds. */
   readonly waitMs?: number | undefined
+  /** `AWS_KMS` when absent. */
+  readonly origin?: KeyOrigin | undefined
 }
 
 /** How long undoing a creation may take. Milliseconds. */
@@ -55,6 +58,7 @@ export async function createKey(
   const { spec = 'SYMMETRIC_DEFAULT', usage = 'ENCRYPT_DECRYPT' } = input
   if (isUndriven(spec)) throw undriven(token, spec)
   const made = { ...input, spec, usage }
+  if (input.origin === 'EXTERNAL') return createExternal(deps, context, made)
   const busy = () =>
     new KmsError('TOKEN_TIMEOUT', 'Too many keys are being created at the same time.', { token })
   return deps.creations.use(
@@ -65,6 +69,22 @@ export async function createKey(
         : createWithin(deps, context, made, callOptions(context)),
     busy,
   )
+}
+
+/** A place for material that its owner brings: a row alone. */
+async function createExternal(deps: KmsDeps, context: CallContext, input: MadeInput): Promise<MasterKey> {
+  if (input.multiRegion)
+    throw new KmsError('UNSUPPORTED', 'A multi-region key has no imported material here.', {})
+  const blank = newMasterKey(deps, context, input)
+  const imported = { state: 'PendingImport', since: blank.createdAt } as const
+  const versions = blank.versions.map((version) => ({ ...version, imported }))
+  const key: MasterKey = { ...blank, origin: 'EXTERNAL', state: 'PendingImport', versions }
+  context.trail.keyId = key.keyId
+  context.trail.token = key.token
+  if (input.policy) requirePolicy(context.principal, key, input.policy)
+  await deps.store.createKey(key, attachmentsOf(input))
+  await deps.directory.keyChanged(key.region, key.keyId)
+  return key
 }
 
 /** A token makes one pair at a time; what it makes too late for the caller is undone. */

@@ -2,6 +2,7 @@ import { DAY_MS } from '../../lib/clock.ts'
 import { invariant } from '../../lib/invariant.ts'
 import { KmsError } from '../errors.ts'
 import { requireLasting, requireState } from '../find-key.ts'
+import { hasAllMaterial } from '../imported-material.ts'
 import type { MasterKey } from '../key.ts'
 import type { CallContext, KmsDeps } from '../kms-context.ts'
 import { hasReplicas } from '../multi-region.ts'
@@ -45,7 +46,7 @@ export async function scheduleKeyDeletion(
 ): Promise<MasterKey> {
   invariant(windowDays >= 1 && windowDays <= PENDING_WINDOW_DAYS_MAX, 'deletion window out of range')
   return changeKey(deps, context, 'ScheduleKeyDeletion', keyId, async (before) => {
-    requireState(before, 'Enabled', 'Disabled')
+    requireState(before, 'Enabled', 'Disabled', 'PendingImport')
     requireUnprotected(before)
     if (await hasReplicas(deps.store, before))
       return { ...before, state: 'PendingReplicaDeletion', deletionWindowDays: windowDays }
@@ -78,7 +79,7 @@ export async function setDeletionProtection(
 }
 
 /**
- * @param comesBack - In which state: disabled with AWS KMS ("CancelKeyDeletion"), enabled with Alibaba Cloud KMS.
+ * @param comesBack - In which state, where its material is there: disabled with AWS KMS ("CancelKeyDeletion"), enabled with Alibaba Cloud KMS.
  */
 export async function cancelKeyDeletion(
   deps: KmsDeps,
@@ -89,6 +90,6 @@ export async function cancelKeyDeletion(
   return changeKey(deps, context, 'CancelKeyDeletion', keyId, (before) => {
     requireState(before, 'PendingDeletion', 'PendingReplicaDeletion')
     const { deletionAt: _, deletionWindowDays: __, ...kept } = before
-    return { ...kept, state: comesBack }
+    return { ...kept, state: hasAllMaterial(kept) ? comesBack : 'PendingImport' }
   })
 }

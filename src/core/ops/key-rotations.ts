@@ -2,6 +2,7 @@ import { DAY_MS } from '../../lib/clock.ts'
 import { invariant } from '../../lib/invariant.ts'
 import { KmsError } from '../errors.ts'
 import { requireKey, requireState } from '../find-key.ts'
+import { pendingMaterial } from '../imported-material.ts'
 import { type KeyVersion, type MasterKey, ROTATION_PERIOD_DAYS } from '../key.ts'
 import type { CallContext, KmsDeps } from '../kms-context.ts'
 import { refuseReplica, regionsOf } from '../multi-region.ts'
@@ -44,6 +45,7 @@ export async function enableKeyRotation(
   return changeKey(deps, context, 'EnableKeyRotation', keyId, (before) => {
     requireRotatable(before)
     refuseReplica(before)
+    requireOwnOrigin(before)
     requireState(before, 'Enabled')
     if (before.rotationSchedule?.periodDays === periodDays) return before
     return { ...before, rotationSchedule: { periodDays, nextAt: deps.clock.now() + periodDays * DAY_MS } }
@@ -59,6 +61,7 @@ export async function disableKeyRotation(
   return changeKey(deps, context, 'DisableKeyRotation', keyId, (before) => {
     requireRotatable(before)
     refuseReplica(before)
+    requireOwnOrigin(before)
     requireState(before, 'Enabled')
     if (!before.rotationSchedule) return before
     const { rotationSchedule: _, ...kept } = before
@@ -73,6 +76,7 @@ export async function getKeyRotationStatus(
   keyId: string,
 ): Promise<RotationStatus> {
   const key = await requireKey(deps, context, 'GetKeyRotationStatus', { kind: 'id', keyId })
+  requireOwnOrigin(key)
   const regions = key.multiRegion === 'REPLICA' ? await regionsOf(deps.store, key) : []
   const rotated = regions.find(({ multiRegion }) => multiRegion === 'PRIMARY') ?? key
   const { rotationSchedule, pendingVersion } = rotated
@@ -104,6 +108,7 @@ export async function rotateKeyOnDemand(
     deps.directory.forgetKey(region, keyId)
     const before = await requireKey(deps, context, 'RotateKeyOnDemand', { kind: 'id', keyId })
     requireRotation(before)
+    if (before.origin === 'EXTERNAL') return turnToPending(deps, context, keyId)
     const rotate = () => rotateKey(deps, before, 'ON_DEMAND', callOptions(context))
     const rotated = await deps.creations.use(accountId, rotate, busy)
     if (rotated) return rotated
@@ -138,11 +143,31 @@ export async function listKeyRotations(
   requireRotatable(key)
   const after = Number(page.after ?? 0)
   const listed = key.versions.filter(
-    ({ number, rotation }) => number > after && (page.all || rotation !== undefined),
+    ({ number, rotation, imported }) =>
+      number > after && (page.all ? !imported || imported.canary !== undefined : rotation !== undefined),
   )
   const rows = listed.slice(0, page.limit)
   const last = rows.at(-1)
   return listed.length > rows.length && last ? { key, rows, next: `${last.number}` } : { key, rows }
+}
+
+/** Material that was imported and waits becomes the current one. */
+async function turnToPending(deps: KmsDeps, context: CallContext, keyId: string): Promise<MasterKey> {
+  return changeKey(deps, context, 'RotateKeyOnDemand', keyId, (before) => {
+    requireRotation(before)
+    const pending = pendingMaterial(before)
+    if (pending?.imported?.state !== 'Imported')
+      throw new KmsError('MATERIAL_NOT_PENDING', 'No material waits for a rotation.', { keyId })
+    const rotation = { type: 'ON_DEMAND', at: deps.clock.now() } as const
+    const versions = before.versions.map((one) => (one === pending ? { ...one, rotation } : one))
+    return { ...before, versions, primaryVersionId: pending.versionId }
+  })
+}
+
+/** Keys whose owner gives them their material are not rotated by themselves. */
+function requireOwnOrigin({ keyId, origin = 'AWS_KMS' }: MasterKey): void {
+  if (origin === 'AWS_KMS') return
+  throw new KmsError('KEY_ORIGIN_INVALID', 'The material of the key is imported.', { keyId, origin })
 }
 
 /** Keys of other specs have one version for ever (AWS KMS, "RotateKeyOnDemand"). */

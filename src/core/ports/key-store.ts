@@ -129,6 +129,15 @@ export interface KeyStore
    */
   listKeysDueForRotation(dueBy: number, page: PageRequest<KeyPlace>): Promise<readonly MasterKey[]>
 
+  /**
+   * Keys of all accounts and regions, but for `Deleting` and `Deleted` ones, with a version whose material is `Imported` and
+   * expires at `expiresBy` or before, or is `Importing` or `Destroying` since `begunBy` or before, by (region, key id) (STO-46).
+   */
+  listKeysWithMaterialToEnd(
+    when: { readonly expiresBy: number; readonly begunBy: number },
+    page: PageRequest<KeyPlace>,
+  ): Promise<readonly MasterKey[]>
+
   /** As {@link KeyStore.listKeysInState}, of the keys that name one token. */
   listKeysOfToken(token: string, state: KeyState, page: PageRequest<KeyPlace>): Promise<readonly MasterKey[]>
 

@@ -1,4 +1,5 @@
 import { KmsError, type KmsErrorCode, type KmsErrorDetails } from '../../core/errors.ts'
+import { materialIdOf } from '../../core/material-id.ts'
 import { AwsFault, type AwsFaultName } from './fault.ts'
 import { type ArnScope, aliasArn, keyArn } from './wire.ts'
 
@@ -48,6 +49,28 @@ export const AWS_FAULTS = {
     ({ keyId }, scope) => `${keyArn(scope, keyId)} is protected from deletion.`,
   ],
   KEY_USAGE_INVALID: ['InvalidKeyUsageException', 400, keyUsage],
+  KEY_ORIGIN_INVALID: [
+    'UnsupportedOperationException',
+    400,
+    ({ keyId, origin }, scope) =>
+      `${keyArn(scope, keyId)} origin is ${origin} which is not valid for this operation.`,
+  ],
+  MATERIAL_NOT_PENDING: [
+    'KMSInvalidStateException',
+    400,
+    ({ keyId }, scope) => `No available key material pending rotation for the key: ${keyArn(scope, keyId)}.`,
+  ],
+  MATERIAL_PENDING: [
+    'KMSInvalidStateException',
+    400,
+    ({ keyId, versionId, pendingVersionId }) =>
+      `New key material (id: ${materialIdOf(versionId)}) cannot be imported into KMS key ${keyId}, because another key ` +
+      `material (id: ${materialIdOf(pendingVersionId)}) is pending rotation.`,
+  ],
+  MATERIAL_INCORRECT: ['IncorrectKeyMaterialException', 400, sentence],
+  MATERIAL_UNREADABLE: ['InvalidCiphertextException', 400, nothing],
+  IMPORT_TOKEN_INVALID: ['InvalidImportTokenException', 400, nothing],
+  IMPORT_TOKEN_EXPIRED: ['ExpiredImportTokenException', 400, nothing],
   // Recorded without a text.
   KEY_NOT_ROTATABLE: ['UnsupportedOperationException', 400, nothing],
   ROTATIONS_EXHAUSTED: [
@@ -135,6 +158,7 @@ function stateFault(error: KmsError): AwsFaultName | undefined {
 
 const STATE_TEXTS: Readonly<Record<KmsErrorDetails['KEY_STATE_INVALID']['state'], string>> = {
   Creating: 'is creating.',
+  PendingImport: 'is pending import.',
   Enabled: 'is enabled.',
   Disabled: 'is disabled.',
   PendingDeletion: 'is pending deletion.',

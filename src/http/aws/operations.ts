@@ -4,6 +4,7 @@ import { ALIAS_OPERATIONS } from './operations/aliases.ts'
 import { CRYPTOGRAPHIC_OPERATIONS } from './operations/cryptography.ts'
 import { CUSTOM_KEY_STORE_OPERATIONS } from './operations/custom-key-stores.ts'
 import { GRANT_OPERATIONS } from './operations/grants.ts'
+import { IMPORT_OPERATIONS } from './operations/imports.ts'
 import { KEY_PAIR_OPERATIONS } from './operations/key-pairs.ts'
 import { KEY_OPERATIONS } from './operations/keys.ts'
 import { MULTI_REGION_OPERATIONS } from './operations/multi-region.ts'
@@ -20,6 +21,7 @@ export const AWS_OPERATIONS: ReadonlyMap<string, AwsOperation> = new Map(
     ...KEY_OPERATIONS,
     ...ROTATION_OPERATIONS,
     ...SIGNING_OPERATIONS,
+    ...IMPORT_OPERATIONS,
     ...ALIAS_OPERATIONS,
     ...MULTI_REGION_OPERATIONS,
     ...TAG_OPERATIONS,
@@ -30,13 +32,7 @@ export const AWS_OPERATIONS: ReadonlyMap<string, AwsOperation> = new Map(
 )
 
 /** Operations of AWS KMS that this service does not carry out yet. With the rows above: the whole service model. */
-export const UNSUPPORTED_OPERATIONS: ReadonlySet<string> = new Set([
-  'Decapsulate',
-  'DeleteImportedKeyMaterial',
-  'Encapsulate',
-  'GetParametersForImport',
-  'ImportKeyMaterial',
-])
+export const UNSUPPORTED_OPERATIONS: ReadonlySet<string> = new Set(['Decapsulate', 'Encapsulate'])
 
 const TARGET_PREFIX = 'TrentService.'
 

@@ -1,8 +1,8 @@
-import { hash } from 'node:crypto'
 import { principalResource } from '../../core/authorize/principal.ts'
 import type { Grant, GrantConstraints } from '../../core/grant.ts'
 import type { Alias, KeyVersion, MasterKey, Principal } from '../../core/key.ts'
 import { algorithmsOf, isSymmetric } from '../../core/key-spec.ts'
+import { keyMaterialId } from '../../core/material-id.ts'
 
 /** What ARNs of one request are made of. */
 export interface ArnScope extends Pick<Principal, 'accountId' | 'region'> {
@@ -42,19 +42,6 @@ export function toBase64(bytes: Buffer): string {
   return bytes.toString('base64')
 }
 
-/** Keeps the key material ids apart from every other hash of a version id. */
-const KEY_MATERIAL_DOMAIN = 'p11kms/aws/key-material-id\0'
-const keyMaterialIds = new WeakMap<KeyVersion, string>()
-
-/** 64 lower-case hexadecimal digits that name a key version for ever: SHA-256 over a domain tag and the version id. */
-export function keyMaterialId(version: KeyVersion): string {
-  const known = keyMaterialIds.get(version)
-  if (known !== undefined) return known
-  const id = hash('sha256', KEY_MATERIAL_DOMAIN + version.versionId, 'hex')
-  keyMaterialIds.set(version, id)
-  return id
-}
-
 /**
  * `KeyMetadata` (AWS KMS API Reference).
  *
@@ -72,14 +59,17 @@ export function keyMetadata(scope: ArnScope, key: MasterKey, regions: readonly M
     KeyUsage: key.usage,
     KeyState: key.state,
     ...(key.deletionAt === undefined ? {} : { DeletionDate: toTimestamp(key.deletionAt) }),
-    Origin: 'AWS_KMS',
+    Origin: key.origin ?? 'AWS_KMS',
+    ...expirationOf(current),
     KeyManager: 'CUSTOMER',
     CustomerMasterKeySpec: key.spec,
     KeySpec: key.spec,
     ...algorithmMembers(key),
     MultiRegion: key.multiRegion !== undefined,
     ...multiRegionMembers(scope, key, regions),
-    ...(current && isSymmetric(key.spec) ? { CurrentKeyMaterialId: keyMaterialId(current) } : {}),
+    ...(current && isSymmetric(key.spec) && isKnownMaterial(current)
+      ? { CurrentKeyMaterialId: keyMaterialId(current) }
+      : {}),
   }
 }
 
@@ -111,6 +101,19 @@ function multiRegionMembers(scope: ArnScope, key: MasterKey, regions: readonly M
     },
     ...(key.deletionWindowDays !== undefined && { PendingDeletionWindowInDays: key.deletionWindowDays }),
   }
+}
+
+/** Whether callers may learn of the material of a version: a place for some that never came has no name. */
+function isKnownMaterial({ imported }: KeyVersion): boolean {
+  return imported?.canary !== undefined || imported === undefined
+}
+
+/** `ExpirationModel` and `ValidTo` of material that is imported and there. */
+export function expirationOf(version: KeyVersion | undefined): object {
+  if (version?.imported?.state !== 'Imported') return {}
+  const { expiresAt } = version.imported
+  if (expiresAt === undefined) return { ExpirationModel: 'KEY_MATERIAL_DOES_NOT_EXPIRE' }
+  return { ExpirationModel: 'KEY_MATERIAL_EXPIRES', ValidTo: toTimestamp(expiresAt) }
 }
 
 /** `AliasListEntry` (AWS KMS API Reference). */

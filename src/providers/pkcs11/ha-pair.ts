@@ -3,6 +3,7 @@ import type { MacAlgorithm, OaepAlgorithm, SigningAlgorithm } from '../../core/k
 import type {
   CallOptions,
   CryptoProvider,
+  ImportPairRef,
   KeyPairRequest,
   MadeMaterial,
   MasterKeyRef,
@@ -11,6 +12,7 @@ import type {
   SealedInside,
   SealedKeyPair,
   SealMode,
+  WrappedMaterial,
 } from '../../core/ports/crypto-provider.ts'
 import { tokenUnavailable } from './errors.ts'
 import type { Need, ReplicaProofs } from './ha-proofs.ts'
@@ -73,6 +75,27 @@ export class HaPair implements CryptoProvider {
     const made = await primary.createMasterKey(ref, options)
     this.#created += 1
     return made
+  }
+
+  /** Material comes to the primary, like every key; here and below. */
+  createImportPair(
+    ref: ImportPairRef,
+    wrapping: Parameters<CryptoProvider['createImportPair']>[1],
+    options: CallOptions,
+  ) {
+    return this.#parts.primary.createImportPair(ref, wrapping, options)
+  }
+
+  destroyImportPair(ref: ImportPairRef, options: CallOptions): Promise<void> {
+    return this.#parts.primary.destroyImportPair(ref, options)
+  }
+
+  async importMasterKey(ref: MasterKeyRef, from: WrappedMaterial, options: CallOptions) {
+    const { primary, proofs } = this.#parts
+    proofs.forget(ref)
+    const imported = await primary.importMasterKey(ref, from, options)
+    this.#created += 1
+    return imported
   }
 
   async destroyMasterKey(ref: MasterKeyRef, options: CallOptions): Promise<void> {

@@ -53,7 +53,7 @@ export class LaneFleet {
       lanes: 1,
       queueMax: WRITE_QUEUE_MAX,
       batchMax: 1,
-      longCallsMs: { createKeyPair: pairTimeoutMs },
+      longCallsMs: { createKeyPair: pairTimeoutMs, createImportPair: pairTimeoutMs },
     })
     const longCallsMs = { sealKeyPair: pairTimeoutMs }
     this.pair = this.#pool({ role: 'pair', lanes: 1, queueMax: 1, longCallsMs })

@@ -3,6 +3,7 @@ import type { MacAlgorithm, OaepAlgorithm, SigningAlgorithm } from '../../core/k
 import type {
   CallOptions,
   CryptoProvider,
+  ImportPairRef,
   KeyPairRequest,
   MadeMaterial,
   MasterKeyRef,
@@ -11,6 +12,7 @@ import type {
   SealedInside,
   SealedKeyPair,
   SealMode,
+  WrappedMaterial,
 } from '../../core/ports/crypto-provider.ts'
 import { invariant } from '../../lib/invariant.ts'
 import { creationOf, presenceOf } from './creation.ts'
@@ -18,11 +20,13 @@ import { faultToKmsError, toFault, tokenTimeout } from './errors.ts'
 import { isWellFormed } from './gcm.ts'
 import { insideSealModeFor, SEAL_MODE_NUMBERS } from './inside-mode.ts'
 import type { LaneFleet } from './lane-fleet.ts'
-import { parseJsonPart } from './lanes/messages.ts'
+import { jsonPart, parseJsonPart } from './lanes/messages.ts'
 import { handlesOf, type MaterialHandles } from './material-handles.ts'
 import { pairOf, pairParts } from './pair-call.ts'
+import type { ImportPairJob } from './procedures/create-import-pair.ts'
 import { OAEP_NUMBERS } from './procedures/decrypt-rsa.ts'
 import { type FoundMaterial, READ_BACK } from './procedures/find-master-key.ts'
+import type { ImportJob } from './procedures/import-master-key.ts'
 import { MAC_NUMBERS, SIGNING_NUMBERS } from './procedures/sign.ts'
 import { bufferOf, requireAad, requireLength, sealedOf } from './provider-parts.ts'
 import {
@@ -31,6 +35,7 @@ import {
   type Pkcs11Status,
   type Pkcs11TokenSettings,
 } from './settings.ts'
+import type { MaterialName } from './templates.ts'
 import { TokenCalls } from './token-calls.ts'
 
 const PLAINTEXT_BYTES_MAX = 8192
@@ -103,6 +108,41 @@ export class Pkcs11Provider implements CryptoProvider {
       this.#calls.handles.forget(ref)
       this.#calls.missing.destroyed(ref)
     }
+  }
+
+  async createImportPair(
+    { token, pairId }: ImportPairRef,
+    { algorithm, spec }: Parameters<CryptoProvider['createImportPair']>[1],
+    options: CallOptions,
+  ): Promise<{ readonly publicKey: Buffer }> {
+    this.#calls.requireToken(token)
+    const { pairTimeoutMs, allowHostMemory = false } = this.#settings
+    const startBy = options.deadlineAt - pairTimeoutMs
+    if (Date.now() > startBy) throw tokenTimeout(token)
+    const job: ImportPairJob = { pairId, algorithm, spec, token, allowHostMemory, startBy }
+    const [spki] = await this.#calls.run(this.#lanes.write, 'createImportPair', 0, [jsonPart(job)], options)
+    return { publicKey: bufferOf(spki) }
+  }
+
+  async destroyImportPair({ token, pairId }: ImportPairRef, options: CallOptions): Promise<void> {
+    this.#calls.requireToken(token)
+    await this.#calls.run(this.#lanes.write, 'destroyImportPair', 0, [jsonPart(pairId)], options)
+  }
+
+  async importMasterKey(
+    ref: MasterKeyRef,
+    { pair, algorithm, wrapped }: WrappedMaterial,
+    options: CallOptions,
+  ): Promise<{ readonly hostMemory?: true }> {
+    this.#calls.handles.forget(ref)
+    if (this.#calls.connection.renewing) await this.#calls.ready(options)
+    const { pairId } = pair
+    const name = parseJsonPart(this.#calls.nameOf(ref)) as MaterialName
+    const parts = [jsonPart({ name, pairId, algorithm } satisfies ImportJob), wrapped]
+    const [, host] = await this.#calls.run(this.#lanes.write, 'importMasterKey', 0, parts, options)
+    this.#calls.handles.forget(ref)
+    this.#calls.missing.found(ref)
+    return parseJsonPart(host) === true ? { hostMemory: true } : {}
   }
 
   async findMasterKey(ref: MasterKeyRef, options: CallOptions): Promise<MaterialPresence> {

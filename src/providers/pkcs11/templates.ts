@@ -186,6 +186,37 @@ export function masterKeyTemplates(
   return [[...base, ...LIFECYCLE], base]
 }
 
+/** The same objects, as they are made from material that is unwrapped: its length is its own. */
+export function importedKeyTemplates(
+  name: MaterialName,
+  role: MasterKeyRole,
+  bound: boolean,
+): readonly Attribute[][] {
+  return masterKeyTemplates(name, role, bound).map((template) => [
+    ...template.filter(({ type }) => type !== CKA.VALUE_LEN && type !== CKA.MODIFIABLE),
+    // Last: SoftHSM takes no other attribute after it.
+    ...attributes({ MODIFIABLE: false }),
+  ])
+}
+
+/** Material that is unwrapped for the length of one call; `usages` say what for. */
+export function unwrappedKeyTemplate(role: MasterKeyRole): Attribute[] {
+  return [...attributes({ ...SECRET_KEY, KEY_TYPE: CKK_AES, TOKEN: false, ...LOCKED }), ...USAGES[role]]
+}
+
+/**
+ * Material that is unwrapped to have its length told, for the length of one call: of any length, and wrapped again at most.
+ *
+ * @param sensitive - As in {@link dataKeyTemplate}.
+ */
+export function measuredKeyTemplate(sensitive: boolean): Attribute[] {
+  return [
+    ...attributes({ ...SECRET_KEY, KEY_TYPE: CKK_GENERIC_SECRET, TOKEN: false }),
+    ...attributes({ PRIVATE: true, SENSITIVE: sensitive, EXTRACTABLE: true }),
+    ...USAGES.none,
+  ]
+}
+
 /** One attribute and what it must be. */
 export interface ReadBack {
   readonly name: keyof typeof CKA

@@ -2,12 +2,14 @@ import type { MacAlgorithm, OaepAlgorithm, SigningAlgorithm } from '../../core/k
 import type {
   CallOptions,
   CryptoProvider,
+  ImportPairRef,
   KeyPairRequest,
   MadeMaterial,
   MasterKeyRef,
   MaterialPresence,
   Sealed,
   SealMode,
+  WrappedMaterial,
 } from '../../core/ports/crypto-provider.ts'
 import { tokenUnavailable } from './errors.ts'
 import type { CopyCounts } from './ha-prover.ts'
@@ -62,6 +64,22 @@ export class TokenSet implements CryptoProvider {
 
   async createMasterKey(ref: MasterKeyRef, options: CallOptions): Promise<MadeMaterial> {
     return this.#require(ref.token).createMasterKey(ref, options)
+  }
+
+  async createImportPair(
+    ref: ImportPairRef,
+    wrapping: Parameters<CryptoProvider['createImportPair']>[1],
+    options: CallOptions,
+  ) {
+    return this.#require(ref.token).createImportPair(ref, wrapping, options)
+  }
+
+  async destroyImportPair(ref: ImportPairRef, options: CallOptions): Promise<void> {
+    return this.#require(ref.token).destroyImportPair(ref, options)
+  }
+
+  async importMasterKey(ref: MasterKeyRef, from: WrappedMaterial, options: CallOptions) {
+    return this.#require(ref.token).importMasterKey(ref, from, options)
   }
 
   async destroyMasterKey(ref: MasterKeyRef, options: CallOptions): Promise<void> {

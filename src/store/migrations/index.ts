@@ -10,6 +10,7 @@ import { MULTI_REGION_KEYS } from './0009-multi-region-keys.ts'
 import { KEY_METADATA } from './0010-key-metadata.ts'
 import { DELETION_PROTECTION } from './0011-deletion-protection.ts'
 import { PUBLIC_KEYS } from './0012-public-keys.ts'
+import { IMPORTED_MATERIAL } from './0013-imported-material.ts'
 import type { Migration } from './migration.ts'
 
 /** Every migration, in order. New ones are appended. */
@@ -26,4 +27,5 @@ export const MIGRATIONS: readonly Migration[] = [
   KEY_METADATA,
   DELETION_PROTECTION,
   PUBLIC_KEYS,
+  IMPORTED_MATERIAL,
 ]

@@ -69,6 +69,14 @@ export const OPENAPI_FAULTS = {
   TOKEN_BUSY: ['Rejected.Throttling', 429, 'Concurrency Limit Exceeded.'],
   STORE_UNAVAILABLE: UNAVAILABLE,
   DRY_RUN: ['DryRunOperationError', 400, 'The request would have succeeded, but DryRun is set.'],
+  // This API imports no material so far.
+  KEY_ORIGIN_INVALID: ['UnsupportedOperation', 400, sentence],
+  MATERIAL_NOT_PENDING: ['UnsupportedOperation', 400, sentence],
+  MATERIAL_PENDING: ['UnsupportedOperation', 400, sentence],
+  MATERIAL_INCORRECT: ['UnsupportedOperation', 400, sentence],
+  MATERIAL_UNREADABLE: ['UnsupportedOperation', 400, sentence],
+  IMPORT_TOKEN_INVALID: ['UnsupportedOperation', 400, sentence],
+  IMPORT_TOKEN_EXPIRED: ['UnsupportedOperation', 400, sentence],
   // This API has no grants.
   GRANT_TOKEN_INVALID: NO_PERMISSION,
   GRANT_ID_INVALID: NO_PERMISSION,
@@ -102,6 +110,7 @@ const STATE_CHANGING: ReadonlySet<string> = new Set([
 
 const STATE_CODES: Readonly<Record<KeyState, readonly [code: OpenApiFaultCode, shown: string]>> = {
   Creating: ['Rejected.Unavailable', 'Unavailable'],
+  PendingImport: ['Rejected.PendingImport', 'PendingImport'],
   Enabled: ['Rejected.Unavailable', 'Unavailable'],
   Disabled: ['Rejected.Disabled', 'Disabled'],
   PendingDeletion: ['Rejected.PendingDeletion', 'PendingDeletion'],

@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { isSymmetric } from '../../../core/key-spec.ts'
+import { keyMaterialId } from '../../../core/material-id.ts'
 import type { SealedPayload } from '../../../core/ops/seal-payload.ts'
 import { validation } from '../fault.ts'
 import { parseKeyIdentifier } from '../key-names.ts'
@@ -17,7 +18,7 @@ import {
   toEncryptionContext,
 } from '../members.ts'
 import { type AwsCall, type AwsOperation, awsOperation } from '../operation.ts'
-import { type ArnScope, giveAway, keyArn, keyMaterialId, toBase64 } from '../wire.ts'
+import { type ArnScope, giveAway, keyArn, toBase64 } from '../wire.ts'
 
 const SYMMETRIC = 'SYMMETRIC_DEFAULT'
 const DATA_KEY_BYTES = { AES_128: 16, AES_256: 32 } as const

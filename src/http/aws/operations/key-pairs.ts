@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { KEY_PAIR_SPEC_NAMES, KEY_PAIR_SPECS, type KeyPairSpec } from '../../../core/key-pair-spec.ts'
+import { keyMaterialId } from '../../../core/material-id.ts'
 import type { SealedDataKeyPair } from '../../../core/ops/generate-data-key-pair.ts'
 import { unsupported } from '../fault.ts'
 import { parseKeyIdentifier } from '../key-names.ts'
@@ -12,7 +13,7 @@ import {
   toEncryptionContext,
 } from '../members.ts'
 import { type AwsCall, type AwsOperation, awsOperation } from '../operation.ts'
-import { giveAway, keyArn, keyMaterialId, toBase64 } from '../wire.ts'
+import { giveAway, keyArn, toBase64 } from '../wire.ts'
 
 const keyPairBody = z.object({
   KeyId: keyId,

@@ -92,12 +92,14 @@ export const KEY_OPERATIONS = {
     refuses: ['CustomKeyStoreId', 'XksKeyId'],
     handle: async ({ kms, context, scope, keyPairWaitMs }, body) => {
       const made = specAndUsage(body)
+      const origin = body.Origin === 'EXTERNAL' ? ({ origin: 'EXTERNAL' } as const) : {}
       const key = await kms.createKey(context, {
         description: body.Description,
         multiRegion: body.MultiRegion,
         ...made,
         ...attachmentsOf(body),
         waitMs: keyPairWaitMs,
+        ...origin,
       })
       return { KeyMetadata: keyMetadata(scope, key, [key]) }
     },
@@ -197,7 +199,8 @@ function specAndUsage(body: z.output<typeof createKeyBody>): {
   if (KeyUsage !== undefined && !usages.includes(KeyUsage)) {
     throw validation(`KeyUsage ${KeyUsage} is not compatible with KeySpec ${spec}`)
   }
-  if (Origin !== 'AWS_KMS') throw unsupported(`Origin ${Origin}`)
+  if (Origin !== 'AWS_KMS' && !(Origin === 'EXTERNAL' && spec === 'SYMMETRIC_DEFAULT'))
+    throw unsupported(Origin === 'EXTERNAL' ? `Origin ${Origin} with KeySpec ${spec}` : `Origin ${Origin}`)
   // No spec that is made here is for encapsulation; those that are refused below need no usage.
   return { spec, usage: KeyUsage === 'ENCAPSULATE_DECAPSULATE' ? undefined : KeyUsage }
 }

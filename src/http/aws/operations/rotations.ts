@@ -1,11 +1,12 @@
 import { z } from 'zod'
 import type { KeyVersion, MasterKey } from '../../../core/key.ts'
+import { keyMaterialId } from '../../../core/material-id.ts'
 import { AwsFault } from '../fault.ts'
 import { parseManagedKeyId } from '../key-names.ts'
 import { encodeMarker, parseMarker } from '../markers.ts'
 import { keyId, marker } from '../members.ts'
 import { type AwsOperation, awsOperation } from '../operation.ts'
-import { keyArn, keyMaterialId, toTimestamp } from '../wire.ts'
+import { expirationOf, keyArn, toTimestamp } from '../wire.ts'
 
 const PERIOD_DAYS = { min: 90, max: 2560, default: 365 } as const
 const LIST_ROTATIONS_LIMIT = { max: 1000, default: 100 } as const
@@ -87,11 +88,15 @@ function requireNumber(after: string): string {
 
 /** `RotationsListEntry` (AWS KMS API Reference). */
 function rotationsListEntry(key: MasterKey, version: KeyVersion): object {
-  const { rotation } = version
+  const { rotation, imported, number } = version
+  const current = key.versions.find(({ versionId }) => versionId === key.primaryVersionId)?.number ?? 0
   return {
     KeyId: key.keyId,
     KeyMaterialId: keyMaterialId(version),
-    KeyMaterialState: version.versionId === key.primaryVersionId ? 'CURRENT' : 'NON_CURRENT',
+    KeyMaterialState: number === current ? 'CURRENT' : number < current ? 'NON_CURRENT' : 'PENDING_ROTATION',
+    ...(imported && { ImportState: imported.state === 'Imported' ? 'IMPORTED' : 'PENDING_IMPORT' }),
+    ...(imported?.description && { KeyMaterialDescription: imported.description }),
+    ...expirationOf(version),
     ...(rotation && { RotationDate: toTimestamp(rotation.at), RotationType: rotation.type }),
   }
 }

@@ -27,6 +27,9 @@ export const OPERATIONS = [
   'readPublicKey',
   'destroyMasterKey',
   'findMasterKey',
+  'createImportPair',
+  'destroyImportPair',
+  'importMasterKey',
 ] as const
 export type Operation = (typeof OPERATIONS)[number]
 

@@ -42,7 +42,7 @@ function generate(token: LaneToken, name: MaterialName, role: MasterKeyRole): Ha
 }
 
 /** A key that a policy keeps from doing its work is found now, not when something has to be opened. */
-function proveWorking(token: LaneToken, handle: Handle, role: MasterKeyRole): void {
+export function proveWorking(token: LaneToken, handle: Handle, role: MasterKeyRole): void {
   const { gcmWrap, keyWrap } = token.capabilities
   if (role === 'enc') checkCanary(token, handle, true)
   else if (gcmWrap) checkWrapCanary(token, 'gcm', handle)

@@ -26,7 +26,7 @@ export interface FoundMaterial {
 /** What attributes are compared with: nothing; what creation demands; the same, of a copy that was brought into the token. */
 export const READ_BACK = { none: 0, created: 1, copied: 2 } as const
 /** What a copy says otherwise than a key that was made in the token. */
-const PROVENANCE: readonly ReadBack['name'][] = ['ALWAYS_SENSITIVE', 'NEVER_EXTRACTABLE', 'LOCAL']
+export const PROVENANCE: readonly ReadBack['name'][] = ['ALWAYS_SENSITIVE', 'NEVER_EXTRACTABLE', 'LOCAL']
 
 /** Enough to tell a duplicate. */
 const FOUND_MAX = 2

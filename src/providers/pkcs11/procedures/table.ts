@@ -2,6 +2,7 @@ import type { Operation } from '../lanes/messages.ts'
 import { attach, detach } from './attach.ts'
 import { checkHealth } from './check-health.ts'
 import { connect, disconnect, finalizeLibrary } from './connect.ts'
+import { createImportPair, destroyImportPair } from './create-import-pair.ts'
 import { createKeyPair } from './create-key-pair.ts'
 import { createMacKey } from './create-mac-key.ts'
 import { createMasterKey } from './create-master-key.ts'
@@ -10,6 +11,7 @@ import { deriveSecret } from './derive-secret.ts'
 import { destroyMasterKey } from './destroy-master-key.ts'
 import { findMasterKey } from './find-master-key.ts'
 import { generateRandom } from './generate-random.ts'
+import { importMasterKey } from './import-master-key.ts'
 import { mac } from './mac.ts'
 import { open } from './open.ts'
 import type { ProcedureRow } from './procedure.ts'
@@ -44,4 +46,7 @@ export const PROCEDURES: Readonly<Record<Operation, ProcedureRow>> = {
   readPublicKey: { run: readMasterPublicKey, repeatable: true },
   destroyMasterKey: { run: destroyMasterKey, repeatable: false },
   findMasterKey: { run: findMasterKey, repeatable: true },
+  createImportPair: { run: createImportPair, repeatable: false },
+  destroyImportPair: { run: destroyImportPair, repeatable: false },
+  importMasterKey: { run: importMasterKey, repeatable: false },
 }

@@ -47,7 +47,14 @@ export function knownKeys(
 
 /** The versions of a key, the one that a rotation is making included. */
 function numbered({ versions, pendingVersion, state }: MasterKey) {
-  const made = versions.map(({ versionId, number }) => ({ versionId, versionNumber: number, state }))
+  // Of material that its owner took away, or has not brought yet, there is nothing to find.
+  const made = versions
+    .filter(({ imported }) => imported?.state !== 'PendingImport')
+    .map(({ versionId, number, imported }) => ({
+      versionId,
+      versionNumber: number,
+      state: imported && imported.state !== 'Imported' ? ('Creating' as const) : state,
+    }))
   if (!pendingVersion) return made
   const versionNumber = versions.length + 1
   return [...made, { versionId: pendingVersion.versionId, versionNumber, state: 'Creating' as const }]

@@ -1,0 +1,34 @@
+import type { ImportedMaterial, KeyVersion, MasterKey } from './key.ts'
+
+/** The number of the primary version: what it and those before it sealed has to be opened. */
+function primaryNumber({ versions, primaryVersionId }: MasterKey): number {
+  return versions.find(({ versionId }) => versionId === primaryVersionId)?.number ?? 0
+}
+
+/** Whether every version that something may have been sealed with has its material (AWS KMS, "Importing key material"). */
+export function hasAllMaterial(key: MasterKey): boolean {
+  const last = primaryNumber(key)
+  return key.versions.every(
+    ({ number, imported }) => !imported || number > last || imported.state === 'Imported',
+  )
+}
+
+/** The version whose material was imported to become the primary one, whether it is there or not. */
+export function pendingMaterial(key: MasterKey): KeyVersion | undefined {
+  const last = primaryNumber(key)
+  return key.versions.find(({ number, imported }) => number > last && imported?.canary !== undefined)
+}
+
+/** A version that no material was ever acknowledged for: the next new one comes there. */
+export function blankVersion({ versions }: MasterKey): KeyVersion | undefined {
+  return versions.find(({ imported }) => imported && imported.canary === undefined)
+}
+
+/** The key with other facts about the material of one version, and with the state that follows from them. */
+export function withMaterial(key: MasterKey, versionId: string, imported: ImportedMaterial): MasterKey {
+  const versions = key.versions.map((one) => (one.versionId === versionId ? { ...one, imported } : one))
+  const next = { ...key, versions }
+  if (key.state === 'PendingImport') return hasAllMaterial(next) ? { ...next, state: 'Enabled' } : next
+  const usable = key.state === 'Enabled' || key.state === 'Disabled'
+  return usable && !hasAllMaterial(next) ? { ...next, state: 'PendingImport' } : next
+}

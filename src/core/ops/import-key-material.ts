@@ -1,0 +1,296 @@
+import { isKmsError, KmsError } from '../errors.ts'
+import { requireKey, requireVersion, tokenRef } from '../find-key.ts'
+import { blankVersion, pendingMaterial } from '../imported-material.ts'
+import type { ImportedMaterial, KeyVersion, MasterKey } from '../key.ts'
+import type { CallContext, KmsDeps } from '../kms-context.ts'
+import { keyMaterialId } from '../material-id.ts'
+import type { CallOptions } from '../ports/crypto-provider.ts'
+import type { ImportPair } from '../ports/import-store.ts'
+import { changeKey } from './change-key.ts'
+import { requireImportable, requireImportPair } from './import-parameters.ts'
+import { openCanary, sealCanary } from './material-canary.ts'
+import {
+  abandonImport,
+  destroying,
+  destroyMaterial,
+  IMPORTING_MS_MAX,
+  moveMaterial,
+} from './move-material.ts'
+
+/** What the calls of the token leave of the time after which an import is given up. */
+const IMPORT_MARGIN_MS = 10_000
+
+export interface ImportInput {
+  readonly keyId: string
+  readonly importToken: Buffer
+  /** 1 to 6144 bytes. */
+  readonly wrapped: Buffer
+  /** Milliseconds since the epoch, in the future; never when absent. */
+  readonly expiresAt?: number | undefined
+  /** New where the key never had any and existing where it had, when absent. */
+  readonly type?: 'NEW' | 'EXISTING' | undefined
+  /** The version that the material has to be of, by its key material id. */
+  readonly materialId?: string | undefined
+  readonly description?: string | undefined
+}
+
+export interface ChangedMaterial {
+  readonly key: MasterKey
+  /** Absent where there never was any. */
+  readonly version?: KeyVersion
+}
+
+/** One import that is under way. */
+interface Task {
+  readonly deps: KmsDeps
+  readonly context: CallContext
+  readonly input: ImportInput
+  readonly pair: ImportPair
+  readonly options: CallOptions
+}
+
+/**
+ * Imports material. The version that it comes to is claimed in the row, then its objects are made, then a text that was sealed
+ * under the material tells whether it is the same as before, then the row says that it is there. Whatever is cut short is undone
+ * by maintenance: the owner has the material still.
+ *
+ * @throws {@link KmsError} `KEY_ORIGIN_INVALID`, `KEY_STATE_INVALID`, `IMPORT_TOKEN_INVALID`, `IMPORT_TOKEN_EXPIRED`,
+ *   `MATERIAL_PENDING`, `MATERIAL_INCORRECT`, `MATERIAL_UNREADABLE`, `UNSUPPORTED`, `CONFLICT`.
+ */
+export async function importKeyMaterial(
+  deps: KmsDeps,
+  context: CallContext,
+  input: ImportInput,
+): Promise<ChangedMaterial> {
+  deps.directory.forgetKey(context.principal.region, input.keyId)
+  const key = await requireKey(deps, context, 'ImportKeyMaterial', { kind: 'id', keyId: input.keyId })
+  requireImportable(key)
+  const pair = await requireImportPair(deps, key, input.importToken)
+  if (input.expiresAt !== undefined && input.expiresAt <= deps.clock.now())
+    throw new KmsError('REQUEST_INVALID', 'The validTo date must be in the future.', { field: 'ValidTo' })
+  const deadlineAt = Math.min(context.deadlineAt, Date.now() + IMPORTING_MS_MAX - IMPORT_MARGIN_MS)
+  const task = { deps, context, input, pair, options: { deadlineAt, timings: context.trail.timings } }
+  const known = key.versions.filter(({ imported }) => imported?.canary !== undefined)
+  const type = input.type ?? (known.length > 0 ? 'EXISTING' : 'NEW')
+  return type === 'NEW' ? importNew(task, key) : importExisting(task, key, known)
+}
+
+async function importNew(task: Task, key: MasterKey): Promise<ChangedMaterial> {
+  refuseSecondPending(task, key)
+  const { claimed, version } = await claim(task, key, undefined)
+  return guarded(task, claimed, version, async () => {
+    await bring(task, claimed, version)
+    if (await findMatch(task, claimed, version)) throw incorrect()
+    const canary = await sealCanary(task.deps.provider, tokenRef(claimed, version), task.options)
+    return finish(task, claimed, version, canary)
+  })
+}
+
+async function importExisting(
+  task: Task,
+  key: MasterKey,
+  known: readonly KeyVersion[],
+): Promise<ChangedMaterial> {
+  const { materialId } = task.input
+  const candidates = known.filter((one) => materialId === undefined || keyMaterialId(one) === materialId)
+  const [only, another] = candidates
+  if (!only) throw incorrect()
+  if (!another && only.imported?.state === 'PendingImport') return bringBack(task, key, only)
+  const match = await recognize(task, key)
+  if (!match || !candidates.some(({ versionId }) => versionId === match.versionId)) throw incorrect()
+  const renewed = await renew(task, key, match)
+  return renewed ?? bringBack(task, key, match)
+}
+
+/** Brings material to a place where nothing is, sees which version's it is, and takes it away again. */
+async function recognize(task: Task, key: MasterKey): Promise<KeyVersion | undefined> {
+  const { claimed, version } = await claim(task, key, undefined)
+  try {
+    await bring(task, claimed, version)
+    return await findMatch(task, claimed, version)
+  } finally {
+    await abandonImport(task.deps, claimed, version, sinceOf(version))
+  }
+}
+
+/** Material that is there stays, with another end and another description. */
+async function renew(task: Task, key: MasterKey, version: KeyVersion): Promise<ChangedMaterial | undefined> {
+  const renewed = await moveMaterial(task.deps, placeOf(key, version), (imported) =>
+    imported.state === 'Imported' ? importedBy(task, imported) : undefined,
+  )
+  return renewed && { key: renewed, version: requireVersion(renewed, version.versionId) }
+}
+
+async function bringBack(task: Task, key: MasterKey, wanted: KeyVersion): Promise<ChangedMaterial> {
+  const { claimed, version } = await claim(task, key, wanted)
+  return guarded(task, claimed, version, async () => {
+    await bring(task, claimed, version)
+    const canary = version.imported?.canary ?? ''
+    if (!(await openCanary(task.deps.provider, tokenRef(claimed, version), canary, task.options)))
+      throw incorrect()
+    return finish(task, claimed, version, canary)
+  })
+}
+
+/**
+ * @param wanted - A version whose material is missing; one that never had any, which is made where there is none, when absent.
+ */
+async function claim(
+  { deps, context }: Task,
+  { keyId }: MasterKey,
+  wanted: KeyVersion | undefined,
+): Promise<{ readonly claimed: MasterKey; readonly version: KeyVersion }> {
+  const versionId = wanted?.versionId ?? deps.newId()
+  let at = versionId
+  const claimed = await changeKey(deps, context, 'ImportKeyMaterial', keyId, (before) => {
+    requireImportable(before)
+    const now = deps.clock.now()
+    const place = wanted ? requireVersion(before, versionId) : blankVersion(before)
+    at = place?.versionId ?? versionId
+    if (place && place.imported?.state !== 'PendingImport')
+      throw new KmsError('CONFLICT', 'Other material is being imported or deleted.', {})
+    const imported = { ...place?.imported, state: 'Importing', since: now } as const
+    if (place)
+      return {
+        ...before,
+        versions: before.versions.map((one) => (one === place ? { ...one, imported } : one)),
+      }
+    const added = { versionId: at, number: before.versions.length + 1, createdAt: now, imported }
+    return { ...before, versions: [...before.versions, added] }
+  })
+  return { claimed, version: requireVersion(claimed, at) }
+}
+
+async function guarded(
+  { deps }: Task,
+  key: MasterKey,
+  version: KeyVersion,
+  work: () => Promise<ChangedMaterial>,
+): Promise<ChangedMaterial> {
+  try {
+    return await work()
+  } catch (error) {
+    await abandonImport(deps, key, version, sinceOf(version))
+    throw error
+  }
+}
+
+/** Has the token unwrap the material into the objects of a version. */
+async function bring(
+  { deps, context, input, pair, options }: Task,
+  key: MasterKey,
+  version: KeyVersion,
+): Promise<void> {
+  const { token, pairId, algorithm } = pair
+  const from = { pair: { token, pairId }, algorithm, wrapped: input.wrapped }
+  try {
+    const { hostMemory } = await deps.provider.importMasterKey(tokenRef(key, version), from, options)
+    if (hostMemory) context.trail.hostMemory = true
+  } catch (error) {
+    if (!isKmsError(error, 'CIPHERTEXT_INVALID')) throw error
+    throw new KmsError('MATERIAL_UNREADABLE', 'The material cannot be unwrapped.', {}, { cause: error })
+  }
+}
+
+/** The version whose material the objects of `version` hold as well. */
+async function findMatch(
+  { deps, options }: Task,
+  key: MasterKey,
+  version: KeyVersion,
+): Promise<KeyVersion | undefined> {
+  for (const other of key.versions) {
+    const canary = other.imported?.canary
+    if (other === version || canary === undefined) continue
+    if (await openCanary(deps.provider, tokenRef(key, version), canary, options)) return other
+  }
+  return undefined
+}
+
+async function finish(
+  task: Task,
+  key: MasterKey,
+  version: KeyVersion,
+  canary: string,
+): Promise<ChangedMaterial> {
+  const finished = await moveMaterial(task.deps, placeOf(key, version), (imported) =>
+    imported.state === 'Importing' && imported.since === sinceOf(version)
+      ? importedBy(task, { ...imported, canary })
+      : undefined,
+  )
+  if (!finished) throw new KmsError('CONFLICT', 'The import took too long and was given up.', {})
+  return { key: finished, version: requireVersion(finished, version.versionId) }
+}
+
+function importedBy({ deps, input }: Task, imported: ImportedMaterial): ImportedMaterial {
+  const { expiresAt: _, ...kept } = imported
+  const { expiresAt, description } = input
+  return {
+    ...kept,
+    state: 'Imported',
+    since: deps.clock.now(),
+    ...(expiresAt === undefined ? {} : { expiresAt }),
+    ...(description === undefined ? {} : { description }),
+  }
+}
+
+/**
+ * Destroys the material of a version, the current one where none is named. What it sealed opens again when the same material is
+ * imported again.
+ *
+ * @throws {@link KmsError} `KEY_ORIGIN_INVALID`, `CONFLICT`; what the provider throws: the material is unusable then, and is
+ *   destroyed by the next call or by maintenance.
+ */
+export async function deleteImportedKeyMaterial(
+  deps: KmsDeps,
+  context: CallContext,
+  keyId: string,
+  materialId: string | undefined,
+): Promise<ChangedMaterial> {
+  deps.directory.forgetKey(context.principal.region, keyId)
+  const key = await requireKey(deps, context, 'DeleteImportedKeyMaterial', { kind: 'id', keyId })
+  const { origin = 'AWS_KMS' } = key
+  if (origin !== 'EXTERNAL')
+    throw new KmsError('KEY_ORIGIN_INVALID', 'The material of the key is not imported.', { keyId, origin })
+  const version =
+    materialId === undefined
+      ? requireVersion(key, key.primaryVersionId)
+      : key.versions.find((one) => one.imported?.canary !== undefined && keyMaterialId(one) === materialId)
+  if (!version)
+    throw new KmsError('REQUEST_INVALID', 'The key has no such key material.', { field: 'KeyMaterialId' })
+  if (version.imported?.canary === undefined) return { key }
+  await moveMaterial(deps, placeOf(key, version), (imported) => {
+    if (imported.state === 'Importing') throw new KmsError('CONFLICT', 'The material is being imported.', {})
+    return imported.state === 'Imported' ? destroying(imported, deps.clock.now()) : undefined
+  })
+  const now = await deps.store.getKey(key.region, keyId)
+  if (now && requireVersion(now, version.versionId).imported?.state === 'Destroying')
+    await destroyMaterial(deps, now, version, {
+      deadlineAt: context.deadlineAt,
+      timings: context.trail.timings,
+    })
+  return { key, version }
+}
+
+function refuseSecondPending({ deps }: Task, key: MasterKey): void {
+  const pending = pendingMaterial(key)
+  if (!pending) return
+  const versionId = blankVersion(key)?.versionId ?? deps.newId()
+  const details = { keyId: key.keyId, versionId, pendingVersionId: pending.versionId }
+  throw new KmsError('MATERIAL_PENDING', 'Other material is pending rotation.', details)
+}
+
+function placeOf({ region, keyId }: MasterKey, { versionId }: KeyVersion) {
+  return { region, keyId, versionId }
+}
+
+function sinceOf({ imported }: KeyVersion): number {
+  return imported?.since ?? Number.NaN
+}
+
+function incorrect(): KmsError<'MATERIAL_INCORRECT'> {
+  return new KmsError(
+    'MATERIAL_INCORRECT',
+    'The key material is not the one that the request says it is.',
+    {},
+  )
+}

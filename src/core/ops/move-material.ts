@@ -1,0 +1,114 @@
+import type { Clock } from '../../lib/clock.ts'
+import { isKmsError, KmsError } from '../errors.ts'
+import { requireVersion, tokenRef } from '../find-key.ts'
+import { withMaterial } from '../imported-material.ts'
+import type { ImportedMaterial, KeyVersion, MasterKey } from '../key.ts'
+import type { KeyDirectory } from '../key-directory.ts'
+import type { CallOptions, CryptoProvider } from '../ports/crypto-provider.ts'
+import type { KeyStore } from '../ports/key-store.ts'
+
+const MOVE_ATTEMPTS_MAX = 8
+/** An import that has not ended by then is given up by whoever began it: its calls of the token end before. */
+export const IMPORTING_MS_MAX = 60_000
+const DESTROY_TIMEOUT_MS = 10_000
+
+export interface MaterialDeps {
+  readonly store: KeyStore
+  readonly provider: CryptoProvider
+  readonly directory: KeyDirectory
+  readonly clock: Clock
+}
+
+/** Which version of which key. */
+export interface MaterialPlace {
+  readonly region: string
+  readonly keyId: string
+  readonly versionId: string
+}
+
+/**
+ * Changes what is known of the material of one version, whatever else of the key changes meanwhile.
+ *
+ * @param move - The material as it is to be; `undefined` where there is nothing to do, because somebody else was first.
+ * @returns The key as it was stored; `undefined` where nothing was.
+ * @throws {@link KmsError} `CONFLICT` when others were first every time.
+ */
+export async function moveMaterial(
+  { store, directory }: MaterialDeps,
+  { region, keyId, versionId }: MaterialPlace,
+  move: (imported: ImportedMaterial) => ImportedMaterial | undefined,
+): Promise<MasterKey | undefined> {
+  for (let attempt = 1; attempt <= MOVE_ATTEMPTS_MAX; attempt++) {
+    const key = await store.getKey(region, keyId)
+    if (!key || key.state === 'Deleting' || key.state === 'Deleted') return undefined
+    const { imported } = requireVersion(key, versionId)
+    const moved = imported && move(imported)
+    if (!moved) return undefined
+    const next = { ...withMaterial(key, versionId, moved), revision: key.revision + 1 }
+    const stored = await store.replaceKey(next)
+    await directory.keyChanged(region, keyId)
+    if (stored) return next
+  }
+  throw new KmsError('CONFLICT', 'The key is being changed by others at the same time.', {})
+}
+
+/** The material as it is while its objects are destroyed. */
+export function destroying(imported: ImportedMaterial, now: number): ImportedMaterial {
+  const { expiresAt: _, ...kept } = imported
+  return { ...kept, state: 'Destroying', since: now }
+}
+
+/**
+ * Destroys the objects of a version whose material is `Destroying`, and says so in its row.
+ *
+ * @throws What the provider throws: the row stays as it is then, and maintenance goes on.
+ */
+export async function destroyMaterial(
+  deps: MaterialDeps,
+  key: MasterKey,
+  version: KeyVersion,
+  options: CallOptions = { deadlineAt: Date.now() + DESTROY_TIMEOUT_MS },
+): Promise<void> {
+  await deps.provider.destroyMasterKey(tokenRef(key, version), options)
+  const { region, keyId } = key
+  await moveMaterial(deps, { region, keyId, versionId: version.versionId }, (imported) =>
+    imported.state === 'Destroying'
+      ? { ...imported, state: 'PendingImport', since: deps.clock.now() }
+      : undefined,
+  )
+}
+
+/** Undoes an import that was begun at `since`. What fails here is done by maintenance. */
+export async function abandonImport(
+  deps: MaterialDeps,
+  key: MasterKey,
+  version: KeyVersion,
+  since: number,
+): Promise<void> {
+  const { region, keyId } = key
+  const place = { region, keyId, versionId: version.versionId }
+  try {
+    const claimed = await moveMaterial(deps, place, (imported) =>
+      imported.state === 'Importing' && imported.since === since
+        ? destroying(imported, deps.clock.now())
+        : undefined,
+    )
+    if (claimed) await destroyMaterial(deps, key, version)
+    // The key is being destroyed, or the import was given up: nobody else knows of objects that came to be after that.
+    else await destroyIfUnclaimed(deps, key, version)
+  } catch (error) {
+    if (!(error instanceof KmsError)) throw error
+  }
+}
+
+async function destroyIfUnclaimed(deps: MaterialDeps, key: MasterKey, version: KeyVersion): Promise<void> {
+  const now = await deps.store.getKey(key.region, key.keyId)
+  const imported = now?.versions.find(({ versionId }) => versionId === version.versionId)?.imported
+  const gone = !now || now.state === 'Deleting' || now.state === 'Deleted'
+  if (!gone && imported?.state !== 'PendingImport') return
+  await deps.provider
+    .destroyMasterKey(tokenRef(key, version), { deadlineAt: Date.now() + DESTROY_TIMEOUT_MS })
+    .catch((error: unknown) => {
+      if (!isKmsError(error, 'TOKEN_UNAVAILABLE') && !isKmsError(error, 'TOKEN_TIMEOUT')) throw error
+    })
+}

@@ -1,0 +1,57 @@
+import { describe } from 'vitest'
+import type { Pkcs11TokenSettings } from '../../src/providers/pkcs11/settings.ts'
+import { type ImportTraits, importContract } from '../support/crypto-provider-contract-import.ts'
+import { makeNss, NSS_MODULE } from '../support/nss.ts'
+import { describeWith, makeSoftHsm, SOFTHSM_MODULE, settingsFor, startProvider } from '../support/softhsm.ts'
+import { SoftwareProvider } from '../support/software-provider.ts'
+
+const INSIDE: ImportTraits = {
+  RSAES_OAEP_SHA_1: 'inside',
+  RSAES_OAEP_SHA_256: 'inside',
+  RSA_AES_KEY_WRAP_SHA_1: 'inside',
+  RSA_AES_KEY_WRAP_SHA_256: 'inside',
+}
+
+describe('the software double', () => {
+  importContract(
+    async () => ({ provider: new SoftwareProvider(), token: 'main', close: async () => {} }),
+    INSIDE,
+  )
+})
+
+async function openSoftHsm(overrides: Partial<Pkcs11TokenSettings> = {}) {
+  const softHsm = makeSoftHsm()
+  softHsm.initToken('import')
+  const provider = await startProvider(
+    settingsFor('import', { laneTimeoutMs: 60_000, pairTimeoutMs: 50_000, ...overrides }),
+  )
+  const close = async () => {
+    await provider.close()
+    softHsm.remove()
+  }
+  return { provider, token: 'main', close }
+}
+
+describeWith([SOFTHSM_MODULE], 'SoftHSM', () => {
+  importContract(openSoftHsm, { ...INSIDE, RSAES_OAEP_SHA_256: 'none', RSA_AES_KEY_WRAP_SHA_256: 'none' })
+})
+
+describeWith([SOFTHSM_MODULE], 'SoftHSM, with keys in host memory allowed', () => {
+  importContract(() => openSoftHsm({ allowHostMemory: true }), {
+    ...INSIDE,
+    RSAES_OAEP_SHA_256: 'host',
+    RSA_AES_KEY_WRAP_SHA_256: 'host',
+  })
+})
+
+describeWith([NSS_MODULE], 'NSS', () => {
+  importContract(async () => {
+    const nss = makeNss()
+    const provider = await startProvider(nss.settings({ laneTimeoutMs: 60_000, pairTimeoutMs: 50_000 }))
+    const close = async () => {
+      await provider.close()
+      nss.remove()
+    }
+    return { provider, token: 'main', close }
+  }, INSIDE)
+})
