@@ -60,11 +60,10 @@ export class ImportMaintenance {
       const page = await this.#deps.store.listKeysWithMaterialToEnd(when, { after, limit: PAGE_ROWS })
       for (const key of page) {
         if (signal?.aborted === true) return
-        if (tokens.isAway(key.token)) continue
-        tokens.count(
-          key.token,
-          await this.#guard({ keyId: key.keyId, token: key.token }, () => this.#tendKey(key, when)),
-        )
+        const isAway = tokens.isAway(key.token)
+        const fields = { keyId: key.keyId, token: key.token }
+        const answered = await this.#guard(fields, () => this.#tendKey(key, when, isAway))
+        if (!isAway) tokens.count(key.token, answered)
       }
       const last = page.at(-1)
       if (!last || page.length < PAGE_ROWS) return
@@ -72,9 +71,11 @@ export class ImportMaintenance {
     }
   }
 
+  /** @param isAway - The token does not answer: what has expired is of no use from now on all the same, and is destroyed later. */
   async #tendKey(
     key: MasterKey,
     when: { readonly expiresBy: number; readonly begunBy: number },
+    isAway: boolean,
   ): Promise<void> {
     for (const version of key.versions) {
       const { imported } = version
@@ -82,12 +83,12 @@ export class ImportMaintenance {
       const expired = imported.state === 'Imported' && (imported.expiresAt ?? Infinity) <= when.expiresBy
       const cut = imported.state === 'Importing' && imported.since <= when.begunBy
       const due = imported.state === 'Destroying' && imported.since <= when.begunBy
-      if (expired || cut) await this.#end(key, version, expired)
-      else if (due) await destroyMaterial(this.#deps, key, version)
+      if (expired || cut) await this.#end(key, version, expired, isAway)
+      else if (due && !isAway) await destroyMaterial(this.#deps, key, version)
     }
   }
 
-  async #end(key: MasterKey, version: KeyVersion, expired: boolean): Promise<void> {
+  async #end(key: MasterKey, version: KeyVersion, expired: boolean, isAway: boolean): Promise<void> {
     const { log, clock } = this.#deps
     const { region, keyId } = key
     const seen = version.imported
@@ -101,7 +102,7 @@ export class ImportMaintenance {
           ? destroying(imported, clock.now())
           : undefined,
     )
-    if (!claimed) return
+    if (!claimed || isAway) return
     await destroyMaterial(this.#deps, key, version)
     const message = expired
       ? 'destroyed imported material that has expired'

@@ -100,6 +100,19 @@ export function importContract(open: () => Promise<OpenProvider>, traits: Import
       expect(await provider.findMasterKey(ref, within())).toBe('absent')
     })
 
+    it.each(algorithms)(
+      'that is no number below the modulus is no material, wrapped with %s',
+      async (wrapping) => {
+        const { pair, publicKey } = await newPair(wrapping)
+        const ref = freshRef()
+        const good = wrapMaterial(wrapping, publicKey, randomBytes(32))
+        const wrapped = Buffer.concat([Buffer.alloc(256, 0xff), good.subarray(256)])
+        const refused = provider.importMasterKey(ref, { pair, algorithm: wrapping, wrapped }, within())
+        await expect(refused).rejects.toMatchObject({ code: 'CIPHERTEXT_INVALID' })
+        await provider.importMasterKey(ref, { pair, algorithm: wrapping, wrapped: good }, within())
+      },
+    )
+
     it('that was wrapped for another pair does not come in', async () => {
       const [one, other] = [await newPair(), await newPair()]
       const ref = freshRef()

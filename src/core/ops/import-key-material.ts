@@ -76,8 +76,8 @@ export async function importKeyMaterial(
 }
 
 async function importNew(task: Task, key: MasterKey): Promise<ChangedMaterial> {
-  refuseSecondPending(task, key)
-  const { claimed, version } = await claim(task, key, undefined)
+  const refuse = (before: MasterKey) => refuseSecondPending(task, before)
+  const { claimed, version } = await claim(task, key, undefined, refuse)
   return guarded(task, claimed, version, async () => {
     await bring(task, claimed, version)
     if (await findMatch(task, claimed, version)) throw incorrect()
@@ -134,16 +134,19 @@ async function bringBack(task: Task, key: MasterKey, wanted: KeyVersion): Promis
 
 /**
  * @param wanted - A version whose material is missing; one that never had any, which is made where there is none, when absent.
+ * @param refuse - Sees the key as it is when the version is claimed, and throws where others were first.
  */
 async function claim(
   { deps, context }: Task,
   { keyId }: MasterKey,
   wanted: KeyVersion | undefined,
+  refuse: (before: MasterKey) => void = () => {},
 ): Promise<{ readonly claimed: MasterKey; readonly version: KeyVersion }> {
   const versionId = wanted?.versionId ?? deps.newId()
   let at = versionId
   const claimed = await changeKey(deps, context, 'ImportKeyMaterial', keyId, (before) => {
     requireImportable(before)
+    refuse(before)
     const now = deps.clock.now()
     const place = wanted ? requireVersion(before, versionId) : blankVersion(before)
     at = place?.versionId ?? versionId

@@ -1,5 +1,5 @@
 import { hash, randomBytes, timingSafeEqual } from 'node:crypto'
-import { KmsError } from '../errors.ts'
+import { isKmsError, KmsError } from '../errors.ts'
 import { requireKey, requireState } from '../find-key.ts'
 import type { MasterKey } from '../key.ts'
 import type { CallContext, KmsDeps } from '../kms-context.ts'
@@ -81,11 +81,13 @@ async function makePair(
     await deps.imports.createImportPair(pair)
     const { token, pairId, algorithm, spec } = pair
     const options = { deadlineAt, timings: context.trail.timings }
-    const { publicKey } = await deps.provider.createImportPair(
-      { token, pairId },
-      { algorithm, spec },
-      options,
-    )
+    const { publicKey } = await deps.provider
+      .createImportPair({ token, pairId }, { algorithm, spec }, options)
+      .catch(async (error: unknown) => {
+        // Nothing is left of it then. Of whatever else went wrong maintenance looks for what is left.
+        if (isKmsError(error, 'UNSUPPORTED')) await deps.imports.deleteImportPair(pairId)
+        throw error
+      })
     if (await deps.imports.moveImportPair(pairId, 'Making', 'Ready')) return publicKey
     await deps.provider.destroyImportPair({ token, pairId }, options)
     throw new KmsError('TOKEN_TIMEOUT', 'The token did not make the key pair in time.', { token })

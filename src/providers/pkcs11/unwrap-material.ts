@@ -1,11 +1,11 @@
 import { createDecipheriv } from 'node:crypto'
 import { OAEP_ALGORITHMS, type OaepAlgorithm } from '../../core/key-spec.ts'
-import { removeOaepPadding } from '../../core/oaep.ts'
 import type { WrappingAlgorithm } from '../../core/ports/import-store.ts'
 import { TokenRefusal } from './errors.ts'
 import type { LaneToken } from './lane-token.ts'
-import { CKM_RSA_X_509, oaep } from './mechanisms.ts'
+import { oaep } from './mechanisms.ts'
 import type { Handle } from './module.ts'
+import { decryptBy } from './rsa-decryption.ts'
 import { type Attribute, unwrappedKeyTemplate } from './templates.ts'
 
 /** RFC 5649, "Alternative Initial Value". */
@@ -82,7 +82,7 @@ function keyWrapOf(token: LaneToken): number {
  *
  * @param privateKey - May decrypt.
  * @returns The caller zeroes it.
- * @throws {@link TokenRefusal} `CIPHERTEXT_INVALID`, whatever is wrong.
+ * @throws {@link TokenRefusal} `CIPHERTEXT_INVALID`, whatever is wrong with what it decrypts to; what the token answered.
  */
 export function unwrapOnHost(
   token: LaneToken,
@@ -92,7 +92,7 @@ export function unwrapOnHost(
   wrapped: Buffer,
 ): Buffer {
   const [first, rest] = split(algorithm, wrapped, modulusBytes)
-  const key = decryptRaw(token, privateKey, ROWS[algorithm].outer, first)
+  const key = decryptBy(token, privateKey, ROWS[algorithm].outer, 'raw', first)
   if (!key) throw unreadable('The padding of RSAES-OAEP is wrong.')
   if (!wrapsInTwoSteps(algorithm)) return key
   try {
@@ -102,34 +102,20 @@ export function unwrapOnHost(
   }
 }
 
-function decryptRaw(
-  token: LaneToken,
-  privateKey: Handle,
-  algorithm: OaepAlgorithm,
-  ciphertext: Buffer,
-): Buffer | undefined {
-  const { p11, session } = token
-  const output = Buffer.alloc(ciphertext.length)
-  token.beginOperation()
-  p11.C_DecryptInit(session, { mechanism: CKM_RSA_X_509 }, privateKey)
-  const number = p11.C_Decrypt(session, ciphertext, output)
-  token.endOperation()
-  // A token may leave out the zeros before the number.
-  const encoded = Buffer.alloc(ciphertext.length)
-  number.copy(encoded, Math.max(0, encoded.length - number.length))
-  output.fill(0)
-  number.fill(0)
-  return removeOaepPadding(algorithm, encoded)
-}
-
 function unwrapKwp(key: Buffer, wrapped: Buffer): Buffer {
   if (!AES_KEY_BYTES.includes(key.length)) throw unreadable('The key that wraps the material is no AES key.')
   try {
     const decipher = createDecipheriv(`id-aes${key.length * 8}-wrap-pad`, key, KWP_IV)
-    return Buffer.concat([decipher.update(wrapped), decipher.final()])
+    return concatZeroing(decipher.update(wrapped), decipher.final())
   } catch {
     throw unreadable('The material does not unwrap with RFC 5649.')
   }
+}
+
+function concatZeroing(...parts: readonly Buffer[]): Buffer {
+  const whole = Buffer.concat(parts)
+  for (const part of parts) part.fill(0)
+  return whole
 }
 
 export function unreadable(reason: string): TokenRefusal {

@@ -118,6 +118,25 @@ describe('a key whose material is imported', () => {
     expect(await open(blob)).toBe('x')
   })
 
+  it('is of no use after its end while its token is away, however many keys wait for that', async () => {
+    const ends = { expiresAt: fixture.clock.now() + HOUR }
+    const keyIds: string[] = []
+    for (let one = 1; one <= 7; one++) {
+      key = await fixture.kms.createKey(call(), { origin: 'EXTERNAL' })
+      await bring(material, ends)
+      keyIds.push(key.keyId)
+    }
+    fixture.clock.advance(HOUR + 1)
+    fixture.provider.failWith = GONE
+    await fixture.imports.run()
+    for (const keyId of keyIds)
+      expect((await fixture.store.getKey(key.region, keyId))?.state).toBe('PendingImport')
+    fixture.provider.failWith = undefined
+    fixture.clock.advance(60_001)
+    await fixture.imports.run()
+    expect(await inToken()).toEqual([])
+  })
+
   it('has its end moved, or taken away, by an import of what is there', async () => {
     await bring(material, { expiresAt: fixture.clock.now() + HOUR })
     await bring(material, { expiresAt: fixture.clock.now() + 2 * HOUR, description: 'until two' })
@@ -183,6 +202,27 @@ describe('several materials of one key', () => {
     expect((await now()).state).toBe('Enabled')
     for (const blob of blobs) expect(await open(blob)).toBe('x')
     expect(await inToken()).toEqual([1, 2])
+  })
+
+  it('never wait two at a time, also where one came while the other was being looked at', async () => {
+    await bring(material)
+    const { importToken, publicKey } = await parameters()
+    const wrapped = wrapMaterial('RSAES_OAEP_SHA_256', publicKey, randomBytes(32))
+    const { store } = fixture
+    const look = store.getImportPair.bind(store)
+    store.getImportPair = async (pairId) => {
+      store.getImportPair = look
+      await bring(randomBytes(32), { type: 'NEW' })
+      return look(pairId)
+    }
+    const late = fixture.kms.importKeyMaterial(call(), {
+      keyId: key.keyId,
+      importToken,
+      wrapped,
+      type: 'NEW',
+    })
+    expect(await codeOf(late)).toBe('MATERIAL_PENDING')
+    expect(await states()).toEqual(['Imported', 'Imported'])
   })
 
   it('that waits may be taken away without harm, and be brought again', async () => {
@@ -292,6 +332,15 @@ describe('an import token', () => {
     fixture.clock.advance(901_000)
     await fixture.imports.run()
     expect(fixture.provider.importPairs.size).toBe(0)
+  })
+
+  it('is not counted where the token cannot unwrap for it', async () => {
+    const { provider } = fixture
+    const make = provider.createImportPair.bind(provider)
+    provider.createImportPair = () => Promise.reject(new KmsError('UNSUPPORTED', 'It cannot.', {}))
+    for (let attempt = 1; attempt <= 9; attempt++) expect(await codeOf(parameters())).toBe('UNSUPPORTED')
+    provider.createImportPair = make
+    expect(await codeOf(parameters())).toBe('done')
   })
 
   it('keeps its pair until the token is back to destroy it', async () => {

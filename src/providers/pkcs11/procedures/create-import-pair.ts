@@ -138,14 +138,15 @@ function generate(token: LaneToken, { pairId, spec }: ImportPairJob, way: Import
   }
 }
 
-/** Proves that a pair unwraps inside the token. @throws What the token answered; {@link TokenRefusal}. */
+/** Proves that a pair unwraps. @throws What the token answered; {@link TokenRefusal}. */
 export function provePair(
   token: LaneToken,
   privateKey: Handle,
   { algorithm, spec }: Pick<ImportPairJob, 'algorithm' | 'spec'>,
+  way: ImportWay,
 ): void {
   const spki = readPublicKey(token, privateKey, { kind: 'rsa', modulusBits: MODULUS_BITS[spec] })
-  prove(token, { algorithm, spec }, 'inside', { privateKey, spki })
+  prove(token, { algorithm, spec }, way, { privateKey, spki })
 }
 
 /** Wraps material of nobody's here and sees that it is the same once it is unwrapped. */

@@ -2,7 +2,7 @@ import type { WrappingAlgorithm } from '../../../core/ports/import-store.ts'
 import { invariant } from '../../../lib/invariant.ts'
 import { useSecret } from '../data-key.ts'
 import { describeFault, TokenRefusal, toFault } from '../errors.ts'
-import { findImportPair, specOf, wayOf } from '../import-pair-objects.ts'
+import { findImportPair, type ImportWay, specOf, wayOf } from '../import-pair-objects.ts'
 import { KEY_WRAP_FORMATS, wrapKey } from '../key-wrap.ts'
 import type { LaneToken } from '../lane-token.ts'
 import { jsonPart, parseJsonPart } from '../lanes/messages.ts'
@@ -87,9 +87,7 @@ function unwrap(token: LaneToken, task: Task, _role: MasterKeyRole, template: At
  * sees no byte of it.
  */
 function checkMaterial(token: LaneToken, task: Task): void {
-  const spec = specOf(task.modulusBytes)
-  invariant(spec, 'a pair has one of the specs')
-  const prove = () => provePair(token, task.privateKey, { ...task, spec })
+  const prove = () => provePairOf(token, task, 'inside')
   const template = measuredKeyTemplate(token.capabilities.dataKeysSensitive)
   const work = () =>
     unwrapInside(token, task.privateKey, task.algorithm, task.modulusBytes, task.wrapped, template)
@@ -97,6 +95,12 @@ function checkMaterial(token: LaneToken, task: Task): void {
     const lengthBytes = valueLengthOf(token, key)
     if (lengthBytes === 0 ? !wrapsAsLong(token, key) : lengthBytes !== MATERIAL_BYTES) throw wrongLength()
   })
+}
+
+function provePairOf(token: LaneToken, task: Task, way: ImportWay): void {
+  const spec = specOf(task.modulusBytes)
+  invariant(spec, 'a pair has one of the specs')
+  provePair(token, task.privateKey, { ...task, spec }, way)
 }
 
 /** Whatever the token answers to material while it unwraps other material, it is the material. */
@@ -119,7 +123,12 @@ function valueLengthOf(token: LaneToken, key: Handle): number {
 /** Whether the wrap of a key is as long as that of material. Shorter AES keys than that are refused when they are used. */
 function wrapsAsLong(token: LaneToken, key: Handle): boolean {
   const [wrap] = token.capabilities.keyWraps
-  if (!wrap) return true
+  if (!wrap)
+    throw new TokenRefusal({
+      code: 'UNSUPPORTED',
+      reason:
+        'The token tells neither the length of what it unwraps nor wraps it again: the material could be a shorter key.',
+    })
   const wrapped = useSecret(token, makeSessionKey(token, token.session, 'wrap'), (wrapping) =>
     wrapKey(token, wrap.mechanism, wrapping, key, MEASURED_BYTES_MAX),
   )
@@ -127,7 +136,13 @@ function wrapsAsLong(token: LaneToken, key: Handle): boolean {
 }
 
 function createFromHost(token: LaneToken, task: Task): Handle[] {
-  const material = unwrapOnHost(token, task.privateKey, task.algorithm, task.modulusBytes, task.wrapped)
+  const { privateKey, algorithm, modulusBytes, wrapped } = task
+  // A number that is not below the modulus is refused by the token, each in its own words.
+  const material = openProven(
+    token,
+    () => unwrapOnHost(token, privateKey, algorithm, modulusBytes, wrapped),
+    () => provePairOf(token, task, 'host'),
+  )
   try {
     if (material.length !== MATERIAL_BYTES) throw wrongLength()
     return makeBoth(token, task, (_, template) =>
