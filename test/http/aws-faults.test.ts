@@ -208,9 +208,9 @@ describe('a failure behind the façade', () => {
 
 describe('an operation', () => {
   it('that AWS KMS has and this service has not', async () => {
-    expect(await fault('ImportKeyMaterial', {})).toEqual([
+    expect(await fault('Encapsulate', {})).toEqual([
       'UnsupportedOperationException',
-      'ImportKeyMaterial is not supported by this service yet.',
+      'Encapsulate is not supported by this service yet.',
     ])
   })
 
