@@ -138,7 +138,9 @@ export class Pkcs11Provider implements CryptoProvider {
     if (this.#calls.connection.renewing) await this.#calls.ready(options)
     const { pairId } = pair
     const name = parseJsonPart(this.#calls.nameOf(ref)) as MaterialName
-    const parts = [jsonPart({ name, pairId, algorithm } satisfies ImportJob), wrapped]
+    const { allowHostMemory = false } = this.#settings
+    const job: ImportJob = { name, pairId, algorithm, token: ref.token, allowHostMemory }
+    const parts = [jsonPart(job), wrapped]
     const [, host] = await this.#calls.run(this.#lanes.write, 'importMasterKey', 0, parts, options)
     this.#calls.handles.forget(ref)
     this.#calls.missing.found(ref)

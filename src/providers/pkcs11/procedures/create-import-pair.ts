@@ -53,10 +53,19 @@ export const createImportPair: Procedure = (token, _, parts) => {
   const refusal = whyNotInside(token, job)
   if (refusal === undefined) return make(token, job, 'inside')
   if (job.allowHostMemory) return make(token, job, 'host')
-  throw new TokenRefusal({
+  throw needsHostMemory(job, describeFault(refusal))
+}
+
+/** @param why - Why the token does not unwrap inside itself. */
+export function needsHostMemory(
+  { token, algorithm }: Pick<ImportPairJob, 'token' | 'algorithm'>,
+  why: string,
+): TokenRefusal {
+  const mechanisms = mechanismsOf(algorithm)
+  return new TokenRefusal({
     code: 'UNSUPPORTED',
-    cannot: `cannot unwrap key material with ${mechanismsOf(job.algorithm)} inside, and allowHostMemory of the token is not set`,
-    reason: `The token ${job.token} cannot unwrap key material with ${mechanismsOf(job.algorithm)} inside (${describeFault(refusal)}), and allowHostMemory of the token is not set.`,
+    cannot: `cannot unwrap key material with ${mechanisms} inside, and allowHostMemory of the token is not set`,
+    reason: `The token ${token} cannot unwrap key material with ${mechanisms} inside (${why}), and allowHostMemory of the token is not set.`,
     hint: 'Ask for RSAES_OAEP_SHA_1 or RSA_AES_KEY_WRAP_SHA_1, use a token that can, or let imported material pass through host memory with allowHostMemory: true of the token in the configuration.',
   })
 }

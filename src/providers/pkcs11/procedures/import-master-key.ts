@@ -22,7 +22,7 @@ import {
   measuredKeyTemplate,
 } from '../templates.ts'
 import { MATERIAL_BYTES, unreadable, unwrapInside, unwrapOnHost } from '../unwrap-material.ts'
-import { provePair } from './create-import-pair.ts'
+import { needsHostMemory, provePair } from './create-import-pair.ts'
 import { proveWorking } from './create-master-key.ts'
 import { madeMaterial, PROVENANCE } from './find-master-key.ts'
 import { type Procedure, part } from './procedure.ts'
@@ -35,6 +35,10 @@ export interface ImportJob {
   readonly name: MaterialName
   readonly pairId: string
   readonly algorithm: WrappingAlgorithm
+  /** Name of the token, for operators and callers. */
+  readonly token: string
+  /** As it is now: the pair may be of a time when it was set. */
+  readonly allowHostMemory: boolean
 }
 
 interface Task extends ImportJob {
@@ -63,6 +67,7 @@ export const importMasterKey: Procedure = (token, _, parts) => {
     wrapped: part(parts, 1),
   }
   const host = wayOf(token, privateKey) === 'host'
+  if (host && !job.allowHostMemory) throw needsHostMemory(job, 'the pair was made while that was set')
   if (!host) checkMaterial(token, task)
   const made = host
     ? createFromHost(token, task)
