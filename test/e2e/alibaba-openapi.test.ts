@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process'
-import { hash, verify } from 'node:crypto'
+import { createPublicKey, hash, publicEncrypt, randomBytes, verify } from 'node:crypto'
 import { promisify } from 'node:util'
 import { DecryptCommand } from '@aws-sdk/client-kms'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -92,6 +92,30 @@ describe('the built program and unmodified clients of Alibaba Cloud', () => {
     const mac = { KeyId, Algorithm: 'HMAC_SHA_256', Message: 'eA==' }
     const { Mac } = await request('GenerateMac', mac)
     expect(await request('VerifyMac', { ...mac, Mac: String(Mac) })).toMatchObject({ Value: true })
+  })
+
+  it('material of the owner comes into the token', async () => {
+    const request = clients['openapi-client V3 body'] ?? expect.fail()
+    const { KeyMetadata } = await request('CreateKey', { Origin: 'EXTERNAL' })
+    const { KeyId } = KeyMetadata as { KeyId: string }
+    // The one that SoftHSM unwraps with inside.
+    const wrapping = { WrappingAlgorithm: 'RSAES_OAEP_SHA_1', WrappingKeySpec: 'RSA_2048' }
+    const { ImportToken, PublicKey } = await request('GetParametersForImport', { KeyId, ...wrapping })
+    const key = createPublicKey({
+      key: Buffer.from(String(PublicKey), 'base64'),
+      format: 'der',
+      type: 'spki',
+    })
+    const wrapped = publicEncrypt({ key, oaepHash: 'sha1' }, randomBytes(32)).toString('base64')
+    const material = { EncryptedKeyMaterial: wrapped, ImportToken: String(ImportToken) }
+    await request('ImportKeyMaterial', { KeyId, ...material, KeyMaterialExpireUnix: '0' })
+    const made = await request('GenerateDataKey', { KeyId })
+    const opened = await request('Decrypt', { CiphertextBlob: String(made['CiphertextBlob']) })
+    expect(opened['Plaintext']).toBe(made['Plaintext'])
+    await request('DeleteKeyMaterial', { KeyId })
+    await expect(request('GenerateDataKey', { KeyId })).rejects.toMatchObject({
+      code: 'Rejected.PendingImport',
+    })
   })
 
   it('tags and protection stay over a restart', async () => {

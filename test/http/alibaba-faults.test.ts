@@ -88,6 +88,40 @@ describe('the table of key states', () => {
   })
 })
 
+/** What each operation says of a key whose material has not come, by the same page. */
+const PENDING_IMPORT: [string, (KeyId: string) => Record<string, string>, 'ok' | 'named' | 'failed'][] = [
+  ['Encrypt', (KeyId) => ({ KeyId, Plaintext: 'eA==' }), 'named'],
+  ['GenerateDataKey', (KeyId) => ({ KeyId }), 'named'],
+  ['GenerateDataKeyWithoutPlaintext', (KeyId) => ({ KeyId }), 'named'],
+  ['DescribeKey', (KeyId) => ({ KeyId }), 'ok'],
+  ['ListKeyVersions', (KeyId) => ({ KeyId }), 'ok'],
+  ['UpdateKeyDescription', (KeyId) => ({ KeyId, Description: 'x' }), 'ok'],
+  ['TagResource', (KeyId) => ({ KeyId, Tags: '[]' }), 'ok'],
+  ['UntagResource', (KeyId) => ({ KeyId, TagKeys: '[]' }), 'ok'],
+  ['EnableKey', (KeyId) => ({ KeyId }), 'failed'],
+  ['DisableKey', (KeyId) => ({ KeyId }), 'failed'],
+  ['CreateAlias', (KeyId) => ({ KeyId, AliasName: `alias/${KeyId}` }), 'ok'],
+  ['CancelKeyDeletion', (KeyId) => ({ KeyId }), 'failed'],
+  ['DeleteKeyMaterial', (KeyId) => ({ KeyId }), 'ok'],
+  [
+    'GetParametersForImport',
+    (KeyId) => ({ KeyId, WrappingAlgorithm: 'RSAES_OAEP_SHA_256', WrappingKeySpec: 'RSA_2048' }),
+    'ok',
+  ],
+  ['ScheduleKeyDeletion', (KeyId) => ({ KeyId, PendingWindowInDays: '7' }), 'ok'],
+]
+
+describe('a key that waits for its material', () => {
+  it.each(PENDING_IMPORT)('%s', async (action, parameters, outcome) => {
+    const { json } = await rpc('CreateKey', { Origin: 'EXTERNAL' })
+    const { KeyId, KeyState } = json['KeyMetadata'] as { KeyId: string; KeyState: string }
+    expect(KeyState).toBe('PendingImport')
+    const answer = await rpc(action, parameters(KeyId))
+    if (outcome === 'ok') expect([answer.status, answer.json['Code']]).toEqual([200, undefined])
+    else expect(faultOf(answer)).toEqual(outcome === 'failed' ? STATE_FAILED : rejected('PendingImport'))
+  })
+})
+
 describe('names of keys', () => {
   const missing = '00000000-0000-4000-8000-000000000000'
 

@@ -12,6 +12,7 @@ const sentence = (_details: unknown, message: string): string => message
 
 const KEY_NOT_FOUND = ['Forbidden.KeyNotFound', 404, 'The specified Key is not found.'] as const
 const UNAVAILABLE = ['ServiceUnavailableTemporary', 503, 'Service Unavailable Temporary.'] as const
+const INVALID_MATERIAL = ['InvalidKeyMaterial', 400, 'The key material is invalid.'] as const
 const NO_PERMISSION = [
   'Forbidden.NoPermission',
   403,
@@ -69,14 +70,13 @@ export const OPENAPI_FAULTS = {
   TOKEN_BUSY: ['Rejected.Throttling', 429, 'Concurrency Limit Exceeded.'],
   STORE_UNAVAILABLE: UNAVAILABLE,
   DRY_RUN: ['DryRunOperationError', 400, 'The request would have succeeded, but DryRun is set.'],
-  // This API imports no material so far.
-  KEY_ORIGIN_INVALID: ['UnsupportedOperation', 400, sentence],
-  MATERIAL_NOT_PENDING: ['UnsupportedOperation', 400, sentence],
-  MATERIAL_PENDING: ['UnsupportedOperation', 400, sentence],
-  MATERIAL_INCORRECT: ['UnsupportedOperation', 400, sentence],
-  MATERIAL_UNREADABLE: ['UnsupportedOperation', 400, sentence],
-  IMPORT_TOKEN_INVALID: ['UnsupportedOperation', 400, sentence],
-  IMPORT_TOKEN_EXPIRED: ['UnsupportedOperation', 400, sentence],
+  KEY_ORIGIN_INVALID: ['Unsupported.Origin', 400, 'This key origin is not valid for this api.'],
+  MATERIAL_NOT_PENDING: INVALID_MATERIAL,
+  MATERIAL_PENDING: INVALID_MATERIAL,
+  MATERIAL_INCORRECT: INVALID_MATERIAL,
+  MATERIAL_UNREADABLE: INVALID_MATERIAL,
+  IMPORT_TOKEN_INVALID: ['InvalidImportToken', 400, 'The import token is invalid.'],
+  IMPORT_TOKEN_EXPIRED: ['ExpiredImportToken', 400, 'The import token is expired.'],
   // This API has no grants.
   GRANT_TOKEN_INVALID: NO_PERMISSION,
   GRANT_ID_INVALID: NO_PERMISSION,

@@ -6,6 +6,7 @@ import { CLIENT_ACCESS_OPERATIONS } from './operations/client-access.ts'
 
 import { CREATE_KEY_OPERATIONS } from './operations/create-key.ts'
 import { CRYPTOGRAPHIC_OPERATIONS } from './operations/cryptography.ts'
+import { IMPORT_OPERATIONS } from './operations/import.ts'
 import { KEY_VERSION_OPERATIONS } from './operations/key-versions.ts'
 import { KEY_OPERATIONS } from './operations/keys.ts'
 import { SERVICE_OPERATIONS } from './operations/service.ts'
@@ -19,6 +20,7 @@ export const OPENAPI_OPERATIONS: ReadonlyMap<string, OpenApiOperation> = new Map
     ...CREATE_KEY_OPERATIONS,
     ...KEY_OPERATIONS,
     ...KEY_VERSION_OPERATIONS,
+    ...IMPORT_OPERATIONS,
     ...ALIAS_OPERATIONS,
     ...TAG_OPERATIONS,
     ...SERVICE_OPERATIONS,
@@ -33,7 +35,6 @@ export const UNSUPPORTED_OPENAPI_OPERATIONS: ReadonlySet<string> = new Set([
   'CreateKeyVersion',
   'CreateNetworkRule',
   'CreateSecret',
-  'DeleteKeyMaterial',
   'DeleteNetworkRule',
   'DeleteSecret',
   'DescribeNetworkRule',
@@ -43,11 +44,9 @@ export const UNSUPPORTED_OPENAPI_OPERATIONS: ReadonlySet<string> = new Set([
   'GetKmsInstance',
   'GetKmsInstanceQuotaInfos',
   'GetManagedDataKey',
-  'GetParametersForImport',
   'GetRandomPassword',
   'GetSecretPolicy',
   'GetSecretValue',
-  'ImportKeyMaterial',
   'ListKmsInstances',
   'ListManagedDataKeyVersions',
   'ListNetworkRules',

@@ -72,16 +72,19 @@ export const CREATE_KEY_OPERATIONS = {
       const { spec, usages } = SPECS[KeySpec]
       const usage = body.KeyUsage === undefined ? usages[0] : USAGES[body.KeyUsage]
       if (!usages.some((allowed) => allowed === usage)) throw invalidParameter('KeyUsage')
-      if (Origin !== 'Aliyun_KMS') throw unsupported(`Origin ${Origin}`)
+      const external = Origin === 'EXTERNAL'
       const days = body.EnableAutomaticRotation ? body.RotationInterval : undefined
       if (body.EnableAutomaticRotation && days === undefined) throw missing('RotationInterval')
-      if (days !== undefined && spec !== 'SYMMETRIC_DEFAULT')
+      if (external && spec !== 'SYMMETRIC_DEFAULT')
+        throw unsupported(`Origin ${Origin} of KeySpec ${KeySpec}`)
+      if (days !== undefined && (external || spec !== 'SYMMETRIC_DEFAULT'))
         throw invalidParameter('EnableAutomaticRotation')
       const made = await kms.createKey(context, {
         description: body.Description,
         tags: body.Tags,
         spec,
         usage,
+        ...(external && { origin: 'EXTERNAL' }),
         waitMs: PAIR_WAIT_MS,
       })
       const key = days === undefined ? made : await kms.enableKeyRotation(context, made.keyId, days)
