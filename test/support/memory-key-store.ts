@@ -82,11 +82,17 @@ export class MemoryKeyStore extends MemoryKeyMetadata implements KeyStore, Impor
     this.#requireOpen()
     for (const key of changed) checkKey(key)
     const kept = structuredClone(this.#keys)
-    for (const key of changed) {
-      if (await this.replaceKey(key)) continue
-      this.#keys.splice(0, this.#keys.length, ...kept)
-      return false
+    const takeBack = () => this.#keys.splice(0, this.#keys.length, ...kept)
+    try {
+      if (!changed.every((key) => this.#replace(key))) {
+        takeBack()
+        return false
+      }
+    } catch (error) {
+      takeBack()
+      throw error
     }
+    for (const key of changed) this.#dropOfTombstone(key)
     return true
   }
 
@@ -103,6 +109,12 @@ export class MemoryKeyStore extends MemoryKeyMetadata implements KeyStore, Impor
   async replaceKey(key: MasterKey): Promise<boolean> {
     this.#requireOpen()
     checkKey(key)
+    if (!this.#replace(key)) return false
+    this.#dropOfTombstone(key)
+    return true
+  }
+
+  #replace(key: MasterKey): boolean {
     const index = this.#keyIndex(key.region, key.keyId)
     const before = this.#keys[index]
     if (before?.revision !== key.revision - 1) return false
@@ -110,11 +122,14 @@ export class MemoryKeyStore extends MemoryKeyMetadata implements KeyStore, Impor
     if (this.#versionsTaken(key)) throw keyExists(key)
     this.#keys[index] = structuredClone(key)
     this.#shareVersions(before, key)
-    if (key.state === 'Deleted') {
-      this.#dropAliasesOf(key)
-      this.dropMetadataOf(key)
-    }
     return true
+  }
+
+  /** Apart from the replacement: what another key's makes fail is taken back whole. */
+  #dropOfTombstone(key: MasterKey): void {
+    if (key.state !== 'Deleted') return
+    this.#dropAliasesOf(key)
+    this.dropMetadataOf(key)
   }
 
   async listKeys(accountId: string, region: string, page: PageRequest<string>): Promise<MasterKey[]> {
