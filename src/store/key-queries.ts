@@ -100,18 +100,25 @@ export async function selectKeysInRotation(db: StoreDb, page: PageRequest<KeyPla
   return withVersions(db, pageOf(keys, page))
 }
 
+/** Enabled keys, not being rotated: few of them by the index of what else is asked. */
+function rotatableKeys(db: StoreDb): KeysQuery {
+  return (
+    db
+      .selectFrom('master_key')
+      .selectAll()
+      // An expression, because SQLite would walk every enabled key by the index of a plain column.
+      .where(sql<string>`state || ''`, '=', 'Enabled')
+      .where('pending_version_id', 'is', null)
+  )
+}
+
 /** Enabled keys, not being rotated, whose primary version had at least `leasedMin` GCM invocations handed out. */
 export async function selectKeysToRotate(
   db: StoreDb,
   leasedMin: number,
   page: PageRequest<KeyPlace>,
 ): Promise<MasterKey[]> {
-  const keys = db
-    .selectFrom('master_key')
-    .selectAll()
-    // An expression, because SQLite would walk every enabled key by the index of a plain column.
-    .where(sql<string>`state || ''`, '=', 'Enabled')
-    .where('pending_version_id', 'is', null)
+  const keys = rotatableKeys(db)
     .where((eb) => eb.or([eb('multi_region', 'is', null), eb('multi_region', '=', 'PRIMARY')]))
     .where('primary_version_id', 'in', (eb) =>
       eb.selectFrom('gcm_invocation').select('version_id').where('leased', '>=', leasedMin),
@@ -125,14 +132,7 @@ export async function selectKeysDueForRotation(
   dueBy: number,
   page: PageRequest<KeyPlace>,
 ): Promise<MasterKey[]> {
-  const keys = db
-    .selectFrom('master_key')
-    .selectAll()
-    // An expression, as above: by the index of what is due there are few.
-    .where(sql<string>`state || ''`, '=', 'Enabled')
-    .where('pending_version_id', 'is', null)
-    .where('rotation_next_at', '<=', dueBy)
-  return withVersions(db, pageOf(keys, page))
+  return withVersions(db, pageOf(rotatableKeys(db).where('rotation_next_at', '<=', dueBy), page))
 }
 
 /** Keys with imported material that has expired, or that was left while it came or went. */
