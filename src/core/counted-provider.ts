@@ -4,6 +4,7 @@ import type {
   CallOptions,
   CryptoProvider,
   ImportPairRef,
+  ImportWrapping,
   KeyPairRequest,
   MadeMaterial,
   MasterKeyRef,
@@ -39,7 +40,7 @@ export class CountedProvider implements CryptoProvider {
 
   createImportPair(
     ref: ImportPairRef,
-    wrapping: Parameters<CryptoProvider['createImportPair']>[1],
+    wrapping: ImportWrapping,
     options: CallOptions,
   ): Promise<{ readonly publicKey: Buffer }> {
     return this.#provider.createImportPair(ref, wrapping, options)

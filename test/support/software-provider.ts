@@ -26,6 +26,7 @@ import type {
   CallOptions,
   CryptoProvider,
   ImportPairRef,
+  ImportWrapping,
   KeyPairRequest,
   MadeMaterial,
   MasterKeyRef,
@@ -145,7 +146,7 @@ export class SoftwareProvider implements CryptoProvider {
 
   async createImportPair(
     ref: ImportPairRef,
-    { spec }: Parameters<CryptoProvider['createImportPair']>[1],
+    { spec }: ImportWrapping,
     options: CallOptions,
   ): Promise<{ readonly publicKey: Buffer }> {
     this.#enter('createImportPair', ref.token, options)

@@ -1,19 +1,11 @@
 import type { KeyPairSpec } from '../key-pair-spec.ts'
-import type { KeySpec, KeyUsage, MacAlgorithm, OaepAlgorithm, SigningAlgorithm } from '../key-spec.ts'
-import type { WrappingAlgorithm, WrappingKeySpec } from './import-store.ts'
+import type { KeyPairCrypto } from './key-pair-crypto.ts'
+import type { MacCrypto } from './mac-crypto.ts'
+import type { MaterialImporter } from './material-importer.ts'
+import type { CallOptions, MasterKeyRef } from './provider-call.ts'
 
-/** Names the material of one master key version in one token. */
-export interface MasterKeyRef {
-  /** Name of the token in the configuration. */
-  readonly token: string
-  readonly keyId: string
-  readonly versionId: string
-  /** Version number, for the readable label in the token. */
-  readonly versionNumber: number
-  /** Both are absent of a symmetric key (AES-256). */
-  readonly spec?: KeySpec
-  readonly usage?: KeyUsage
-}
+export type { ImportPairRef, ImportWrapping, WrappedMaterial } from './material-importer.ts'
+export type { CallOptions, MasterKeyRef, ProviderTimings } from './provider-call.ts'
 
 /** What there is to know of material that was made. */
 export interface MadeMaterial {
@@ -76,35 +68,6 @@ export interface SealedKeyPair extends Sealed {
  */
 export type MaterialPresence = 'absent' | 'partial' | 'altered' | 'present'
 
-/** Names a key pair in a token that material may be wrapped for. */
-export interface ImportPairRef {
-  /** Name of the token in the configuration. */
-  readonly token: string
-  /** UUID. */
-  readonly pairId: string
-}
-
-/** Material that was wrapped for a pair. */
-export interface WrappedMaterial {
-  readonly pair: ImportPairRef
-  readonly algorithm: WrappingAlgorithm
-  /** 1 to 6144 bytes. */
-  readonly wrapped: Buffer
-}
-
-/** Time that one provider call spent, for the request's log line. Milliseconds. */
-export interface ProviderTimings {
-  queueMs: number
-  tokenMs: number
-}
-
-export interface CallOptions {
-  /** The call fails with `TOKEN_TIMEOUT` when it has not ended by then. Milliseconds since the epoch, `Date.now()`. */
-  readonly deadlineAt: number
-  /** Added to by the provider, when given. */
-  readonly timings?: ProviderTimings | undefined
-}
-
 /**
  * Cryptography on master keys that never leave their token.
  *
@@ -113,7 +76,7 @@ export interface CallOptions {
  * `TOKEN_UNAVAILABLE` too when its objects are not in the token: the store says they must be.
  * Calls are safe at any concurrency.
  */
-export interface CryptoProvider {
+export interface CryptoProvider extends KeyPairCrypto, MacCrypto, MaterialImporter {
   /**
    * Makes the objects of a new version, reads their attributes back and uses each once: of a symmetric key two AES-256 keys,
    * one to encrypt with and one to wrap with; of a MAC key one secret; of a key pair a private key that may do what the
@@ -129,58 +92,6 @@ export interface CryptoProvider {
    */
   createMasterKey(ref: MasterKeyRef, options: CallOptions): Promise<MadeMaterial>
 
-  /**
-   * Reads the public key of a key pair from the token anew, and proves that the private key is the one of it.
-   *
-   * @returns As {@link MadeMaterial.publicKey}.
-   */
-  readPublicKey(ref: MasterKeyRef, options: CallOptions): Promise<Buffer>
-
-  /**
-   * Signs with the private key of a version.
-   *
-   * @param data - The digest by the hash of the algorithm; for `ED25519_SHA_512` the message, 1 to 4096 bytes.
-   * @returns Of ECDSA r and s side by side, each as long as a scalar of the curve; else the bytes of the signature.
-   * @throws {@link KmsError} `UNSUPPORTED` when the token does not know the algorithm; the message has its name and that of
-   *   the mechanism.
-   * @see PKCS#11 v3.1, "PKCS #1 v1.5 RSA", "PKCS #1 RSA PSS", "ECDSA", "EdDSA"
-   */
-  sign(ref: MasterKeyRef, algorithm: SigningAlgorithm, data: Buffer, options: CallOptions): Promise<Buffer>
-
-  /**
-   * Decrypts with the private key of a version (RSAES-OAEP with an empty label).
-   *
-   * @param publicKey - SubjectPublicKeyInfo of the version, with which the token is proved to work where it refuses.
-   * @returns 0 bytes or more, which the caller zeroes.
-   * @throws {@link KmsError} `CIPHERTEXT_INVALID` whatever is wrong with the ciphertext, after the same work.
-   * @see PKCS#11 v3.1, "PKCS #1 RSA OAEP", "X.509 (raw) RSA"; RFC 8017, "RSAES-OAEP"
-   */
-  decryptRsa(
-    ref: MasterKeyRef,
-    algorithm: OaepAlgorithm,
-    ciphertext: Buffer,
-    publicKey: Buffer,
-    options: CallOptions,
-  ): Promise<Buffer>
-
-  /**
-   * The MAC of a message under the secret of a version.
-   *
-   * @param message - 1 to 4096 bytes.
-   * @returns As long as the hash of the algorithm gives. To verify one, compare in constant time.
-   * @see PKCS#11 v3.1, "HMAC mechanisms"
-   */
-  mac(ref: MasterKeyRef, algorithm: MacAlgorithm, message: Buffer, options: CallOptions): Promise<Buffer>
-
-  /**
-   * Agrees on a secret with the private key of a version (ECDH without a key derivation function).
-   *
-   * @param peerPoint - A point of the curve of the version, uncompressed; the caller has seen to that.
-   * @returns The abscissa of the shared point, as long as a scalar of the curve. The caller zeroes it.
-   * @see PKCS#11 v3.1, "Elliptic curve Diffie-Hellman"; SP 800-56A, "ECC CDH Primitive"
-   */
-  deriveSecret(ref: MasterKeyRef, peerPoint: Buffer, options: CallOptions): Promise<Buffer>
-
   /** Destroys every object of a version. Succeeds when there is none. Serialized per token. */
   destroyMasterKey(ref: MasterKeyRef, options: CallOptions): Promise<void>
 
@@ -189,41 +100,6 @@ export interface CryptoProvider {
    * interrupted creation may be completed on the answer `present`, so a double must not give it for less.
    */
   findMasterKey(ref: MasterKeyRef, options: CallOptions): Promise<MaterialPresence>
-
-  /**
-   * Makes an RSA key pair in the token that stays there until it is destroyed, for material to be wrapped for. Its private key may
-   * unwrap and nothing else where the token can unwrap with the algorithm, which is found by trying; where it cannot and the
-   * operator allows host memory, it may decrypt and nothing else. One pair is made at a time, as in {@link CryptoProvider.sealKeyPair}.
-   *
-   * @returns SubjectPublicKeyInfo in DER.
-   * @throws {@link KmsError} `UNSUPPORTED` when the token cannot unwrap with the algorithm, which the message says with the names of
-   *   the token, the mechanism and the switch, and the operator does not allow host memory; nothing is left then.
-   * @see PKCS#11 v3.1, "PKCS #1 RSA OAEP", "RSA AES KEY WRAP"
-   */
-  createImportPair(
-    ref: ImportPairRef,
-    wrapping: { readonly algorithm: WrappingAlgorithm; readonly spec: WrappingKeySpec },
-    options: CallOptions,
-  ): Promise<{ readonly publicKey: Buffer }>
-
-  /** Destroys both keys of a pair. Succeeds when there is none. */
-  destroyImportPair(ref: ImportPairRef, options: CallOptions): Promise<void>
-
-  /**
-   * Makes the objects of a version from material that was wrapped: the same AES-256 value twice, with the roles that
-   * {@link CryptoProvider.createMasterKey} gives, and reads their attributes back, but for those that tell where a key was made.
-   *
-   * @returns `hostMemory` where the material was in the memory of this process, because the token can do no better and the operator
-   *   allows it; it was zeroed.
-   * @throws {@link KmsError} `CIPHERTEXT_INVALID` when it does not unwrap, or not to 32 bytes. `ALREADY_EXISTS` when an object
-   *   with the same CKA_ID or CKA_LABEL is there; `UNSUPPORTED`. Nothing is made then.
-   * @see PKCS#11 v3.1, "C_UnwrapKey"; RFC 5649
-   */
-  importMasterKey(
-    ref: MasterKeyRef,
-    from: WrappedMaterial,
-    options: CallOptions,
-  ): Promise<{ readonly hostMemory?: true }>
 
   /**
    * Seals bytes of the caller (mode W0).

@@ -4,6 +4,7 @@ import type {
   CallOptions,
   CryptoProvider,
   ImportPairRef,
+  ImportWrapping,
   KeyPairRequest,
   MadeMaterial,
   MasterKeyRef,
@@ -78,11 +79,7 @@ export class HaPair implements CryptoProvider {
   }
 
   /** Material comes to the primary, like every key; here and below. */
-  createImportPair(
-    ref: ImportPairRef,
-    wrapping: Parameters<CryptoProvider['createImportPair']>[1],
-    options: CallOptions,
-  ) {
+  createImportPair(ref: ImportPairRef, wrapping: ImportWrapping, options: CallOptions) {
     return this.#parts.primary.createImportPair(ref, wrapping, options)
   }
 

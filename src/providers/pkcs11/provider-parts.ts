@@ -5,6 +5,8 @@ import { GCM_TAG_BYTES } from './mechanisms.ts'
 /** Byte arguments or results of a procedure. */
 export type Parts = readonly Uint8Array[]
 
+/** Of what one call seals, signs or makes a MAC of. */
+export const PLAINTEXT_BYTES_MAX = 8192
 const AAD_BYTES_MAX = 16_384
 
 export function bufferOf(part: Uint8Array | undefined): Buffer {

@@ -1,9 +1,7 @@
 import { ciphertextInvalid } from '../../core/errors.ts'
-import type { MacAlgorithm, OaepAlgorithm, SigningAlgorithm } from '../../core/key-spec.ts'
 import type {
   CallOptions,
   CryptoProvider,
-  ImportPairRef,
   KeyPairRequest,
   MadeMaterial,
   MasterKeyRef,
@@ -12,33 +10,28 @@ import type {
   SealedInside,
   SealedKeyPair,
   SealMode,
-  WrappedMaterial,
 } from '../../core/ports/crypto-provider.ts'
 import { invariant } from '../../lib/invariant.ts'
 import { creationOf, presenceOf } from './creation.ts'
 import { faultToKmsError, toFault, tokenTimeout } from './errors.ts'
 import { isWellFormed } from './gcm.ts'
+import { ImportCalls } from './import-calls.ts'
 import { insideSealModeFor, SEAL_MODE_NUMBERS } from './inside-mode.ts'
+import { KeyUseCalls } from './key-use-calls.ts'
 import type { LaneFleet } from './lane-fleet.ts'
-import { jsonPart, parseJsonPart } from './lanes/messages.ts'
+import { parseJsonPart } from './lanes/messages.ts'
 import { handlesOf, type MaterialHandles } from './material-handles.ts'
 import { pairOf, pairParts } from './pair-call.ts'
-import type { ImportPairJob } from './procedures/create-import-pair.ts'
-import { OAEP_NUMBERS } from './procedures/decrypt-rsa.ts'
 import { type FoundMaterial, READ_BACK } from './procedures/find-master-key.ts'
-import type { ImportJob } from './procedures/import-master-key.ts'
-import { MAC_NUMBERS, SIGNING_NUMBERS } from './procedures/sign.ts'
-import { bufferOf, requireAad, requireLength, sealedOf } from './provider-parts.ts'
+import { bufferOf, PLAINTEXT_BYTES_MAX, requireAad, requireLength, sealedOf } from './provider-parts.ts'
 import {
   CRYPTO_LANES_MAX,
   type Pkcs11ProviderEvents,
   type Pkcs11Status,
   type Pkcs11TokenSettings,
 } from './settings.ts'
-import type { MaterialName } from './templates.ts'
 import { TokenCalls } from './token-calls.ts'
 
-const PLAINTEXT_BYTES_MAX = 8192
 const RANDOM_BYTES_MAX = 1024
 
 /** {@link CryptoProvider} over one token of a PKCS#11 library. Cryptoki runs in worker threads ("lanes") alone. */
@@ -46,6 +39,21 @@ export class Pkcs11Provider implements CryptoProvider {
   readonly #settings: Pkcs11TokenSettings
   readonly #calls: TokenCalls
   readonly #lanes: LaneFleet
+  readonly #uses: KeyUseCalls
+  readonly #imports: ImportCalls
+
+  readonly createImportPair: CryptoProvider['createImportPair'] = (...call) =>
+    this.#imports.createImportPair(...call)
+  readonly destroyImportPair: CryptoProvider['destroyImportPair'] = (...call) =>
+    this.#imports.destroyImportPair(...call)
+  readonly importMasterKey: CryptoProvider['importMasterKey'] = (...call) =>
+    this.#imports.importMasterKey(...call)
+
+  readonly readPublicKey: CryptoProvider['readPublicKey'] = (...call) => this.#uses.readPublicKey(...call)
+  readonly sign: CryptoProvider['sign'] = (...call) => this.#uses.sign(...call)
+  readonly decryptRsa: CryptoProvider['decryptRsa'] = (...call) => this.#uses.decryptRsa(...call)
+  readonly deriveSecret: CryptoProvider['deriveSecret'] = (...call) => this.#uses.deriveSecret(...call)
+  readonly mac: CryptoProvider['mac'] = (...call) => this.#uses.mac(...call)
 
   private constructor(settings: Pkcs11TokenSettings, events: Pkcs11ProviderEvents) {
     const { crypto } = settings.lanes
@@ -53,6 +61,8 @@ export class Pkcs11Provider implements CryptoProvider {
     this.#settings = settings
     this.#calls = new TokenCalls(settings, events)
     this.#lanes = this.#calls.connection.lanes
+    this.#uses = new KeyUseCalls(this.#calls)
+    this.#imports = new ImportCalls(settings, this.#calls)
   }
 
   /**
@@ -108,43 +118,6 @@ export class Pkcs11Provider implements CryptoProvider {
       this.#calls.handles.forget(ref)
       this.#calls.missing.destroyed(ref)
     }
-  }
-
-  async createImportPair(
-    { token, pairId }: ImportPairRef,
-    { algorithm, spec }: Parameters<CryptoProvider['createImportPair']>[1],
-    options: CallOptions,
-  ): Promise<{ readonly publicKey: Buffer }> {
-    this.#calls.requireToken(token)
-    const { pairTimeoutMs, allowHostMemory = false } = this.#settings
-    const startBy = options.deadlineAt - pairTimeoutMs
-    if (Date.now() > startBy) throw tokenTimeout(token)
-    const job: ImportPairJob = { pairId, algorithm, spec, token, allowHostMemory, startBy }
-    const [spki] = await this.#calls.run(this.#lanes.write, 'createImportPair', 0, [jsonPart(job)], options)
-    return { publicKey: bufferOf(spki) }
-  }
-
-  async destroyImportPair({ token, pairId }: ImportPairRef, options: CallOptions): Promise<void> {
-    this.#calls.requireToken(token)
-    await this.#calls.run(this.#lanes.write, 'destroyImportPair', 0, [jsonPart(pairId)], options)
-  }
-
-  async importMasterKey(
-    ref: MasterKeyRef,
-    { pair, algorithm, wrapped }: WrappedMaterial,
-    options: CallOptions,
-  ): Promise<{ readonly hostMemory?: true }> {
-    this.#calls.handles.forget(ref)
-    if (this.#calls.connection.renewing) await this.#calls.ready(options)
-    const { pairId } = pair
-    const name = parseJsonPart(this.#calls.nameOf(ref)) as MaterialName
-    const { allowHostMemory = false } = this.#settings
-    const job: ImportJob = { name, pairId, algorithm, token: ref.token, allowHostMemory }
-    const parts = [jsonPart(job), wrapped]
-    const [, host] = await this.#calls.run(this.#lanes.write, 'importMasterKey', 0, parts, options)
-    this.#calls.handles.forget(ref)
-    this.#calls.missing.found(ref)
-    return parseJsonPart(host) === true ? { hostMemory: true } : {}
   }
 
   async findMasterKey(ref: MasterKeyRef, options: CallOptions): Promise<MaterialPresence> {
@@ -254,53 +227,6 @@ export class Pkcs11Provider implements CryptoProvider {
     const args = (handleOf: MaterialHandles) => [handleOf('enc'), handleOf('wrap'), aad, sealed.iv, bytes]
     const parts = await this.#calls.onKey(ref, 'open', SEAL_MODE_NUMBERS[mode], args, options)
     return bufferOf(parts[0])
-  }
-
-  async readPublicKey(ref: MasterKeyRef, options: CallOptions): Promise<Buffer> {
-    const name = this.#calls.nameOf(ref)
-    return bufferOf((await this.#calls.run(this.#lanes.write, 'readPublicKey', 0, [name], options))[0])
-  }
-
-  async sign(
-    ref: MasterKeyRef,
-    algorithm: SigningAlgorithm,
-    data: Buffer,
-    options: CallOptions,
-  ): Promise<Buffer> {
-    requireLength(data.length, PLAINTEXT_BYTES_MAX, 'data')
-    const number = SIGNING_NUMBERS.indexOf(algorithm)
-    const args = (handleOf: MaterialHandles) => [handleOf('priv'), data]
-    return bufferOf((await this.#calls.onKey(ref, 'sign', number, args, options))[0])
-  }
-
-  async decryptRsa(
-    ref: MasterKeyRef,
-    algorithm: OaepAlgorithm,
-    ciphertext: Buffer,
-    publicKey: Buffer,
-    options: CallOptions,
-  ): Promise<Buffer> {
-    const number = OAEP_NUMBERS.indexOf(algorithm)
-    const args = (handleOf: MaterialHandles) => [handleOf('priv'), ciphertext, publicKey]
-    return bufferOf((await this.#calls.onKey(ref, 'decryptRsa', number, args, options))[0])
-  }
-
-  async mac(
-    ref: MasterKeyRef,
-    algorithm: MacAlgorithm,
-    message: Buffer,
-    options: CallOptions,
-  ): Promise<Buffer> {
-    requireLength(message.length, PLAINTEXT_BYTES_MAX, 'message')
-    const number = MAC_NUMBERS.indexOf(algorithm)
-    const args = (handleOf: MaterialHandles) => [handleOf('mac'), message]
-    return bufferOf((await this.#calls.onKey(ref, 'mac', number, args, options))[0])
-  }
-
-  async deriveSecret(ref: MasterKeyRef, peerPoint: Buffer, options: CallOptions): Promise<Buffer> {
-    const scalarBytes = (peerPoint.length - 1) / 2
-    const args = (handleOf: MaterialHandles) => [handleOf('priv'), peerPoint]
-    return bufferOf((await this.#calls.onKey(ref, 'deriveSecret', scalarBytes, args, options))[0])
   }
 
   async generateRandom(token: string, lengthBytes: number, options: CallOptions): Promise<Buffer> {

@@ -3,6 +3,7 @@ import type {
   CallOptions,
   CryptoProvider,
   ImportPairRef,
+  ImportWrapping,
   KeyPairRequest,
   MadeMaterial,
   MasterKeyRef,
@@ -66,11 +67,7 @@ export class TokenSet implements CryptoProvider {
     return this.#require(ref.token).createMasterKey(ref, options)
   }
 
-  async createImportPair(
-    ref: ImportPairRef,
-    wrapping: Parameters<CryptoProvider['createImportPair']>[1],
-    options: CallOptions,
-  ) {
+  async createImportPair(ref: ImportPairRef, wrapping: ImportWrapping, options: CallOptions) {
     return this.#require(ref.token).createImportPair(ref, wrapping, options)
   }
 
