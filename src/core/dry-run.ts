@@ -1,6 +1,6 @@
 import { KmsError } from './errors.ts'
 import type { MasterKey } from './key.ts'
-import type { CallContext } from './kms-context.ts'
+import type { CallContext, UsingContext } from './kms-context.ts'
 import type { TrackedOperation } from './ports/key-use-store.ts'
 
 /**
@@ -22,10 +22,10 @@ export function endDryRun({ dryRun }: CallContext): void {
  * @throws {@link KmsError} `DRY_RUN` in a dry run.
  */
 export function checksPassed(
-  context: CallContext,
+  context: UsingContext,
   operation: TrackedOperation,
   ...keys: readonly MasterKey[]
 ): void {
   endDryRun(context)
-  context.trail.uses = keys.map((key) => ({ key, operation }))
+  context.uses.push(...keys.map((key) => ({ key, operation })))
 }

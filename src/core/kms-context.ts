@@ -3,12 +3,11 @@ import type { CountedProvider } from './counted-provider.ts'
 import type { InFlightLimit } from './in-flight-limit.ts'
 import type { Principal } from './key.ts'
 import type { KeyDirectory } from './key-directory.ts'
-import type { LastUses } from './last-uses.ts'
+import type { LastUses, UsingCall } from './last-uses.ts'
 import type { PairGate } from './pair-gate.ts'
 import type { ProviderTimings } from './ports/crypto-provider.ts'
 import type { ImportStore } from './ports/import-store.ts'
 import type { KeyStore } from './ports/key-store.ts'
-import type { IntendedUse } from './ports/key-use-store.ts'
 
 /** What one call of an operation carries along. */
 export interface CallContext {
@@ -25,6 +24,9 @@ export interface CallContext {
   readonly requestId?: string
 }
 
+/** What operations that use a key for cryptography are called with; `LastUses` makes one. */
+export type UsingContext = UsingCall<CallContext>
+
 export const GRANT_TOKENS_MAX = 10
 
 export interface CallTrail {
@@ -35,8 +37,6 @@ export interface CallTrail {
   readonly timings: ProviderTimings
   /** Set when a key that ought to stay in the token was made in host memory, as the operator allows. */
   hostMemory?: true
-  /** What the call is about to use keys for, all checks passed. Kept as their last use once it has succeeded. */
-  uses?: readonly IntendedUse[]
 }
 
 /** A trail with nothing on it yet. */

@@ -12,11 +12,8 @@ export interface LastUsesDeps {
   readonly clock: Clock
 }
 
-/** What of a call says what it used. */
-interface UsingCall {
-  readonly trail: { readonly uses?: readonly IntendedUse[] }
-  readonly requestId?: string
-}
+/** A call that uses keys: it says of which it is about to, all checks passed. */
+export type UsingCall<Call> = Call & { readonly uses: IntendedUse[] }
 
 /**
  * What each key was last used for. Noted in memory, which costs a request nothing, and stored when {@link LastUses.flush} is
@@ -31,14 +28,15 @@ export class LastUses {
     this.#deps = deps
   }
 
-  /** The call has succeeded. */
-  note({ trail, requestId }: UsingCall): void {
-    if (!trail.uses) return
-    const usedAt = this.#deps.clock.now()
-    for (const { key, operation } of trail.uses) {
-      const { region, keyId } = key
-      this.#keep({ region, keyId, operation, usedAt, ...(requestId !== undefined && { requestId }) })
-    }
+  /** Does the work of a call, and notes what it used once it has succeeded. */
+  async during<Call extends { readonly requestId?: string }, T>(
+    call: Call,
+    work: (call: UsingCall<Call>) => Promise<T>,
+  ): Promise<T> {
+    const uses: IntendedUse[] = []
+    const result = await work({ ...call, uses })
+    this.#note(uses, call.requestId)
+    return result
   }
 
   /**
@@ -64,6 +62,15 @@ export class LastUses {
       const batch = taken.slice(at, at + BATCH_USES)
       await this.#deps.store.putKeyUses(batch.map(([, use]) => use))
       for (const [id, use] of batch) if (this.#waiting.get(id) === use) this.#waiting.delete(id)
+    }
+  }
+
+  #note(uses: readonly IntendedUse[], requestId: string | undefined): void {
+    if (uses.length === 0) return
+    const usedAt = this.#deps.clock.now()
+    for (const { key, operation } of uses) {
+      const { region, keyId } = key
+      this.#keep({ region, keyId, operation, usedAt, ...(requestId !== undefined && { requestId }) })
     }
   }
 

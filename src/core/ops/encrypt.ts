@@ -10,7 +10,7 @@ import type { Presentation } from '../envelope/payload-form.ts'
 import { ciphertextInvalid, KmsError } from '../errors.ts'
 import { requireKey, requireState, requireVersion } from '../find-key.ts'
 import type { KeyIdentifier, KeyVersion, MasterKey } from '../key.ts'
-import type { CallContext, KmsDeps } from '../kms-context.ts'
+import type { CallContext, KmsDeps, UsingContext } from '../kms-context.ts'
 import { requireAlgorithm, requireUsage } from '../usage.ts'
 import { decryptRsa, encryptRsa, oaepOf, refuseAad } from './rsa-cipher.ts'
 import {
@@ -73,7 +73,7 @@ const SYMMETRIC = 'SYMMETRIC_DEFAULT'
 
 export async function encrypt(
   deps: KmsDeps,
-  context: CallContext,
+  context: UsingContext,
   input: EncryptInput,
 ): Promise<SealedPayload> {
   const key = await requireKey(deps, context, 'Encrypt', input.key)
@@ -101,7 +101,7 @@ async function sealAs(
 
 export async function decrypt(
   deps: KmsDeps,
-  context: CallContext,
+  context: UsingContext,
   input: DecryptInput,
 ): Promise<OpenedPayload> {
   return openAs(deps, context, 'Decrypt', input, (key) => checksPassed(context, 'Decrypt', key))
@@ -109,7 +109,7 @@ export async function decrypt(
 
 export async function decryptDetached(
   deps: KmsDeps,
-  context: CallContext,
+  context: UsingContext,
   { key: identifier, versionId: wanted, iv, blob, aad }: DecryptDetachedInput,
 ): Promise<OpenedPayload> {
   const key = identifier && (await requireKey(deps, context, 'Decrypt', identifier))
@@ -125,7 +125,7 @@ function requireDetachedVersion(key: MasterKey, versionId: string | undefined): 
 
 export async function reEncrypt(
   deps: KmsDeps,
-  context: CallContext,
+  context: UsingContext,
   input: ReEncryptInput,
 ): Promise<ReEncrypted> {
   // The destination is settled first: a request that cannot succeed brings no plaintext out of the token.

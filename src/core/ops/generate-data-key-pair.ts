@@ -7,7 +7,7 @@ import { present, presentPublicKey } from '../envelope/present.ts'
 import { requireKey, tokenRef } from '../find-key.ts'
 import type { KeyIdentifier } from '../key.ts'
 import type { KeyPairSpec } from '../key-pair-spec.ts'
-import type { CallContext, KmsDeps } from '../kms-context.ts'
+import type { KmsDeps, UsingContext } from '../kms-context.ts'
 import type { SealedKeyPair } from '../ports/crypto-provider.ts'
 import { requireUsage } from '../usage.ts'
 import { inTime } from './in-time.ts'
@@ -37,7 +37,7 @@ export interface DataKeyPair extends SealedDataKeyPair {
 
 export async function generateDataKeyPair(
   deps: KmsDeps,
-  context: CallContext,
+  context: UsingContext,
   input: GenerateDataKeyPairInput,
 ): Promise<DataKeyPair> {
   const { sealed, ...made } = await makePair(deps, context, input, 'GenerateDataKeyPair', true)
@@ -47,7 +47,7 @@ export async function generateDataKeyPair(
 
 export async function generateDataKeyPairWithoutPlaintext(
   deps: KmsDeps,
-  context: CallContext,
+  context: UsingContext,
   input: GenerateDataKeyPairInput,
 ): Promise<SealedDataKeyPair> {
   const operation = 'GenerateDataKeyPairWithoutPlaintext'
@@ -58,7 +58,7 @@ export async function generateDataKeyPairWithoutPlaintext(
 
 async function makePair(
   deps: KmsDeps,
-  context: CallContext,
+  context: UsingContext,
   input: GenerateDataKeyPairInput,
   operation: 'GenerateDataKeyPair' | 'GenerateDataKeyPairWithoutPlaintext',
   readable: boolean,

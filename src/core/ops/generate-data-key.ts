@@ -3,7 +3,7 @@ import { authorize } from '../authorize/authorize.ts'
 import { type AadInput, callerAadOf } from '../caller-aad.ts'
 import { requireKey } from '../find-key.ts'
 import type { KeyIdentifier } from '../key.ts'
-import type { CallContext, KmsDeps } from '../kms-context.ts'
+import type { CallContext, KmsDeps, UsingContext } from '../kms-context.ts'
 import { requireUsage } from '../usage.ts'
 import {
   callOptions,
@@ -30,7 +30,7 @@ export interface DataKey extends SealedPayload {
 
 export async function generateDataKey(
   deps: KmsDeps,
-  context: CallContext,
+  context: UsingContext,
   input: GenerateDataKeyInput,
 ): Promise<DataKey> {
   requireLength(input.lengthBytes)
@@ -41,7 +41,7 @@ export async function generateDataKey(
 
 export async function generateDataKeyWithoutPlaintext(
   deps: KmsDeps,
-  context: CallContext,
+  context: UsingContext,
   input: GenerateDataKeyInput,
 ): Promise<SealedPayload> {
   requireLength(input.lengthBytes)

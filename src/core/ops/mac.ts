@@ -3,7 +3,7 @@ import { checksPassed } from '../dry-run.ts'
 import { KmsError } from '../errors.ts'
 import { requireKey, requirePrimaryVersion, tokenRef } from '../find-key.ts'
 import type { KeyIdentifier, MasterKey } from '../key.ts'
-import type { CallContext, KmsDeps } from '../kms-context.ts'
+import type { KmsDeps, UsingContext } from '../kms-context.ts'
 import { requireAlgorithm, requireUsage } from '../usage.ts'
 import { callOptions } from './seal-payload.ts'
 
@@ -25,7 +25,7 @@ export interface Mac {
   readonly mac: Buffer
 }
 
-export function generateMac(deps: KmsDeps, context: CallContext, input: GenerateMacInput): Promise<Mac> {
+export function generateMac(deps: KmsDeps, context: UsingContext, input: GenerateMacInput): Promise<Mac> {
   return macOf(deps, context, 'GenerateMac', input)
 }
 
@@ -36,7 +36,7 @@ export function generateMac(deps: KmsDeps, context: CallContext, input: Generate
  */
 export async function verifyMac(
   deps: KmsDeps,
-  context: CallContext,
+  context: UsingContext,
   input: VerifyMacInput,
 ): Promise<MasterKey> {
   const { key, mac } = await macOf(deps, context, 'VerifyMac', input)
@@ -51,7 +51,7 @@ export async function verifyMac(
 
 async function macOf(
   deps: KmsDeps,
-  context: CallContext,
+  context: UsingContext,
   operation: 'GenerateMac' | 'VerifyMac',
   input: GenerateMacInput,
 ): Promise<Mac> {

@@ -3,7 +3,7 @@ import { KmsError } from '../errors.ts'
 import { requireKey, requirePrimaryVersion, requireState, requireVersion, tokenRef } from '../find-key.ts'
 import type { KeyIdentifier, MasterKey } from '../key.ts'
 import { pairOfSpec } from '../key-spec.ts'
-import type { CallContext, KmsDeps } from '../kms-context.ts'
+import type { CallContext, KmsDeps, UsingContext } from '../kms-context.ts'
 import { peerPoint } from '../peer-key.ts'
 import { requireAlgorithm, requireUsage } from '../usage.ts'
 import { spkiOf } from '../verify-signature.ts'
@@ -50,7 +50,7 @@ export async function getPublicKey(
 /** @throws {@link KmsError} `REQUEST_INVALID` when the other's key is no point of the curve of this one. */
 export async function deriveSharedSecret(
   deps: KmsDeps,
-  context: CallContext,
+  context: UsingContext,
   input: DeriveSharedSecretInput,
 ): Promise<SharedSecret> {
   const key = await requireKey(deps, context, 'DeriveSharedSecret', input.key)

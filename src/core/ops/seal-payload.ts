@@ -9,7 +9,7 @@ import { isVisible, requirePrimaryVersion, requireState, requireVersion, tokenRe
 import { requireGrantTokens } from '../grant-tokens.ts'
 import type { KeyVersion, MasterKey } from '../key.ts'
 import { isSymmetric } from '../key-spec.ts'
-import type { CallContext, KmsDeps } from '../kms-context.ts'
+import type { CallContext, KmsDeps, UsingContext } from '../kms-context.ts'
 import type { CallOptions } from '../ports/crypto-provider.ts'
 
 /** A ciphertext blob and what sealed it. */
@@ -92,7 +92,7 @@ export async function sealBytes(
 /** Draws a data key in the token and seals it; its bytes come along, and the receiver zeroes them. */
 export async function sealRandomBytes(
   deps: KmsDeps,
-  context: CallContext,
+  context: UsingContext,
   key: MasterKey,
   lengthBytes: number,
   callerAad: CallerAad,
@@ -117,7 +117,7 @@ export async function sealRandomBytes(
 /** Makes and seals a data key inside the token; the trail says so where it passed through host memory instead. */
 export async function sealRandomInside(
   deps: KmsDeps,
-  context: CallContext,
+  context: UsingContext,
   key: MasterKey,
   lengthBytes: number,
   callerAad: CallerAad,

@@ -5,7 +5,7 @@ import { KmsError } from '../errors.ts'
 import { requireKey, requirePrimaryVersion, tokenRef } from '../find-key.ts'
 import type { KeyIdentifier, KeyVersion, MasterKey } from '../key.ts'
 import { HASH_BYTES, SIGNING_ALGORITHMS, type SigningAlgorithm } from '../key-spec.ts'
-import type { CallContext, KmsDeps } from '../kms-context.ts'
+import type { CallContext, KmsDeps, UsingContext } from '../kms-context.ts'
 import { requireAlgorithm, requireUsage } from '../usage.ts'
 import { verifyDigest, verifyMessage } from '../verify-signature.ts'
 import { callOptions } from './seal-payload.ts'
@@ -33,7 +33,7 @@ export interface Signed {
   readonly signature: Buffer
 }
 
-export async function sign(deps: KmsDeps, context: CallContext, input: SignInput): Promise<Signed> {
+export async function sign(deps: KmsDeps, context: UsingContext, input: SignInput): Promise<Signed> {
   const { key, version, algorithm } = await requireSigningKey(deps, context, 'Sign', input)
   const { scheme, hash: hashName } = SIGNING_ALGORITHMS[algorithm]
   checksPassed(context, 'Sign', key)
@@ -48,7 +48,7 @@ export async function sign(deps: KmsDeps, context: CallContext, input: SignInput
  *
  * @throws {@link KmsError} `SIGNATURE_INVALID` when the signature is not the one of this key, algorithm and message.
  */
-export async function verify(deps: KmsDeps, context: CallContext, input: VerifyInput): Promise<MasterKey> {
+export async function verify(deps: KmsDeps, context: UsingContext, input: VerifyInput): Promise<MasterKey> {
   const { key, version, algorithm } = await requireSigningKey(deps, context, 'Verify', input)
   checksPassed(context, 'Verify', key)
   const { kind, message, signature } = input
