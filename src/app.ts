@@ -20,6 +20,7 @@ import { DEFAULT_SERVER_LIMITS } from './http/limits.ts'
 import { buildServer } from './http/server.ts'
 import { SYSTEM_CLOCK } from './lib/clock.ts'
 import { invariant } from './lib/invariant.ts'
+import { NonceCache } from './lib/nonce-cache.ts'
 import { RepeatedLog } from './lib/repeated-log.ts'
 import { readinessOf } from './readiness.ts'
 import { Seeding } from './seeding.ts'
@@ -141,7 +142,14 @@ async function assemble(
     createInstanceFacade({ kms, clock, credentials: clientAccess.directory, requestTimeoutMs }),
     createAwsFacade({ kms, clock, requestTimeoutMs, ...aws }),
     createStsFacade({ clock, ...aws }),
-    createOpenApiFacade({ kms, clients: clientAccess.operations, clock, requestTimeoutMs, ...alibaba }),
+    createOpenApiFacade({
+      kms,
+      clients: clientAccess.operations,
+      clock,
+      nonces: seat?.nonces ?? new NonceCache(clock),
+      requestTimeoutMs,
+      ...alibaba,
+    }),
   ]
   // The façades hold key objects now.
   for (const { credentials } of aws.accounts)

@@ -10,6 +10,7 @@ import { watchInstanceLock } from './store/instance-lock.ts'
 import type { FileWatch } from './store/watched-file.ts'
 import type { SupervisorLink } from './supervisor/link.ts'
 import type { WorkersView } from './supervisor/messages.ts'
+import type { NonceClaims } from './supervisor/nonce-claims.ts'
 import type { Logins } from './tokens.ts'
 
 /** How long a scrape waits for the other workers. */
@@ -50,6 +51,12 @@ export class WorkerSeat implements Logins {
   /** Address that the supervisor listens on. */
   get host(): string {
     return this.#link.order.address.address
+  }
+
+  /** Nonces that no worker has taken; none where there is no other worker to take one. */
+  get nonces(): NonceClaims | undefined {
+    const { nonces, view } = this.#link
+    return view.configured > 1 ? nonces : undefined
   }
 
   /** A server whose connections the supervisor hands over. */

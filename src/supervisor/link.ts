@@ -7,6 +7,7 @@ import {
   type ToWorker,
   type WorkersView,
 } from './messages.ts'
+import { NonceClaims } from './nonce-claims.ts'
 
 /** What a worker does when its supervisor says so. */
 export interface LinkEvents {
@@ -22,6 +23,8 @@ export class SupervisorLink<Settings> {
   readonly order: StartOrder<Settings>
   /** Settles when the supervisor wants this process to finish and end. */
   readonly stopped: Promise<void>
+  /** Nonces of requests, over all workers. */
+  readonly nonces = new NonceClaims((message) => this.#send(message))
   readonly #stop: () => void
   readonly #questions = new Map<number, (answers: readonly unknown[]) => void>()
   readonly #logins = new Map<string, PromiseWithResolvers<boolean>>()
@@ -130,6 +133,8 @@ export class SupervisorLink<Settings> {
         this.#logins.get(message.token)?.resolve(message.yes)
         this.#logins.delete(message.token)
         return
+      case 'nonces':
+        return this.nonces.answered(message.id, message.fresh)
       case 'stop':
         return this.#onStop()
     }

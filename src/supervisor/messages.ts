@@ -38,6 +38,8 @@ export type ToWorker<Settings = unknown> =
   | { readonly kind: 'answers'; readonly id: number; readonly answers: readonly unknown[] }
   /** The answer to `login`. */
   | { readonly kind: 'mayLogin'; readonly token: string; readonly yes: boolean }
+  /** The answer to `takeNonces`: for each claim whether its nonce was not taken before. */
+  | { readonly kind: 'nonces'; readonly id: number; readonly fresh: readonly boolean[] }
   /** Finish what is in flight, then end. */
   | { readonly kind: 'stop' }
 
@@ -63,6 +65,15 @@ export type FromWorker =
   | { readonly kind: 'login'; readonly token: string; readonly digest: string }
   /** What it said it wanted to do is done. */
   | { readonly kind: 'loginEnded'; readonly token: string; readonly ended: LoginEnd }
+  /** It wants to take nonces that no worker has taken. */
+  | { readonly kind: 'takeNonces'; readonly id: number; readonly claims: readonly NonceClaim[] }
+
+/** A nonce of an authenticated request, to be taken once by all workers until `validUntil` (milliseconds since the epoch). */
+export interface NonceClaim {
+  readonly accessKeyId: string
+  readonly nonce: string
+  readonly validUntil: number
+}
 
 /** How a login ended: well, so that it says nothing of the PIN, or so that the PIN is not to be given again. */
 export type LoginEnd = 'up' | 'again' | 'operator'

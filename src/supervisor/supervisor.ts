@@ -1,5 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import type { AddressInfo } from 'node:net'
+import { SYSTEM_CLOCK } from '../lib/clock.ts'
+import { NonceCache } from '../lib/nonce-cache.ts'
 import { Door } from './door.ts'
 import { LoginDesk } from './login-desk.ts'
 import type { FromWorker, WorkersView } from './messages.ts'
@@ -53,6 +55,7 @@ export class Supervisor {
   readonly #slots: readonly Slot[]
   readonly #door: Door
   readonly #questions = new Questions<WorkerProcess>()
+  readonly #nonces = new NonceCache(SYSTEM_CLOCK)
   readonly #digestKey = randomBytes(32)
   readonly #desks = new Map<string, LoginDesk>()
   /** Every process that is not gone yet, those that are being replaced included. */
@@ -197,6 +200,13 @@ export class Supervisor {
       }
       case 'loginEnded':
         return this.#desk(message.token).ended(worker, message.ended)
+      case 'takeNonces': {
+        const { id, claims } = message
+        const fresh = claims.map((claim) =>
+          this.#nonces.take(claim.accessKeyId, claim.nonce, claim.validUntil),
+        )
+        return worker.send({ kind: 'nonces', id, fresh })
+      }
     }
   }
 

@@ -5,9 +5,11 @@ import type { ClientCredential } from '../../src/core/client-key-directory.ts'
 import type { MasterKey } from '../../src/core/key.ts'
 import { createInstanceFacade } from '../../src/http/alibaba/instance/facade.ts'
 import { createOpenApiFacade } from '../../src/http/alibaba/openapi/facade.ts'
+import type { NonceRegister } from '../../src/http/alibaba/openapi/nonces.ts'
 import { createAwsFacade } from '../../src/http/aws/facade.ts'
 import { DEFAULT_SERVER_LIMITS } from '../../src/http/limits.ts'
 import { buildServer } from '../../src/http/server.ts'
+import { NonceCache } from '../../src/lib/nonce-cache.ts'
 import { clientAccessFixture } from '../support/client-access-fixture.ts'
 import { ALICE, call, kmsFixture, MALLORY } from '../support/kms-fixture.ts'
 import {
@@ -54,8 +56,13 @@ export interface AcsOptions {
   readonly at?: number
 }
 
+export interface FixtureParts {
+  readonly configured?: readonly ClientCredential[]
+  readonly nonces?: NonceRegister
+}
+
 /** The server with both façades over one core on doubles, its log lines, and ways to call it. */
-export function alibabaFixture(parts: { readonly configured?: readonly ClientCredential[] } = {}) {
+export function alibabaFixture(parts: FixtureParts = {}) {
   const core = kmsFixture()
   const { kms, clock } = core
   const lines: string[] = []
@@ -81,6 +88,7 @@ export function alibabaFixture(parts: { readonly configured?: readonly ClientCre
     kms,
     clients,
     clock,
+    nonces: parts.nonces ?? new NonceCache(clock),
     requestTimeoutMs,
     regions: REGIONS,
     accounts: [

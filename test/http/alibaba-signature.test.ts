@@ -128,6 +128,14 @@ describe('a request signed by V1', () => {
     expect((await rpc('ListKeys', { SignatureNonce: 'n'.repeat(129) })).json['Code']).toBe('InvalidParameter')
   })
 
+  it('whose nonce nobody can tell of is refused as retryable, and does nothing', async () => {
+    const unsure = alibabaFixture({ nonces: { take: async () => undefined } })
+    const answer = await unsure.rpc('CreateKey')
+    expect([answer.status, answer.json['Code']]).toEqual([503, 'ServiceUnavailableTemporary'])
+    const without = await unsure.rpc('ListKeys', { SignatureNonce: '' })
+    expect(without.json).toMatchObject({ TotalCount: 0 })
+  })
+
   it('of an access key that is not there is refused with 404', async () => {
     const nobody = { accessKeyId: 'LTAInobody', accessKeySecret: 'nothing' }
     expect(faultOf(await rpc('ListKeys', {}, { credential: nobody }))).toEqual([

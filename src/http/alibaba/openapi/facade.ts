@@ -7,6 +7,7 @@ import { type AnswerFormat, answer, parseFormat } from './answer.ts'
 import { AlibabaCredentials } from './credentials.ts'
 import { dryRunFault, toOpenApiFault } from './errors.ts'
 import { invalidParameter, OpenApiFault } from './fault.ts'
+import type { NonceRegister } from './nonces.ts'
 import { isActionName, requireOperation } from './operations.ts'
 import { mergeParameters, type Parameters, parseParameters } from './parameters.ts'
 import type { AlibabaSettings } from './settings.ts'
@@ -16,6 +17,7 @@ export interface OpenApiFacadeDeps extends AlibabaSettings {
   readonly kms: Kms
   readonly clients: ClientAccess
   readonly clock: Clock
+  readonly nonces: NonceRegister
   /** How long a request may take, from the end of its headers to the end of its operation. Milliseconds. */
   readonly requestTimeoutMs: number
 }
@@ -66,12 +68,12 @@ class OpenApiFacade implements Facade {
   readonly #requestTimeoutMs: number
   readonly #verifier: OpenApiSignatureVerifier
 
-  constructor({ kms, clients, clock, regions, accounts, requestTimeoutMs }: OpenApiFacadeDeps) {
+  constructor({ kms, clients, clock, nonces, regions, accounts, requestTimeoutMs }: OpenApiFacadeDeps) {
     this.#kms = kms
     this.#clients = clients
     this.#regions = regions.map(({ name }) => name)
     this.#requestTimeoutMs = requestTimeoutMs
-    this.#verifier = new OpenApiSignatureVerifier(new AlibabaCredentials(accounts), clock)
+    this.#verifier = new OpenApiSignatureVerifier(new AlibabaCredentials(accounts), clock, nonces)
   }
 
   /** The RPC style has no header that every request carries: what no other API claims is this one's. */
@@ -85,7 +87,7 @@ class OpenApiFacade implements Facade {
     try {
       const { query, parameters } = readParameters(request)
       progress.reply = replyOf(request, parameters)
-      const verified = this.#verifier.verify({ ...parts(request), query, parameters })
+      const verified = await this.#verifier.verify({ ...parts(request), query, parameters })
       progress.action = verified.action
       const members = await this.#run(request, verified, parameters, progress.dryRun)
       record.outcome = 'ok'

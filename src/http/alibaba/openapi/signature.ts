@@ -2,7 +2,7 @@ import { timingSafeEqual } from 'node:crypto'
 import type { Clock } from '../../../lib/clock.ts'
 import { type AlibabaCredential, type AlibabaCredentials, hashToken } from './credentials.ts'
 import { invalidParameter, OpenApiFault } from './fault.ts'
-import { NONCE_CHARACTERS_MAX, NonceCache } from './nonces.ts'
+import { NONCE_CHARACTERS_MAX, type NonceRegister } from './nonces.ts'
 import { readV1Signature } from './signature-v1.ts'
 import { readV3Signature } from './signature-v3.ts'
 import type { SignedRequest } from './signed-request.ts'
@@ -25,19 +25,19 @@ const SHOWN_CHARACTERS_MAX = 16_384
 export class OpenApiSignatureVerifier {
   readonly #credentials: AlibabaCredentials
   readonly #clock: Clock
-  readonly #nonces: NonceCache
+  readonly #nonces: NonceRegister
 
-  constructor(credentials: AlibabaCredentials, clock: Clock) {
+  constructor(credentials: AlibabaCredentials, clock: Clock, nonces: NonceRegister) {
     this.#credentials = credentials
     this.#clock = clock
-    this.#nonces = new NonceCache(clock)
+    this.#nonces = nonces
   }
 
   /**
    * @throws {@link OpenApiFault} `MissingParameter`, `IncompleteSignature`, `IllegalTimestamp`, `InvalidAccessKeyId.NotFound`,
-   *   `SignatureDoesNotMatch`, `InvalidSecurityToken.*`, `SignatureNonceUsed`.
+   *   `SignatureDoesNotMatch`, `InvalidSecurityToken.*`, `SignatureNonceUsed`, `ServiceUnavailableTemporary`.
    */
-  verify(request: SignedRequest): VerifiedRequest {
+  async verify(request: SignedRequest): Promise<VerifiedRequest> {
     const authorization = request.headers.authorization
     const signed =
       authorization === undefined ? readV1Signature(request) : readV3Signature(request, authorization)
@@ -51,8 +51,7 @@ export class OpenApiSignatureVerifier {
     if (!known) throw unknownAccessKey()
     if (!matches) throw mismatch(signed.stringToSign)
     requireToken(credential, signed.securityToken, now)
-    if (nonce !== undefined && !this.#nonces.take(credential.accessKeyId, nonce, validUntil))
-      throw nonceUsed()
+    if (nonce !== undefined) requireFresh(await this.#nonces.take(credential.accessKeyId, nonce, validUntil))
     return { credential, action, version }
   }
 }
@@ -93,6 +92,13 @@ function mismatch(stringToSign: string): OpenApiFault {
   )
 }
 
-function nonceUsed(): OpenApiFault {
-  return new OpenApiFault('SignatureNonceUsed', 'Specified signature nonce was used already.')
+/** @param fresh - As {@link NonceRegister.take} has it. */
+function requireFresh(fresh: boolean | undefined): void {
+  if (fresh === undefined)
+    throw new OpenApiFault(
+      'ServiceUnavailableTemporary',
+      'Service Unavailable Temporary. Whether the signature nonce was used before could not be told in time.',
+      503,
+    )
+  if (!fresh) throw new OpenApiFault('SignatureNonceUsed', 'Specified signature nonce was used already.')
 }
