@@ -115,7 +115,7 @@ async function assemble(
   const counted = countSeals(provider, store, directory, config.keys, logger)
   const kms = new Kms({
     store,
-    imports: store,
+    imports: store.imports,
     provider: counted.provider,
     directory,
     clock,

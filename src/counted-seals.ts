@@ -8,7 +8,7 @@ import { ImportMaintenance } from './core/import-maintenance.ts'
 import type { KeyDirectory } from './core/key-directory.ts'
 import { KeyRotation } from './core/key-rotation.ts'
 import type { CryptoProvider } from './core/ports/crypto-provider.ts'
-import type { ImportStore } from './core/ports/import-store.ts'
+import type { WithImports } from './core/ports/import-store.ts'
 import type { KeyStore } from './core/ports/key-store.ts'
 import { addGcmMetrics } from './gcm-metrics.ts'
 import { SYSTEM_CLOCK } from './lib/clock.ts'
@@ -25,7 +25,7 @@ export interface CountedSeals {
 /** Puts the count of GCM invocations between the core and the tokens, with the rotation that keeps keys from its bound. */
 export function countSeals(
   uncounted: CryptoProvider,
-  store: KeyStore & ImportStore,
+  store: KeyStore & WithImports,
   directory: KeyDirectory,
   { gcmInvocationsMax, gcmLeaseInvocations, gcmRotateAt, maintenanceIntervalMs }: Config['keys'],
   log: Logger,
@@ -48,7 +48,7 @@ export function countSeals(
     newId: randomUUID,
     rotateAt: gcmRotateAt,
   })
-  const imports = new ImportMaintenance({ store, imports: store, provider, directory, clock, log })
+  const imports = new ImportMaintenance({ store, imports: store.imports, provider, directory, clock, log })
   const round = async (signal: AbortSignal) => {
     // First: what has expired is not to wait for keys that are rotated.
     await imports.run(signal)

@@ -1,8 +1,8 @@
 import { isDeepStrictEqual } from 'node:util'
-import { type Selectable, type SelectQueryBuilder, sql } from 'kysely'
+import type { Selectable, SelectQueryBuilder } from 'kysely'
 import { KmsError } from '../core/errors.ts'
 import type { KeyState, MasterKey } from '../core/key.ts'
-import type { KeyAttachments, KeyPlace, PageRequest, TokenUse } from '../core/ports/key-store.ts'
+import type { KeyAttachments, PageRequest } from '../core/ports/key-store.ts'
 import { upsertPolicy, upsertTags } from './attachment-queries.ts'
 import { checkReplacement } from './check.ts'
 import { keysOfRows, rotationColumns, rowOfKey, rowsOfVersions, versionColumns } from './rows.ts'
@@ -11,13 +11,13 @@ import type { MasterKeyTable, StoreDb, StoreSchema } from './schema.ts'
 /** States of keys that callers are not to learn of: no listing shows them, no alias comes to point at them. */
 export const HIDDEN_STATES: readonly KeyState[] = ['Creating', 'Deleting', 'Deleted']
 
-type KeysQuery = SelectQueryBuilder<StoreSchema, 'master_key', Selectable<MasterKeyTable>>
+export type KeysQuery = SelectQueryBuilder<StoreSchema, 'master_key', Selectable<MasterKeyTable>>
 
 /**
  * The keys that `keys` selects, with their versions, by (region, key id). One statement, so that a key is never read
  * with the versions of another moment.
  */
-async function withVersions(db: StoreDb, keys: KeysQuery): Promise<MasterKey[]> {
+export async function withVersions(db: StoreDb, keys: KeysQuery): Promise<MasterKey[]> {
   const rows = await db
     .selectFrom(keys.as('k'))
     .innerJoin('key_version as v', 'v.key_id', 'k.key_id')
@@ -76,105 +76,6 @@ export async function selectKeysOfAccount(
     .limit(page.limit)
   if (page.after !== undefined) keys = keys.where('key_id', '>', page.after)
   return withVersions(db, keys)
-}
-
-export async function selectKeysInState(
-  db: StoreDb,
-  state: KeyState,
-  page: PageRequest<KeyPlace>,
-  token?: string,
-): Promise<MasterKey[]> {
-  const keys = db.selectFrom('master_key').selectAll().where('state', '=', state)
-  return withVersions(db, pageOf(token === undefined ? keys : keys.where('token', '=', token), page))
-}
-
-/** One page of keys of all accounts and regions, by (region, key id). */
-function pageOf(keys: KeysQuery, { after, limit }: PageRequest<KeyPlace>): KeysQuery {
-  const page = keys.orderBy('region').orderBy('key_id').limit(limit)
-  if (!after) return page
-  return page.where((eb) => eb(eb.refTuple('region', 'key_id'), '>', eb.tuple(after.region, after.keyId)))
-}
-
-export async function selectKeysInRotation(db: StoreDb, page: PageRequest<KeyPlace>): Promise<MasterKey[]> {
-  const keys = db.selectFrom('master_key').selectAll().where('pending_version_id', 'is not', null)
-  return withVersions(db, pageOf(keys, page))
-}
-
-/** Enabled keys, not being rotated: few of them by the index of what else is asked. */
-function rotatableKeys(db: StoreDb): KeysQuery {
-  return (
-    db
-      .selectFrom('master_key')
-      .selectAll()
-      // An expression, because SQLite would walk every enabled key by the index of a plain column.
-      .where(sql<string>`state || ''`, '=', 'Enabled')
-      .where('pending_version_id', 'is', null)
-  )
-}
-
-/** Enabled keys, not being rotated, whose primary version had at least `leasedMin` GCM invocations handed out. */
-export async function selectKeysToRotate(
-  db: StoreDb,
-  leasedMin: number,
-  page: PageRequest<KeyPlace>,
-): Promise<MasterKey[]> {
-  const keys = rotatableKeys(db)
-    .where((eb) => eb.or([eb('multi_region', 'is', null), eb('multi_region', '=', 'PRIMARY')]))
-    .where('primary_version_id', 'in', (eb) =>
-      eb.selectFrom('gcm_invocation').select('version_id').where('leased', '>=', leasedMin),
-    )
-  return withVersions(db, pageOf(keys, page))
-}
-
-/** Enabled keys, not being rotated, whose schedule is due at `dueBy`. */
-export async function selectKeysDueForRotation(
-  db: StoreDb,
-  dueBy: number,
-  page: PageRequest<KeyPlace>,
-): Promise<MasterKey[]> {
-  return withVersions(db, pageOf(rotatableKeys(db).where('rotation_next_at', '<=', dueBy), page))
-}
-
-/** Keys with imported material that has expired, or that was left while it came or went. */
-export async function selectKeysWithMaterialToEnd(
-  db: StoreDb,
-  { expiresBy, begunBy }: { readonly expiresBy: number; readonly begunBy: number },
-  page: PageRequest<KeyPlace>,
-): Promise<MasterKey[]> {
-  const keys = db
-    .selectFrom('master_key')
-    .selectAll()
-    .where('key_id', 'in', (eb) =>
-      eb
-        .selectFrom('key_version')
-        .select('key_version.key_id')
-        .where((v) =>
-          v.or([
-            v.and([v('material_state', '=', 'Imported'), v('material_expires_at', '<=', expiresBy)]),
-            v.and([
-              v('material_state', 'in', ['Importing', 'Destroying']),
-              v('material_since', '<=', begunBy),
-            ]),
-          ]),
-        ),
-    )
-    .where(sql<string>`state || ''`, 'not in', ['Deleting', 'Deleted'])
-  return withVersions(db, pageOf(keys, page))
-}
-
-export async function selectTokens(db: StoreDb): Promise<TokenUse[]> {
-  const rows = await db
-    .selectFrom('master_key')
-    .select(({ fn }) => [
-      'token',
-      fn.countAll<number | string>().as('keys'),
-      fn.min<string>('key_id').as('keyId'),
-    ])
-    .where('state', '!=', 'Deleted')
-    .groupBy('token')
-    .orderBy('token')
-    .execute()
-  return rows.map(({ token, keys, keyId }) => ({ token, keys: Number(keys), keyId }))
 }
 
 /** Versions first: the key points at its primary one. Needs a transaction. */
@@ -241,7 +142,6 @@ export async function updateKey(db: StoreDb, key: MasterKey): Promise<boolean> {
   }
   const added = key.versions.slice(before.versions.length)
   if (added.length > 0) await db.insertInto('key_version').values(rowsOfVersions(key.keyId, added)).execute()
-  await publishKeys(db, before, key)
   // Last, because the primary version may be one of the added ones.
   if (key.primaryVersionId !== before.primaryVersionId)
     await db
@@ -279,15 +179,6 @@ async function deleteBelongings(db: StoreDb, region: string, keyId: string): Pro
 export async function requireVisibleKey(db: StoreDb, region: string, keyId: string): Promise<void> {
   if (await holdVisibleKey(db, region, keyId)) return
   throw new KmsError('KEY_NOT_FOUND', `Key '${keyId}' does not exist.`, { keyId })
-}
-
-/** Keeps the public keys that versions have come to have. */
-async function publishKeys(db: StoreDb, before: MasterKey, after: MasterKey): Promise<void> {
-  for (const [index, { versionId, publicKey }] of before.versions.entries()) {
-    const now = after.versions[index]?.publicKey
-    if (publicKey !== undefined || now === undefined) continue
-    await db.updateTable('key_version').set({ public_key: now }).where('version_id', '=', versionId).execute()
-  }
 }
 
 /**

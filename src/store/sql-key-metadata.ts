@@ -1,11 +1,16 @@
 import { KmsError } from '../core/errors.ts'
 import type { Grant, GrantPrincipal } from '../core/grant.ts'
+import type { Alias } from '../core/key.ts'
+import type { CanaryStore } from '../core/ports/canary-store.ts'
 import type { GrantStore } from '../core/ports/grant-store.ts'
+import type { KeyStore, PageRequest } from '../core/ports/key-store.ts'
 import type { KeyUse, KeyUseStore } from '../core/ports/key-use-store.ts'
 import type { PolicyStore } from '../core/ports/policy-store.ts'
 import type { Tag, TagStore } from '../core/ports/tag-store.ts'
+import * as aliases from './alias-queries.ts'
 import * as attachments from './attachment-queries.ts'
-import { checkPage, isStorableText } from './check.ts'
+import * as canaries from './canary-queries.ts'
+import { checkAlias, checkCanary, checkPage, isStorableText } from './check.ts'
 import { checkGrant, checkKeyUses, checkPolicy, checkTagKeys, checkTags } from './check-metadata.ts'
 import type { ConstraintMeanings } from './faults.ts'
 import * as grants from './grant-queries.ts'
@@ -16,18 +21,57 @@ import type { StoreDb } from './schema.ts'
 /** More than a key ever has. */
 const TAGS_READ_MAX = 1000
 
+type AliasStore = Pick<KeyStore, 'createAlias' | 'getAlias' | 'updateAlias' | 'deleteAlias' | 'listAliases'>
+
 interface Page {
   readonly after?: string | undefined
   readonly limit: number
 }
 
-/** What belongs to keys and is not of their rows: tags, policies, grants, and what they were last used for. */
-export abstract class SqlKeyMetadata implements TagStore, PolicyStore, GrantStore, KeyUseStore {
+/** What belongs to keys and is not of their rows: aliases, tags, policies, grants, canaries, and what they were last used for. */
+export abstract class SqlKeyMetadata
+  implements AliasStore, CanaryStore, TagStore, PolicyStore, GrantStore, KeyUseStore
+{
   /** One statement, or several that need not be one. */
   protected abstract read<T>(work: (db: StoreDb) => Promise<T>): Promise<T>
 
   /** A transaction. */
   protected abstract change<T>(work: (db: StoreDb) => Promise<T>, meanings?: ConstraintMeanings): Promise<T>
+
+  async createAlias(alias: Alias): Promise<void> {
+    checkAlias(alias)
+    const unique = () =>
+      new KmsError('ALREADY_EXISTS', 'An alias with this name exists already.', { alias: alias.name })
+    const foreignKey = () => aliases.aliasKeyNotFound(alias)
+    await this.change((db) => aliases.insertAlias(db, alias), { unique, foreignKey })
+  }
+
+  async getAlias(accountId: string, region: string, name: string): Promise<Alias | undefined> {
+    if (![accountId, region, name].every(isStorableText)) return undefined
+    return this.read((db) => aliases.selectAlias(db, accountId, region, name))
+  }
+
+  async updateAlias(alias: Alias): Promise<boolean> {
+    checkAlias(alias)
+    const foreignKey = () => aliases.aliasKeyNotFound(alias)
+    return this.change((db) => aliases.updateAliasTarget(db, alias), { foreignKey })
+  }
+
+  async deleteAlias(accountId: string, region: string, name: string): Promise<boolean> {
+    if (![accountId, region, name].every(isStorableText)) return false
+    return this.read((db) => aliases.deleteAliasByName(db, accountId, region, name))
+  }
+
+  async listAliases(
+    accountId: string,
+    region: string,
+    keyId: string | undefined,
+    page: PageRequest<string>,
+  ): Promise<readonly Alias[]> {
+    checkPage(page.limit, page.after ?? '')
+    if (![accountId, region, keyId ?? ''].every(isStorableText)) return []
+    return this.read((db) => aliases.selectAliases(db, accountId, region, keyId, page))
+  }
 
   async putTags(region: string, keyId: string, tags: readonly Tag[], max: number): Promise<boolean> {
     checkTags(tags)
@@ -115,6 +159,16 @@ export abstract class SqlKeyMetadata implements TagStore, PolicyStore, GrantStor
   async getKeyUse(region: string, keyId: string): Promise<KeyUse | undefined> {
     if (![region, keyId].every(isStorableText)) return undefined
     return this.read((db) => uses.selectKeyUse(db, region, keyId))
+  }
+
+  async getCanary(versionId: string): Promise<string | undefined> {
+    if (!isStorableText(versionId)) return undefined
+    return this.read((db) => canaries.selectCanary(db, versionId))
+  }
+
+  async putCanary(versionId: string, canary: string): Promise<void> {
+    checkCanary(versionId, canary)
+    await this.change((db) => canaries.upsertCanary(db, versionId, canary))
   }
 
   async keyUsesSince(): Promise<number> {

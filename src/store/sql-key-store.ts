@@ -1,17 +1,11 @@
 import { KmsError } from '../core/errors.ts'
-import type { Alias, KeyState, MasterKey } from '../core/key.ts'
-import type { ImportPair, ImportStore } from '../core/ports/import-store.ts'
+import type { KeyState, MasterKey } from '../core/key.ts'
 import type { InvocationBlock } from '../core/ports/invocation-ledger.ts'
 import type { KeyAttachments, KeyPlace, KeyStore, PageRequest, TokenUse } from '../core/ports/key-store.ts'
 import type { Lease, LeaseStore } from '../core/ports/lease-store.ts'
-import * as aliases from './alias-queries.ts'
-import * as canaries from './canary-queries.ts'
 import {
-  checkAlias,
-  checkCanary,
   checkCount,
   checkHolding,
-  checkImportPair,
   checkKey,
   checkLease,
   checkPage,
@@ -28,12 +22,13 @@ import {
   storeUnavailable,
   translateFault,
 } from './faults.ts'
-import * as imports from './import-queries.ts'
 import { leaseNext, selectMostLeased } from './invocation-queries.ts'
 import * as keys from './key-queries.ts'
+import * as walks from './key-walk-queries.ts'
 import * as leases from './lease-queries.ts'
 import type { StoreDb } from './schema.ts'
-import { SqlAccessStore } from './sql-access-store.ts'
+import { SqlAccessStore, type StoreRunner } from './sql-access-store.ts'
+import { SqlImportStore } from './sql-import-store.ts'
 import { SqlKeyMetadata } from './sql-key-metadata.ts'
 
 const CLOSED_HINT = 'This process is stopping; another one will serve.'
@@ -42,21 +37,25 @@ const CLOSED_HINT = 'This process is stopping; another one will serve.'
  * The {@link KeyStore} and the {@link LeaseStore} over a migrated SQL database (docs/spec/store.md). Queries are the same for every dialect; what
  * differs is `db` and how its driver's errors are read.
  */
-export class SqlKeyStore extends SqlKeyMetadata implements KeyStore, LeaseStore, ImportStore {
+export class SqlKeyStore extends SqlKeyMetadata implements KeyStore, LeaseStore {
   readonly #db: StoreDb
   readonly #classify: ClassifyFault
   #closed: Promise<void> | undefined
   /** Access points, their policies and client keys, of the same database. */
   readonly access: SqlAccessStore
+  /** Import pairs, of the same database. */
+  readonly imports: SqlImportStore
 
   constructor(db: StoreDb, classify: ClassifyFault) {
     super()
     this.#db = db
     this.#classify = classify
-    this.access = new SqlAccessStore({
+    const runner: StoreRunner = {
       run: (work) => this.#run(work),
       change: (work, meanings) => this.#change(work, meanings),
-    })
+    }
+    this.access = new SqlAccessStore(runner)
+    this.imports = new SqlImportStore(runner)
   }
 
   async createKey(key: MasterKey, attachments: KeyAttachments = {}): Promise<void> {
@@ -124,8 +123,8 @@ export class SqlKeyStore extends SqlKeyMetadata implements KeyStore, LeaseStore,
   }
 
   async listKeysInState(state: KeyState, page: PageRequest<KeyPlace>): Promise<readonly MasterKey[]> {
-    checkPage(page.limit, page.after?.region ?? '', page.after?.keyId ?? '')
-    return this.#run((db) => keys.selectKeysInState(db, state, page))
+    checkWalk(page)
+    return this.#run((db) => walks.selectKeysInState(db, state, page))
   }
 
   async listKeysOfToken(
@@ -133,108 +132,39 @@ export class SqlKeyStore extends SqlKeyMetadata implements KeyStore, LeaseStore,
     state: KeyState,
     page: PageRequest<KeyPlace>,
   ): Promise<readonly MasterKey[]> {
-    checkPage(page.limit, page.after?.region ?? '', page.after?.keyId ?? '')
+    checkWalk(page)
     if (!isStorableText(token)) return []
-    return this.#run((db) => keys.selectKeysInState(db, state, page, token))
+    return this.#run((db) => walks.selectKeysInState(db, state, page, token))
   }
 
   async listTokens(): Promise<readonly TokenUse[]> {
-    return this.#run(keys.selectTokens)
+    return this.#run(walks.selectTokens)
   }
 
   async listKeysInRotation(page: PageRequest<KeyPlace>): Promise<readonly MasterKey[]> {
-    checkPage(page.limit, page.after?.region ?? '', page.after?.keyId ?? '')
-    return this.#run((db) => keys.selectKeysInRotation(db, page))
+    checkWalk(page)
+    return this.#run((db) => walks.selectKeysInRotation(db, page))
   }
 
   async listKeysToRotate(leasedMin: number, page: PageRequest<KeyPlace>): Promise<readonly MasterKey[]> {
-    checkPage(page.limit, page.after?.region ?? '', page.after?.keyId ?? '')
+    checkWalk(page)
     checkCount(leasedMin)
-    return this.#run((db) => keys.selectKeysToRotate(db, leasedMin, page))
+    return this.#run((db) => walks.selectKeysToRotate(db, leasedMin, page))
   }
 
   async listKeysDueForRotation(dueBy: number, page: PageRequest<KeyPlace>): Promise<readonly MasterKey[]> {
-    checkPage(page.limit, page.after?.region ?? '', page.after?.keyId ?? '')
+    checkWalk(page)
     checkTime(dueBy)
-    return this.#run((db) => keys.selectKeysDueForRotation(db, dueBy, page))
+    return this.#run((db) => walks.selectKeysDueForRotation(db, dueBy, page))
   }
 
   async listKeysWithMaterialToEnd(
     when: { readonly expiresBy: number; readonly begunBy: number },
     page: PageRequest<KeyPlace>,
   ): Promise<readonly MasterKey[]> {
-    checkPage(page.limit, page.after?.region ?? '', page.after?.keyId ?? '')
+    checkWalk(page)
     for (const time of [when.expiresBy, when.begunBy]) checkTime(time)
-    return this.#run((db) => keys.selectKeysWithMaterialToEnd(db, when, page))
-  }
-
-  async createImportPair(pair: ImportPair): Promise<void> {
-    checkImportPair(pair)
-    await this.#change((db) => imports.insertImportPair(db, pair), { unique: importPairExists })
-  }
-
-  async getImportPair(pairId: string): Promise<ImportPair | undefined> {
-    if (!isStorableText(pairId)) return undefined
-    return this.#run((db) => imports.selectImportPair(db, pairId))
-  }
-
-  async moveImportPair(pairId: string, from: ImportPair['state'], to: ImportPair['state']): Promise<boolean> {
-    if (!isStorableText(pairId)) return false
-    return this.#run((db) => imports.updateImportPair(db, pairId, from, to))
-  }
-
-  async deleteImportPair(pairId: string): Promise<void> {
-    if (!isStorableText(pairId)) return
-    await this.#run((db) => imports.removeImportPair(db, pairId))
-  }
-
-  async listImportPairsToEnd(
-    when: { readonly expiresBy: number; readonly begunBy: number; readonly endedBy: number },
-    page: PageRequest<string>,
-  ): Promise<readonly ImportPair[]> {
-    checkPage(page.limit, page.after ?? '')
-    for (const time of Object.values(when)) checkTime(time)
-    return this.#run((db) => imports.selectImportPairsToEnd(db, when, page))
-  }
-
-  async countImportPairs(region: string, keyId: string): Promise<number> {
-    if (![region, keyId].every(isStorableText)) return 0
-    return this.#run((db) => imports.countPairsOfKey(db, region, keyId))
-  }
-
-  async createAlias(alias: Alias): Promise<void> {
-    checkAlias(alias)
-    const unique = () =>
-      new KmsError('ALREADY_EXISTS', 'An alias with this name exists already.', { alias: alias.name })
-    const foreignKey = () => aliases.aliasKeyNotFound(alias)
-    await this.#change((db) => aliases.insertAlias(db, alias), { unique, foreignKey })
-  }
-
-  async getAlias(accountId: string, region: string, name: string): Promise<Alias | undefined> {
-    if (![accountId, region, name].every(isStorableText)) return undefined
-    return this.#run((db) => aliases.selectAlias(db, accountId, region, name))
-  }
-
-  async updateAlias(alias: Alias): Promise<boolean> {
-    checkAlias(alias)
-    const foreignKey = () => aliases.aliasKeyNotFound(alias)
-    return this.#change((db) => aliases.updateAliasTarget(db, alias), { foreignKey })
-  }
-
-  async deleteAlias(accountId: string, region: string, name: string): Promise<boolean> {
-    if (![accountId, region, name].every(isStorableText)) return false
-    return this.#run((db) => aliases.deleteAliasByName(db, accountId, region, name))
-  }
-
-  async listAliases(
-    accountId: string,
-    region: string,
-    keyId: string | undefined,
-    page: PageRequest<string>,
-  ): Promise<readonly Alias[]> {
-    checkPage(page.limit, page.after ?? '')
-    if (![accountId, region, keyId ?? ''].every(isStorableText)) return []
-    return this.#run((db) => aliases.selectAliases(db, accountId, region, keyId, page))
+    return this.#run((db) => walks.selectKeysWithMaterialToEnd(db, when, page))
   }
 
   async leaseInvocations(versionId: string, count: number, max: number): Promise<InvocationBlock> {
@@ -254,16 +184,6 @@ export class SqlKeyStore extends SqlKeyMetadata implements KeyStore, LeaseStore,
   async releaseLease(name: string, holder: string): Promise<boolean> {
     if (![name, holder].every(isStorableText)) return false
     return this.#run((db) => leases.deleteLease(db, name, holder))
-  }
-
-  async getCanary(versionId: string): Promise<string | undefined> {
-    if (!isStorableText(versionId)) return undefined
-    return this.#run((db) => canaries.selectCanary(db, versionId))
-  }
-
-  async putCanary(versionId: string, canary: string): Promise<void> {
-    checkCanary(versionId, canary)
-    await this.#change((db) => canaries.upsertCanary(db, versionId, canary))
   }
 
   /** A committed write: one that is rolled back meets neither a full disk nor a failing sync. */
@@ -324,8 +244,8 @@ export class SqlKeyStore extends SqlKeyMetadata implements KeyStore, LeaseStore,
   }
 }
 
-export function importPairExists(): KmsError<'ALREADY_EXISTS'> {
-  return new KmsError('ALREADY_EXISTS', 'An import pair of this id exists already.', {})
+function checkWalk({ limit, after }: PageRequest<KeyPlace>): void {
+  checkPage(limit, after?.region ?? '', after?.keyId ?? '')
 }
 
 /** Takes back what was written for the keys before the one that somebody else changed first. */

@@ -201,7 +201,7 @@ describe('imported key material, through the unmodified @aws-sdk/client-kms', ()
       name: 'InvalidImportTokenException',
     })
     const pairs = [...fixture.provider.importPairs.keys()]
-    const store = fixture.store
+    const store = fixture.store.imports
     const get = store.getImportPair.bind(store)
     store.getImportPair = async (id) => {
       const pair = await get(id)

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { expect, it } from 'vitest'
 import type { ImportedMaterial, MasterKey } from '../../src/core/key.ts'
-import type { ImportPair, ImportStore } from '../../src/core/ports/import-store.ts'
+import type { ImportPair, WithImports } from '../../src/core/ports/import-store.ts'
 import type { KeyStore } from '../../src/core/ports/key-store.ts'
 import { ACCOUNT, ALL_STATES, next, REGION, sampleKey } from './key-store-samples.ts'
 
@@ -31,7 +31,7 @@ function samplePair({ keyId }: MasterKey, changes: Partial<ImportPair> = {}): Im
 }
 
 /** What keeps imported material, and the key pairs that it is wrapped for. */
-export function importClauses(store: () => KeyStore & ImportStore): void {
+export function importClauses(store: () => KeyStore & WithImports): void {
   it('STO-7, STO-3 imported material comes, goes and comes again, and what it is known by stays', async () => {
     const key = externalKey(PENDING, { state: 'PendingImport' })
     await store().createKey(key)
@@ -128,19 +128,19 @@ export function importClauses(store: () => KeyStore & ImportStore): void {
     const key = sampleKey()
     await store().createKey(key)
     const pair = samplePair(key)
-    await store().createImportPair(pair)
-    await expect(store().createImportPair(pair)).rejects.toMatchObject({ code: 'ALREADY_EXISTS' })
-    expect(await store().getImportPair(pair.pairId)).toStrictEqual(pair)
-    expect(await store().countImportPairs(REGION, key.keyId)).toBe(1)
-    expect(await store().moveImportPair(pair.pairId, 'Ready', 'Ended')).toBe(false)
-    expect(await store().moveImportPair(pair.pairId, 'Making', 'Ready')).toBe(true)
-    expect(await store().getImportPair(pair.pairId)).toStrictEqual({ ...pair, state: 'Ready' })
-    expect(await store().moveImportPair(pair.pairId, 'Ready', 'Ended')).toBe(true)
-    expect(await store().countImportPairs(REGION, key.keyId)).toBe(0)
-    await store().deleteImportPair(pair.pairId)
-    expect(await store().getImportPair(pair.pairId)).toBeUndefined()
-    expect(await store().moveImportPair(pair.pairId, 'Ended', 'Ready')).toBe(false)
-    expect(await store().getImportPair('nul\0')).toBeUndefined()
+    await store().imports.createImportPair(pair)
+    await expect(store().imports.createImportPair(pair)).rejects.toMatchObject({ code: 'ALREADY_EXISTS' })
+    expect(await store().imports.getImportPair(pair.pairId)).toStrictEqual(pair)
+    expect(await store().imports.countImportPairs(REGION, key.keyId)).toBe(1)
+    expect(await store().imports.moveImportPair(pair.pairId, 'Ready', 'Ended')).toBe(false)
+    expect(await store().imports.moveImportPair(pair.pairId, 'Making', 'Ready')).toBe(true)
+    expect(await store().imports.getImportPair(pair.pairId)).toStrictEqual({ ...pair, state: 'Ready' })
+    expect(await store().imports.moveImportPair(pair.pairId, 'Ready', 'Ended')).toBe(true)
+    expect(await store().imports.countImportPairs(REGION, key.keyId)).toBe(0)
+    await store().imports.deleteImportPair(pair.pairId)
+    expect(await store().imports.getImportPair(pair.pairId)).toBeUndefined()
+    expect(await store().imports.moveImportPair(pair.pairId, 'Ended', 'Ready')).toBe(false)
+    expect(await store().imports.getImportPair('nul\0')).toBeUndefined()
   })
 
   it('STO-47 import pairs that are to end are walked by id, those that have ended when they may be forgotten', async () => {
@@ -157,10 +157,10 @@ export function importClauses(store: () => KeyStore & ImportStore): void {
       samplePair(key, { state: 'Making', expiresAt: 101, createdAt: 51 }),
       samplePair(key, { state: 'Ended', expiresAt: 11, createdAt: 1 }),
     ]
-    for (const pair of [...due, ...not]) await store().createImportPair(pair)
+    for (const pair of [...due, ...not]) await store().imports.createImportPair(pair)
     const when = { expiresBy: 100, begunBy: 50, endedBy: 10 }
-    const first = await store().listImportPairsToEnd(when, { limit: 3 })
-    const rest = await store().listImportPairsToEnd(when, { limit: 3, after: first.at(-1)?.pairId })
+    const first = await store().imports.listImportPairsToEnd(when, { limit: 3 })
+    const rest = await store().imports.listImportPairsToEnd(when, { limit: 3, after: first.at(-1)?.pairId })
     expect([...first, ...rest]).toStrictEqual(due.toSorted((a, b) => (a.pairId < b.pairId ? -1 : 1)))
   })
 }

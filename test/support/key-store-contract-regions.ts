@@ -13,6 +13,7 @@ import {
 } from './key-store-samples.ts'
 
 const ELSEWHERE = 'us-east-1'
+const SCHEDULE = { periodDays: 90, nextAt: 0 }
 
 /** Multi-region keys: rows of one key id in several regions. */
 export function regionClauses(store: () => KeyStore): void {
@@ -69,12 +70,24 @@ export function regionClauses(store: () => KeyStore): void {
     ['of another token', { token: 'other' }],
     ['that is a primary key', { multiRegion: 'PRIMARY' }],
     ['with a version of its own', rotatedParts()],
+    ['with a schedule', { rotationSchedule: SCHEDULE }],
   ] as const)('STO-60 a replica %s is a bug of the caller', async (_, wrong) => {
     const primary = samplePrimary()
     await store().createKey(primary)
     const added = store().addReplica(next(primary), sampleReplica(primary, ELSEWHERE, wrong))
     await expect(added).rejects.toMatchObject({ name: 'InvariantError' })
     expect(await store().listRegions(primary.keyId)).toStrictEqual([primary])
+  })
+
+  it('STO-45 a replica never has a schedule: it is the primary key that is due', async () => {
+    const { primary, replica } = await replicated()
+    const scheduled = next(replica, { rotationSchedule: SCHEDULE })
+    for (const change of [store().replaceKey(scheduled), store().replaceKeys([next(primary), scheduled])])
+      await expect(change).rejects.toMatchObject({ name: 'InvariantError' })
+    const due = next(primary, { rotationSchedule: SCHEDULE })
+    expect(await store().replaceKey(due)).toBe(true)
+    expect(await store().listKeysDueForRotation(0, { limit: 9 })).toStrictEqual([due])
+    expect(await store().getKey(ELSEWHERE, primary.keyId)).toStrictEqual(replica)
   })
 
   it('STO-61 a rotation is one of every region, and outruns changes made without it', async () => {

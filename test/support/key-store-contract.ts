@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { MasterKey } from '../../src/core/key.ts'
-import type { ImportStore } from '../../src/core/ports/import-store.ts'
+import type { WithImports } from '../../src/core/ports/import-store.ts'
 import type { KeyStore } from '../../src/core/ports/key-store.ts'
 import { aliasClauses, textClauses } from './key-store-contract-aliases.ts'
 import { importClauses } from './key-store-contract-imports.ts'
@@ -13,8 +13,8 @@ import { tombstoneClauses } from './key-store-contract-tombstones.ts'
 import { ACCOUNT, ALL_STATES, next, REGION, rotated, sampleAlias, sampleKey } from './key-store-samples.ts'
 
 /** The behaviour that every KeyStore owes its callers; each backend's test file calls this once. */
-export function keyStoreContract(open: () => Promise<KeyStore & ImportStore>): void {
-  let store: KeyStore & ImportStore
+export function keyStoreContract(open: () => Promise<KeyStore & WithImports>): void {
+  let store: KeyStore & WithImports
   beforeEach(async () => {
     store = await open()
   })

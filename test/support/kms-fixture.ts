@@ -12,7 +12,7 @@ import { LastUses } from '../../src/core/last-uses.ts'
 import { Maintenance } from '../../src/core/maintenance.ts'
 import { PairGate } from '../../src/core/pair-gate.ts'
 import type { CryptoProvider } from '../../src/core/ports/crypto-provider.ts'
-import type { ImportStore } from '../../src/core/ports/import-store.ts'
+import type { WithImports } from '../../src/core/ports/import-store.ts'
 import type { KeyStore } from '../../src/core/ports/key-store.ts'
 import { ManualClock } from './manual-clock.ts'
 import { MemoryKeyStore } from './memory-key-store.ts'
@@ -45,7 +45,7 @@ export function kmsFixture(gcm: Partial<GcmBudgetSettings> = {}) {
 }
 
 /** The core on a given store and provider, with a clock that can be moved. */
-export function kmsOn<S extends KeyStore & ImportStore, P extends CryptoProvider>(
+export function kmsOn<S extends KeyStore & WithImports, P extends CryptoProvider>(
   store: S,
   provider: P,
   gcm: Partial<GcmBudgetSettings> = {},
@@ -71,7 +71,7 @@ export function kmsOn<S extends KeyStore & ImportStore, P extends CryptoProvider
   const kmsWith = (cache: KeyDirectory) =>
     new Kms({
       store,
-      imports: store,
+      imports: store.imports,
       provider: countedProvider(),
       directory: cache,
       clock,
@@ -102,7 +102,7 @@ export function kmsOn<S extends KeyStore & ImportStore, P extends CryptoProvider
   })
   const imports = new ImportMaintenance({
     store,
-    imports: store,
+    imports: store.imports,
     provider: countedProvider(),
     directory,
     clock,

@@ -1,7 +1,6 @@
 import { isDeepStrictEqual } from 'node:util'
 import { KmsError } from '../../src/core/errors.ts'
 import type { Alias, KeyState, KeyVersion, MasterKey } from '../../src/core/key.ts'
-import type { ImportPair, ImportStore } from '../../src/core/ports/import-store.ts'
 import type { InvocationBlock } from '../../src/core/ports/invocation-ledger.ts'
 import type {
   KeyAttachments,
@@ -15,7 +14,6 @@ import {
   checkAlias,
   checkCanary,
   checkCount,
-  checkImportPair,
   checkKey,
   checkLease,
   checkPage,
@@ -24,7 +22,7 @@ import {
   checkTime,
 } from '../../src/store/check.ts'
 import { checkAttachments } from '../../src/store/check-metadata.ts'
-import { importPairExists } from '../../src/store/sql-key-store.ts'
+import { MemoryImportStore } from './memory-import-store.ts'
 import { MemoryKeyMetadata } from './memory-key-metadata.ts'
 import { compare, cut } from './memory-pages.ts'
 
@@ -32,12 +30,12 @@ import { compare, cut } from './memory-pages.ts'
 const HIDDEN: readonly KeyState[] = ['Creating', 'Deleting', 'Deleted']
 
 /** The {@link KeyStore} contract in memory: what goes in and what comes out are copies. */
-export class MemoryKeyStore extends MemoryKeyMetadata implements KeyStore, ImportStore {
+export class MemoryKeyStore extends MemoryKeyMetadata implements KeyStore {
+  readonly imports = new MemoryImportStore(() => this.#requireOpen())
   readonly #keys: MasterKey[] = []
   readonly #aliases: Alias[] = []
   readonly #leased = new Map<string, number>()
   readonly #canaries = new Map<string, string>()
-  readonly #pairs = new Map<string, ImportPair>()
   #closed = false
 
   async createKey(key: MasterKey, attachments: KeyAttachments = {}): Promise<void> {
@@ -184,52 +182,6 @@ export class MemoryKeyStore extends MemoryKeyMetadata implements KeyStore, Impor
     }
     const living = ({ state }: MasterKey) => state !== 'Deleting' && state !== 'Deleted'
     return this.#page((key) => living(key) && key.versions.some(due), page)
-  }
-
-  async createImportPair(pair: ImportPair): Promise<void> {
-    this.#requireOpen()
-    checkImportPair(pair)
-    if (this.#pairs.has(pair.pairId)) throw importPairExists()
-    this.#pairs.set(pair.pairId, { ...pair })
-  }
-
-  async getImportPair(pairId: string): Promise<ImportPair | undefined> {
-    this.#requireOpen()
-    return this.#pairs.get(pairId)
-  }
-
-  async moveImportPair(pairId: string, from: ImportPair['state'], to: ImportPair['state']): Promise<boolean> {
-    this.#requireOpen()
-    const pair = this.#pairs.get(pairId)
-    if (pair?.state !== from) return false
-    this.#pairs.set(pairId, { ...pair, state: to })
-    return true
-  }
-
-  async deleteImportPair(pairId: string): Promise<void> {
-    this.#requireOpen()
-    this.#pairs.delete(pairId)
-  }
-
-  async listImportPairsToEnd(
-    when: { readonly expiresBy: number; readonly begunBy: number; readonly endedBy: number },
-    { after, limit }: PageRequest<string>,
-  ): Promise<ImportPair[]> {
-    this.#requireOpen()
-    checkPage(limit, after ?? '')
-    for (const time of Object.values(when)) checkTime(time)
-    const due = ({ state, expiresAt, createdAt }: ImportPair) =>
-      state === 'Ended'
-        ? expiresAt <= when.endedBy
-        : expiresAt <= when.expiresBy || (state === 'Making' && createdAt <= when.begunBy)
-    const path = after === undefined ? undefined : [after]
-    return cut([...this.#pairs.values()].filter(due), ({ pairId }) => [pairId], path, limit)
-  }
-
-  async countImportPairs(region: string, keyId: string): Promise<number> {
-    this.#requireOpen()
-    const ofKey = [...this.#pairs.values()].filter((pair) => pair.region === region && pair.keyId === keyId)
-    return ofKey.filter(({ state }) => state !== 'Ended').length
   }
 
   #page(

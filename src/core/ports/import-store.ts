@@ -56,3 +56,8 @@ export interface ImportStore {
   /** How many import pairs of a key are not `Ended`. */
   countImportPairs(region: string, keyId: string): Promise<number>
 }
+
+/** What keeps import pairs beside what else it keeps. */
+export interface WithImports {
+  readonly imports: ImportStore
+}

@@ -49,7 +49,8 @@ export interface TokenUse {
  * These are bugs of the caller and throw {@link InvariantError}:
  * - a key that is not as core/key.ts has it: no version, versions not numbered from 1 in order, a primary version that is
  *   none of them, `deletionAt` in another state than `PendingDeletion`, a revision below 1, a `pendingVersion` that is one
- *   of the versions or in a state that has none; a rotation schedule in a state or of a period that has none;
+ *   of the versions or in a state that has none; a rotation schedule in a state or of a period that has none; a replica
+ *   with a schedule or a `pendingVersion`;
  * - a time of a key or an alias that is not a whole number;
  * - a replacement that differs from the stored key in account, token, spec, usage, creation time or a stored version;
  * - a page whose `limit` is not 1 to 1000.
@@ -123,7 +124,7 @@ export interface KeyStore
 
   /**
    * Enabled keys of all accounts and regions without a `pendingVersion` whose rotation schedule is due at `dueBy` or before,
-   * ordered by (region, key id) (STO-45).
+   * ordered by (region, key id) (STO-45). Replicas have no schedule.
    *
    * @param dueBy - Milliseconds since the epoch.
    */

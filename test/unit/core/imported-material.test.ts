@@ -208,7 +208,7 @@ describe('several materials of one key', () => {
     await bring(material)
     const { importToken, publicKey } = await parameters()
     const wrapped = wrapMaterial('RSAES_OAEP_SHA_256', publicKey, randomBytes(32))
-    const { store } = fixture
+    const store = fixture.store.imports
     const look = store.getImportPair.bind(store)
     store.getImportPair = async (pairId) => {
       store.getImportPair = look
@@ -323,7 +323,7 @@ describe('an import token', () => {
   })
 
   it('leaves no pair behind whose making was cut short', async () => {
-    const { store } = fixture
+    const store = fixture.store.imports
     const move = store.moveImportPair.bind(store)
     store.moveImportPair = () => Promise.reject(new Error('killed'))
     await parameters().catch(() => undefined)
