@@ -3,10 +3,14 @@ import { readClientPublicKey } from './config/client-keys.ts'
 import type { Config } from './config/schema.ts'
 import { ClientAccess } from './core/client-access.ts'
 import { type ClientCredential, ClientKeyDirectory } from './core/client-key-directory.ts'
+import { InFlightLimit } from './core/in-flight-limit.ts'
 import type { AccessStore } from './core/ports/access-store.ts'
 import type { Clock } from './lib/clock.ts'
 import { invariant } from './lib/invariant.ts'
 import { Pkcs12Issuer } from './providers/client-keys/issuer.ts'
+
+/** Each is a thread that computes for a tenth of a second or more. */
+const ISSUES = { max: 4, perAccountMax: 2 } as const
 
 /** Who may use the instance API, and the operations on that. */
 export interface ClientAccessParts {
@@ -33,6 +37,7 @@ export function assembleClientAccess(
     access,
     directory,
     issuer: new Pkcs12Issuer(),
+    issues: new InFlightLimit(ISSUES),
     clock,
     newId: randomUUID,
   })

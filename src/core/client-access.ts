@@ -3,6 +3,7 @@ import { authorize } from './authorize/authorize.ts'
 import { type AccessPoint, type AccessPolicy, CLIENT_KEY_PREFIX, type ClientKey } from './client-key.ts'
 import type { ClientKeyDirectory } from './client-key-directory.ts'
 import { KmsError } from './errors.ts'
+import type { InFlightLimit } from './in-flight-limit.ts'
 import type { Principal } from './key.ts'
 import type { CallContext } from './kms-context.ts'
 import type { AccessStore } from './ports/access-store.ts'
@@ -12,6 +13,8 @@ export interface ClientAccessDeps {
   readonly access: AccessStore
   readonly directory: ClientKeyDirectory
   readonly issuer: ClientKeyIssuer
+  /** Bounds the keys in the making. */
+  readonly issues: InFlightLimit
   readonly clock: Clock
   /** A fresh random UUID, lower case. */
   readonly newId: () => string
@@ -133,9 +136,12 @@ export class ClientAccess {
     if (!deleted) notFound('access point', name)
   }
 
-  /** @throws {@link KmsError} `REQUEST_INVALID` for a password or a time that is not as it must be, `LIMIT_EXCEEDED`. */
+  /**
+   * @throws {@link KmsError} `REQUEST_INVALID` for a password or a time that is not as it must be, `LIMIT_EXCEEDED`,
+   *   `ISSUER_BUSY`.
+   */
   async createClientKey(context: CallContext, input: ClientKeyInput): Promise<CreatedClientKey> {
-    const { access, clock, issuer, newId } = this.#deps
+    const { access, clock, issuer, issues, newId } = this.#deps
     const home = homeOf(context, 'ManageClientAccess')
     const { accessPoint, password } = input
     await this.getPoint(context, accessPoint)
@@ -146,7 +152,8 @@ export class ClientAccess {
     const present = await access.listClientKeys({ ...home, name: accessPoint })
     if (present.length >= LIMITS.clientKeys) throw tooManyClientKeys()
     const clientKeyId = `${CLIENT_KEY_PREFIX}${newId()}`
-    const { publicKey, pkcs12 } = await issuer.issue({ name: clientKeyId, password, notBefore, notAfter })
+    const request = { name: clientKeyId, password, notBefore, notAfter }
+    const { publicKey, pkcs12 } = await issues.use(home.accountId, () => issuer.issue(request), issuerBusy)
     const clientKey = { ...home, clientKeyId, accessPoint, publicKey, createdAt, notBefore, notAfter }
     if (!(await access.createClientKey(clientKey, LIMITS.clientKeys))) notFound('access point', accessPoint)
     return { clientKey, pkcs12 }
@@ -200,6 +207,10 @@ function requireLifetime(input: ClientKeyInput, now: number) {
 
 function invalid(field: string): KmsError<'REQUEST_INVALID'> {
   return new KmsError('REQUEST_INVALID', `${field} is not as it must be.`, { field })
+}
+
+function issuerBusy(): KmsError<'ISSUER_BUSY'> {
+  return new KmsError('ISSUER_BUSY', 'Too many client keys are being made at the same time.', {})
 }
 
 function tooManyClientKeys(): KmsError<'LIMIT_EXCEEDED'> {

@@ -71,6 +71,8 @@ export interface KmsErrorDetails {
   TOKEN_TIMEOUT: { readonly token: string }
   /** The token makes a key pair, and it makes one at a time: the caller may try again. */
   TOKEN_BUSY: { readonly token: string }
+  /** Enough client keys are in the making, or making one took too long: the caller may try again. */
+  ISSUER_BUSY: NoDetails
   STORE_UNAVAILABLE: NoDetails
   /** No such policy, access point or client key in the account and region. */
   ACCESS_ENTRY_NOT_FOUND: { readonly kind: 'policy' | 'access point' | 'client key'; readonly name: string }

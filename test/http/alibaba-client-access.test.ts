@@ -47,6 +47,29 @@ function clientOf(key: Readonly<Record<string, unknown>>) {
 }
 
 describe('client keys by the OpenAPI', () => {
+  it('are two at a time in the making for an account, and one more is refused as retryable', async () => {
+    const AapName = await newPoint(await newPolicy(['key/*']))
+    const create = () => rpc('CreateClientKey', { AapName, Password: PASSWORD })
+    const answers = await Promise.all([create(), create(), create()])
+    const [refusal = expect.fail(), ...others] = answers.filter(({ status }) => status !== 200)
+    expect(others).toEqual([])
+    expect(faultOf(refusal)).toEqual([429, 'Rejected.Throttling', 'Concurrency Limit Exceeded.'])
+    expect((await create()).status).toBe(200)
+  })
+
+  it('that cannot be made are kept by nobody, and their password is in no log', async () => {
+    const issue = () => Promise.reject(new Error('The thread failed.', { cause: new Error('why') }))
+    const broken = alibabaFixture({ issuer: { issue } })
+    const access = { Resources: '["key/*"]', Permissions: JSON.stringify([USER]) }
+    await broken.rpc('CreatePolicy', { Name: 'policy', ...access })
+    await broken.rpc('CreateApplicationAccessPoint', { Name: 'point', Policies: '["policy"]' })
+    const answer = await broken.rpc('CreateClientKey', { AapName: 'point', Password: PASSWORD })
+    expect(faultOf(answer)).toEqual([500, 'InternalFailure', 'Internal Failure.'])
+    expect((await broken.rpc('ListClientKeys', { AapName: 'point' })).json).toMatchObject({ ClientKeys: [] })
+    expect(broken.lines.join()).toContain('The thread failed.')
+    expect(broken.lines.join()).not.toContain(PASSWORD)
+  })
+
   it('are made, used with the instance API, told of and deleted', async () => {
     const { keyId: KeyId } = await fixture.newKey()
     const AapName = await newPoint(await newPolicy(['key/*']))

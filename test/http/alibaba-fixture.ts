@@ -3,6 +3,7 @@ import pino from 'pino'
 import { Registry } from 'prom-client'
 import type { ClientCredential } from '../../src/core/client-key-directory.ts'
 import type { MasterKey } from '../../src/core/key.ts'
+import type { ClientKeyIssuer } from '../../src/core/ports/client-key-issuer.ts'
 import { createInstanceFacade } from '../../src/http/alibaba/instance/facade.ts'
 import { createOpenApiFacade } from '../../src/http/alibaba/openapi/facade.ts'
 import type { NonceRegister } from '../../src/http/alibaba/openapi/nonces.ts'
@@ -59,6 +60,7 @@ export interface AcsOptions {
 export interface FixtureParts {
   readonly configured?: readonly ClientCredential[]
   readonly nonces?: NonceRegister
+  readonly issuer?: ClientKeyIssuer
 }
 
 /** The server with both façades over one core on doubles, its log lines, and ways to call it. */

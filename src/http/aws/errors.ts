@@ -126,6 +126,7 @@ export const AWS_FAULTS = {
   ],
   TOKEN_TIMEOUT: ['ThrottlingException', 400, () => THROTTLED],
   TOKEN_BUSY: ['ThrottlingException', 400, () => THROTTLED],
+  ISSUER_BUSY: ['ThrottlingException', 400, () => THROTTLED],
   STORE_UNAVAILABLE: ['DependencyTimeoutException', 503, () => TIMED_OUT],
   // Of the Alibaba Cloud APIs alone.
   ACCESS_ENTRY_NOT_FOUND: ['NotFoundException', 400, sentence],

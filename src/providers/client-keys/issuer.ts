@@ -1,56 +1,87 @@
-import { createPublicKey, generateKeyPair, randomBytes } from 'node:crypto'
-import { promisify } from 'node:util'
-import forge from 'node-forge'
-import type { ClientKeyIssuer, IssuedClientKey } from '../../core/ports/client-key-issuer.ts'
+import { Worker } from 'node:worker_threads'
+import { KmsError } from '../../core/errors.ts'
+import type { ClientKeyIssuer, IssuedClientKey, IssueRequest } from '../../core/ports/client-key-issuer.ts'
 
-const MODULUS_BITS = 2048
-const SERIAL_BYTES = 16
+/** Making a key takes a tenth of a second on a machine that is idle. */
+const ISSUE_TIMEOUT_MS = 15_000
+/** A thread needs a fifth of it. */
+const HEAP_MB_MAX = 64
+
+/** What a thread is started with. The password's memory is the thread's own, which zeroes it. */
+export interface ThreadRequest extends Omit<IssueRequest, 'password'> {
+  /** Latin-1. */
+  readonly password: Uint8Array<ArrayBuffer>
+}
+
+/** What a thread posts, once. */
+export interface ThreadResult {
+  readonly publicKey: Uint8Array<ArrayBuffer>
+  readonly pkcs12: Uint8Array<ArrayBuffer>
+}
+
+interface IssuerSettings {
+  /** What a thread runs, other than in tests. */
+  readonly thread?: URL
+  /** Milliseconds. */
+  readonly timeoutMs?: number
+}
 
 /**
- * Issues RSA keys of 2048 bits as PKCS#12 with the passwords' encryption of RFC 7292, "Key Bag" (SHA-1 and triple DES): the
- * client libraries of Go read no other. What protects the key is therefore the password's strength and that nobody but its
- * owner gets the file. The certificate is signed by the key itself; nothing but its public key is ever looked at.
+ * Makes each client key in a thread of its own, which ends with it: the libraries that write PKCS#12 compute in JavaScript, for as long
+ * as a hundred other requests take. How many there are at a time is the caller's to bound.
  */
 export class Pkcs12Issuer implements ClientKeyIssuer {
-  async issue(request: Parameters<ClientKeyIssuer['issue']>[0]): Promise<IssuedClientKey> {
-    const { privateKey, publicKey } = await promisify(generateKeyPair)('rsa', {
-      modulusLength: MODULUS_BITS,
-      publicKeyEncoding: { type: 'spki', format: 'pem' },
-      privateKeyEncoding: { type: 'pkcs8', format: 'pem' },
+  readonly #thread: URL
+  readonly #timeoutMs: number
+
+  constructor({ thread = threadFile(), timeoutMs = ISSUE_TIMEOUT_MS }: IssuerSettings = {}) {
+    this.#thread = thread
+    this.#timeoutMs = timeoutMs
+  }
+
+  /** @throws Error when the thread fails: a fault of this program. */
+  async issue({ password, ...request }: IssueRequest): Promise<IssuedClientKey> {
+    const workerData: ThreadRequest = {
+      ...request,
+      password: Uint8Array.from(Buffer.from(password, 'latin1')),
+    }
+    const thread = new Worker(this.#thread, {
+      name: 'client key',
+      env: {},
+      execArgv: [],
+      resourceLimits: { maxOldGenerationSizeMb: HEAP_MB_MAX },
+      workerData,
+      transferList: [workerData.password.buffer],
     })
-    const key = forge.pki.privateKeyFromPem(privateKey)
-    const certificate = certify(request, key, publicKey)
-    const pkcs12 = forge.pkcs12.toPkcs12Asn1(key, certificate, request.password, { algorithm: '3des' })
-    return {
-      publicKey: createPublicKey(publicKey).export({ type: 'spki', format: 'der' }),
-      pkcs12: Buffer.from(forge.asn1.toDer(pkcs12).getBytes(), 'latin1'),
+    try {
+      const { publicKey, pkcs12 } = await resultOf(thread, this.#timeoutMs)
+      return { publicKey: Buffer.from(publicKey.buffer), pkcs12: Buffer.from(pkcs12.buffer) }
+    } finally {
+      await thread.terminate()
     }
   }
 }
 
-function certify(
-  { name, notBefore, notAfter }: Parameters<ClientKeyIssuer['issue']>[0],
-  key: forge.pki.rsa.PrivateKey,
-  publicKey: string,
-): forge.pki.Certificate {
-  const certificate = forge.pki.createCertificate()
-  certificate.publicKey = forge.pki.publicKeyFromPem(publicKey)
-  certificate.serialNumber = positive(randomBytes(SERIAL_BYTES)).toString('hex')
-  certificate.validity.notBefore = new Date(notBefore)
-  certificate.validity.notAfter = new Date(notAfter)
-  const subject = [{ name: 'commonName', value: name }]
-  certificate.setSubject(subject)
-  certificate.setIssuer(subject)
-  certificate.setExtensions([
-    { name: 'basicConstraints', cA: false, critical: true },
-    { name: 'keyUsage', digitalSignature: true, critical: true },
-  ])
-  certificate.sign(key, forge.md.sha256.create())
-  return certificate
+function resultOf(thread: Worker, timeoutMs: number): Promise<ThreadResult> {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => {
+      const message = 'Making the client key took too long.'
+      reject(new KmsError('ISSUER_BUSY', message, {}))
+    }, timeoutMs)
+    const fail = (cause?: unknown) => {
+      clearTimeout(timer)
+      reject(new Error('The thread that makes client keys failed.', { cause }))
+    }
+    thread.once('message', (result: ThreadResult) => {
+      clearTimeout(timer)
+      resolve(result)
+    })
+    thread.once('error', fail)
+    // Does nothing after the others.
+    thread.once('exit', (code) => fail(new Error(`It ended with exit code ${code}.`)))
+  })
 }
 
-/** The bytes as a positive integer without a leading zero. */
-function positive(bytes: Buffer): Buffer {
-  bytes[0] = ((bytes[0] ?? 0) & 0x3f) | 0x40
-  return bytes
+function threadFile(): URL {
+  return new URL(import.meta.url.endsWith('.ts') ? './thread.ts' : './thread.js', import.meta.url)
 }

@@ -44,6 +44,7 @@ const INSTANCE_FAULTS: Readonly<Record<KmsErrorCode, FaultRow>> = {
   TOKEN_UNAVAILABLE: UNAVAILABLE,
   TOKEN_TIMEOUT: ['Rejected.Throttling', 429, 'QPS Limit Exceeded'],
   TOKEN_BUSY: ['Rejected.Throttling', 429, 'Concurrency Limit Exceeded.'],
+  ISSUER_BUSY: ['Rejected.Throttling', 429, 'Concurrency Limit Exceeded.'],
   STORE_UNAVAILABLE: UNAVAILABLE,
   ACCESS_ENTRY_NOT_FOUND: INVALID_PARAMETER,
   // Of the AWS KMS API alone.

@@ -68,6 +68,7 @@ export const OPENAPI_FAULTS = {
   TOKEN_UNAVAILABLE: UNAVAILABLE,
   TOKEN_TIMEOUT: THROTTLED,
   TOKEN_BUSY: ['Rejected.Throttling', 429, 'Concurrency Limit Exceeded.'],
+  ISSUER_BUSY: ['Rejected.Throttling', 429, 'Concurrency Limit Exceeded.'],
   STORE_UNAVAILABLE: UNAVAILABLE,
   DRY_RUN: ['DryRunOperationError', 400, 'The request would have succeeded, but DryRun is set.'],
   KEY_ORIGIN_INVALID: ['Unsupported.Origin', 400, 'This key origin is not valid for this api.'],
