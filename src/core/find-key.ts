@@ -108,6 +108,14 @@ export function pendingVersionOf({ versions, pendingVersion }: MasterKey): KeyVe
 /** Where the material of a version is. */
 export function tokenRef(key: MasterKey, version: KeyVersion): MasterKeyRef {
   const { token, keyId, spec, usage } = key
-  const ref = { token, keyId, versionId: version.versionId, versionNumber: version.number }
+  const { versionId, number, imported } = version
+  const importId = imported?.importId
+  const ref = {
+    token,
+    keyId,
+    versionId,
+    versionNumber: number,
+    ...(importId !== undefined && { importId }),
+  }
   return isSymmetric(spec) ? ref : { ...ref, spec, usage }
 }

@@ -1,11 +1,13 @@
 import { isKmsError } from './errors.ts'
+import { destroying, hasExpired } from './imported-material.ts'
 import type { KeyVersion, MasterKey } from './key.ts'
 import {
-  destroying,
   destroyMaterial,
   IMPORTING_MS_MAX,
+  isSameImport,
   type MaterialDeps,
   moveMaterial,
+  placeOf,
 } from './ops/move-material.ts'
 import type { ImportPair, ImportStore } from './ports/import-store.ts'
 import type { KeyPlace } from './ports/key-store.ts'
@@ -80,7 +82,7 @@ export class ImportMaintenance {
     for (const version of key.versions) {
       const { imported } = version
       if (!imported) continue
-      const expired = imported.state === 'Imported' && (imported.expiresAt ?? Infinity) <= when.expiresBy
+      const expired = hasExpired(imported, when.expiresBy)
       const cut = imported.state === 'Importing' && imported.since <= when.begunBy
       const due = imported.state === 'Destroying' && imported.since <= when.begunBy
       if (expired || cut) await this.#end(key, version, expired, isAway)
@@ -90,17 +92,15 @@ export class ImportMaintenance {
 
   async #end(key: MasterKey, version: KeyVersion, expired: boolean, isAway: boolean): Promise<void> {
     const { log, clock } = this.#deps
-    const { region, keyId } = key
+    const { keyId } = key
     const seen = version.imported
-    const claimed = await moveMaterial(
-      this.#deps,
-      { region, keyId, versionId: version.versionId },
-      (imported) =>
-        imported.state === seen?.state &&
-        imported.since === seen.since &&
-        imported.expiresAt === seen.expiresAt
-          ? destroying(imported, clock.now())
-          : undefined,
+    const claimed = await moveMaterial(this.#deps, placeOf(key, version), (imported) =>
+      imported.state === seen?.state &&
+      isSameImport(imported, version) &&
+      imported.since === seen.since &&
+      imported.expiresAt === seen.expiresAt
+        ? destroying(imported, clock.now())
+        : undefined,
     )
     if (!claimed || isAway) return
     await destroyMaterial(this.#deps, key, version)

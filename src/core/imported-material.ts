@@ -24,6 +24,29 @@ export function blankVersion({ versions }: MasterKey): KeyVersion | undefined {
   return versions.find(({ imported }) => imported && imported.canary === undefined)
 }
 
+/** The material as it is while its objects are destroyed. */
+export function destroying(imported: ImportedMaterial, now: number): ImportedMaterial {
+  const { expiresAt: _, ...kept } = imported
+  return { ...kept, state: 'Destroying', since: now }
+}
+
+/** @param now - Milliseconds since the epoch. */
+export function hasExpired({ state, expiresAt }: ImportedMaterial, now: number): boolean {
+  return state === 'Imported' && expiresAt !== undefined && expiresAt <= now
+}
+
+/**
+ * The key as it is at a moment: material that has expired by then is on its way out, and the key follows, whether maintenance
+ * has come to its row or not. The same object where nothing has expired.
+ */
+export function asOf(key: MasterKey, now: number): MasterKey {
+  if (key.origin !== 'EXTERNAL') return key
+  return key.versions.reduce((whole, { versionId, imported }) => {
+    if (!imported || !hasExpired(imported, now)) return whole
+    return withMaterial(whole, versionId, destroying(imported, imported.expiresAt ?? now))
+  }, key)
+}
+
 /** The key with other facts about the material of one version, and with the state that follows from them. */
 export function withMaterial(key: MasterKey, versionId: string, imported: ImportedMaterial): MasterKey {
   const versions = key.versions.map((one) => (one.versionId === versionId ? { ...one, imported } : one))

@@ -1,5 +1,6 @@
 import type { Clock } from '../lib/clock.ts'
 import type { Grant } from './grant.ts'
+import { asOf } from './imported-material.ts'
 import type { Alias, MasterKey } from './key.ts'
 import type { KeyStore } from './ports/key-store.ts'
 
@@ -40,6 +41,7 @@ const AGE_MARGIN_MS = 5
  */
 export class KeyDirectory {
   readonly #store: KeyStore
+  readonly #clock: Clock
   readonly #maxAgeMs: number
   readonly #tellPeers: TellPeers | undefined
   readonly #keys: FreshCache<MasterKey>
@@ -50,6 +52,7 @@ export class KeyDirectory {
 
   constructor(store: KeyStore, clock: Clock, settings: KeyDirectorySettings, tellPeers?: TellPeers) {
     this.#store = store
+    this.#clock = clock
     this.#maxAgeMs = settings.maxAgeMs
     this.#tellPeers = tellPeers
     this.#keys = new FreshCache(clock, settings.maxAgeMs, settings.entriesMax)
@@ -60,9 +63,10 @@ export class KeyDirectory {
     this.#keyIdsByVersion = new FreshCache(clock, Number.POSITIVE_INFINITY, settings.entriesMax)
   }
 
-  /** A key of a region, tombstones included. */
-  getKey(region: string, keyId: string): Promise<MasterKey | undefined> {
-    return this.#keys.get(cacheKey(region, keyId), () => this.#store.getKey(region, keyId))
+  /** A key of a region as it is at this moment, tombstones included. */
+  async getKey(region: string, keyId: string): Promise<MasterKey | undefined> {
+    const key = await this.#keys.get(cacheKey(region, keyId), () => this.#store.getKey(region, keyId))
+    return key && asOf(key, this.#clock.now())
   }
 
   /**

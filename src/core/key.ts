@@ -54,6 +54,11 @@ export interface ImportedMaterial {
    * ever after. It tells nothing of the material to who does not have it.
    */
   readonly canary?: string
+  /**
+   * UUID of the import that brings or brought the material, by which its objects are named: what ends one import never
+   * touches the objects of another. Absent until the first, and of material from before there were such ids.
+   */
+  readonly importId?: string
   /** When it is destroyed, in `Imported` alone. Milliseconds since the epoch; never when absent. */
   readonly expiresAt?: number
   /** What the owner wrote to it; at most 256 characters. */

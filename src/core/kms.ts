@@ -6,6 +6,7 @@ import { KmsCryptography } from './kms-cryptography.ts'
 import { regionsOf } from './multi-region.ts'
 import * as aliases from './ops/aliases.ts'
 import { type CreateKeyInput, createKey } from './ops/create-key.ts'
+import { deleteImportedKeyMaterial } from './ops/delete-imported-material.ts'
 import * as ensure from './ops/ensure-key.ts'
 import * as grants from './ops/grants.ts'
 import * as material from './ops/import-key-material.ts'
@@ -15,6 +16,7 @@ import * as lifecycle from './ops/key-lifecycle.ts'
 import * as policies from './ops/key-policies.ts'
 import * as rotations from './ops/key-rotations.ts'
 import * as lists from './ops/list-keys.ts'
+import type { ChangedMaterial } from './ops/move-material.ts'
 import * as multiRegion from './ops/multi-region-keys.ts'
 import * as tagging from './ops/tags.ts'
 import type { Tag } from './ports/tag-store.ts'
@@ -158,7 +160,7 @@ export class Kms extends KmsCryptography {
    * @throws {@link KmsError} `KEY_ORIGIN_INVALID`, `IMPORT_TOKEN_INVALID`, `IMPORT_TOKEN_EXPIRED`, `MATERIAL_PENDING`,
    *   `MATERIAL_INCORRECT`, `MATERIAL_UNREADABLE`, `UNSUPPORTED`
    */
-  importKeyMaterial(context: CallContext, input: material.ImportInput): Promise<material.ChangedMaterial> {
+  importKeyMaterial(context: CallContext, input: material.ImportInput): Promise<ChangedMaterial> {
     return material.importKeyMaterial(this.deps, context, input)
   }
 
@@ -167,8 +169,8 @@ export class Kms extends KmsCryptography {
     context: CallContext,
     keyId: string,
     materialId: string | undefined,
-  ): Promise<material.ChangedMaterial> {
-    return material.deleteImportedKeyMaterial(this.deps, context, keyId, materialId)
+  ): Promise<ChangedMaterial> {
+    return deleteImportedKeyMaterial(this.deps, context, keyId, materialId)
   }
 
   /** @throws {@link KmsError} `ALREADY_EXISTS` */

@@ -18,6 +18,7 @@ const PUBLIC_KEY_LENGTH_MAX = 8192
 const PAGE_LIMIT_MAX = 1000
 const MATERIAL_CANARY_LENGTH_MAX = 512
 const MATERIAL_DESCRIPTION_LENGTH_MAX = 256
+const IMPORT_ID_LENGTH_MAX = 64
 /** Where a key may have a version in the making. */
 const ROTATING: readonly KeyState[] = [
   'Enabled',
@@ -156,9 +157,10 @@ function checkMaterial({ origin, versions, state, rotationSchedule }: MasterKey)
   for (const { imported } of versions) {
     invariant((imported !== undefined) === external, 'imported material is of keys that are external')
     if (!imported) continue
-    const { canary = 'c', description = '', expiresAt } = imported
-    for (const text of [canary, description]) requireStorableText('material', text)
+    const { canary = 'c', description = '', importId = 'i', expiresAt } = imported
+    for (const text of [canary, description, importId]) requireStorableText('material', text)
     invariant(canary.length > 0 && canary.length <= MATERIAL_CANARY_LENGTH_MAX, 'a canary is a short text')
+    invariant(importId.length > 0 && importId.length <= IMPORT_ID_LENGTH_MAX, 'an import has a short id')
     invariant(description.length <= MATERIAL_DESCRIPTION_LENGTH_MAX, 'a description is a short text')
     invariant(
       imported.state !== 'Imported' || imported.canary !== undefined,

@@ -34,6 +34,7 @@ export async function withVersions(db: StoreDb, keys: KeysQuery): Promise<Master
       'v.material_canary',
       'v.material_expires_at',
       'v.material_description',
+      'v.material_import_id',
     ])
     .orderBy('k.region')
     .orderBy('k.key_id')

@@ -59,6 +59,7 @@ export interface KeyRow extends Selectable<MasterKeyTable> {
   readonly material_canary: string | null
   readonly material_expires_at: number | null
   readonly material_description: string | null
+  readonly material_import_id: string | null
 }
 
 /**
@@ -93,7 +94,11 @@ function versionOfRow(row: KeyRow): KeyVersion {
 
 function materialOfRow(row: KeyRow): Pick<KeyVersion, 'imported'> {
   const { material_state: state, material_since: since, material_canary: canary } = row
-  const { material_expires_at: expiresAt, material_description: description } = row
+  const {
+    material_expires_at: expiresAt,
+    material_description: description,
+    material_import_id: importId,
+  } = row
   if (state === null) return {}
   if (since === null) throw storeAltered('key_version holds half a material')
   return {
@@ -103,6 +108,7 @@ function materialOfRow(row: KeyRow): Pick<KeyVersion, 'imported'> {
       ...(canary !== null && { canary }),
       ...(expiresAt !== null && { expiresAt }),
       ...(description !== null && { description }),
+      ...(importId !== null && { importId }),
     },
   }
 }
@@ -231,6 +237,7 @@ export function versionColumns({
     material_canary: imported?.canary ?? null,
     material_expires_at: imported?.expiresAt ?? null,
     material_description: imported?.description ?? null,
+    material_import_id: imported?.importId ?? null,
     public_key: publicKey ?? null,
   }
 }

@@ -63,6 +63,7 @@ export interface KeyVersionTable {
   readonly material_canary: string | null
   readonly material_expires_at: number | null
   readonly material_description: string | null
+  readonly material_import_id: string | null
 }
 
 export interface AliasTable {

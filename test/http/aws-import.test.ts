@@ -114,12 +114,15 @@ describe('imported key material, through the unmodified @aws-sdk/client-kms', ()
     },
   )
 
-  it('expires, tells when, and is destroyed then', async () => {
+  it('expires at the moment that it tells, before any round of maintenance', async () => {
     const ValidTo = new Date(Math.ceil(fixture.clock.now() / 1000) * 1000 + 60_000)
     await bring(material, { ExpirationModel: undefined, ValidTo })
     expect(await describeKey()).toMatchObject({ ExpirationModel: 'KEY_MATERIAL_EXPIRES', ValidTo })
+    const blob = await encrypt()
     fixture.clock.advance(62_000)
-    await fixture.imports.run()
+    const pending = { name: 'KMSInvalidStateException', message: `${arn} is pending import.` }
+    await expect(encrypt()).rejects.toMatchObject(pending)
+    await expect(decrypt(blob)).rejects.toMatchObject(pending)
     expect(await describeKey()).toMatchObject({ KeyState: 'PendingImport' })
     expect(await describeKey()).not.toHaveProperty('ValidTo')
     fixture.clock.advance(-62_000)

@@ -73,6 +73,22 @@ export function importContract(open: () => Promise<OpenProvider>, traits: Import
       }
     })
 
+    it('that two imports of one version bring is two, and goes one by one', async () => {
+      const { pair, publicKey } = await newPair()
+      const ref = freshRef()
+      const [first, second] = [
+        { ...ref, importId: randomUUID() },
+        { ...ref, importId: randomUUID() },
+      ]
+      const wrapped = wrapMaterial(algorithm, publicKey, randomBytes(32))
+      await provider.importMasterKey(first, { pair, algorithm, wrapped }, within())
+      await provider.importMasterKey(second, { pair, algorithm, wrapped }, within())
+      const sealed = await provider.seal(second, Buffer.from('x'), AAD, within())
+      await provider.destroyMasterKey(first, within())
+      expect((await provider.open(second, 'W0', sealed, AAD, within())).toString()).toBe('x')
+      expect(await provider.findMasterKey(first, within())).toBe('absent')
+    })
+
     it('is refused a second time, and leaves what was there', async () => {
       const { pair, publicKey } = await newPair()
       const ref = freshRef()

@@ -36,10 +36,11 @@ export function importClauses(store: () => KeyStore & WithImports): void {
     const key = externalKey(PENDING, { state: 'PendingImport' })
     await store().createKey(key)
     const steps: ImportedMaterial[] = [
-      { state: 'Importing', since: 2 },
-      { state: 'Imported', since: 3, canary: 'c', expiresAt: 9, description: 'ö' },
-      { state: 'Destroying', since: 4, canary: 'c', description: 'ö' },
-      { state: 'PendingImport', since: 5, canary: 'c' },
+      { state: 'Importing', since: 2, importId: 'i' },
+      { state: 'Imported', since: 3, canary: 'c', expiresAt: 9, description: 'ö', importId: 'i' },
+      { state: 'Destroying', since: 4, canary: 'c', description: 'ö', importId: 'i' },
+      { state: 'PendingImport', since: 5, canary: 'c', importId: 'i' },
+      { state: 'Importing', since: 6, canary: 'c', importId: 'j' },
     ]
     let now = key
     for (const imported of steps) {
@@ -78,6 +79,7 @@ export function importClauses(store: () => KeyStore & WithImports): void {
     ['is there unknown', externalKey({ state: 'Imported', since: 1 })],
     ['expires while it is not there', externalKey({ ...PENDING, expiresAt: 1 })],
     ['came at half a millisecond', externalKey({ ...PENDING, since: 0.5 })],
+    ['came by an import of a long name', externalKey({ ...PENDING, importId: 'x'.repeat(65) })],
     ['is described at length', externalKey({ ...PENDING, description: 'x'.repeat(257) })],
   ])('STO-23 a key that %s is a bug of the caller', async (_, key) => {
     await expect(store().createKey(key)).rejects.toMatchObject({ name: 'InvariantError' })

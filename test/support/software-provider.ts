@@ -65,6 +65,11 @@ export class SoftwareProvider implements CryptoProvider {
   /** Private keys of import pairs, by id. */
   readonly importPairs = new Map<string, KeyObject>()
 
+  /** How many versions it has objects of. */
+  get held(): number {
+    return this.#materials.size
+  }
+
   /** Specs that this token cannot make. */
   readonly unable = new Set<string>()
 
@@ -322,7 +327,7 @@ function makeKeyPair(algorithm: PairAlgorithm): { publicKey: KeyObject; privateK
 }
 
 function materialId(ref: MasterKeyRef): string {
-  return `${ref.token}/${ref.keyId}/${ref.versionId}`
+  return `${ref.token}/${ref.keyId}/${ref.versionId}/${ref.importId ?? ''}`
 }
 
 function gcmSeal(key: Buffer, plaintext: Buffer, aad: Buffer): Sealed {

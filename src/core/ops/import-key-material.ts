@@ -11,11 +11,14 @@ import { requireImportable, requireImportPair } from './import-parameters.ts'
 import { openCanary, sealCanary } from './material-canary.ts'
 import {
   abandonImport,
-  destroying,
-  destroyMaterial,
+  type ChangedMaterial,
+  endExpired,
   IMPORTING_MS_MAX,
+  isSameImport,
   moveMaterial,
+  placeOf,
 } from './move-material.ts'
+import { callOptions } from './seal-payload.ts'
 
 /** What the calls of the token leave of the time after which an import is given up. */
 const IMPORT_MARGIN_MS = 10_000
@@ -32,12 +35,6 @@ export interface ImportInput {
   /** The version that the material has to be of, by its key material id. */
   readonly materialId?: string | undefined
   readonly description?: string | undefined
-}
-
-export interface ChangedMaterial {
-  readonly key: MasterKey
-  /** Absent where there never was any. */
-  readonly version?: KeyVersion
 }
 
 /** One import that is under way. */
@@ -62,9 +59,7 @@ export async function importKeyMaterial(
   context: CallContext,
   input: ImportInput,
 ): Promise<ChangedMaterial> {
-  deps.directory.forgetKey(context.principal.region, input.keyId)
-  const key = await requireKey(deps, context, 'ImportKeyMaterial', { kind: 'id', keyId: input.keyId })
-  requireImportable(key)
+  const key = await requireToImport(deps, context, input.keyId)
   const pair = await requireImportPair(deps, key, input.importToken)
   if (input.expiresAt !== undefined && input.expiresAt <= deps.clock.now())
     throw new KmsError('REQUEST_INVALID', 'The validTo date must be in the future.', { field: 'ValidTo' })
@@ -73,6 +68,19 @@ export async function importKeyMaterial(
   const known = key.versions.filter(({ imported }) => imported?.canary !== undefined)
   const type = input.type ?? (known.length > 0 ? 'EXISTING' : 'NEW')
   return type === 'NEW' ? importNew(task, key) : importExisting(task, key, known)
+}
+
+/** What has expired is ended first: the same material may come again at once. */
+async function requireToImport(deps: KmsDeps, context: CallContext, keyId: string): Promise<MasterKey> {
+  const read = async () => {
+    deps.directory.forgetKey(context.principal.region, keyId)
+    return requireKey(deps, context, 'ImportKeyMaterial', { kind: 'id', keyId })
+  }
+  const key = await read()
+  requireImportable(key)
+  if (key.versions.every(({ imported }) => imported?.state !== 'Destroying')) return key
+  await endExpired(deps, key, callOptions(context))
+  return read()
 }
 
 async function importNew(task: Task, key: MasterKey): Promise<ChangedMaterial> {
@@ -109,7 +117,7 @@ async function recognize(task: Task, key: MasterKey): Promise<KeyVersion | undef
     await bring(task, claimed, version)
     return await findMatch(task, claimed, version)
   } finally {
-    await abandonImport(task.deps, claimed, version, sinceOf(version))
+    await abandonImport(task.deps, claimed, version)
   }
 }
 
@@ -143,6 +151,7 @@ async function claim(
   refuse: (before: MasterKey) => void = () => {},
 ): Promise<{ readonly claimed: MasterKey; readonly version: KeyVersion }> {
   const versionId = wanted?.versionId ?? deps.newId()
+  const importId = deps.newId()
   let at = versionId
   const claimed = await changeKey(deps, context, 'ImportKeyMaterial', keyId, (before) => {
     requireImportable(before)
@@ -152,7 +161,7 @@ async function claim(
     at = place?.versionId ?? versionId
     if (place && place.imported?.state !== 'PendingImport')
       throw new KmsError('CONFLICT', 'Other material is being imported or deleted.', {})
-    const imported = { ...place?.imported, state: 'Importing', since: now } as const
+    const imported = { ...place?.imported, state: 'Importing', since: now, importId } as const
     if (place)
       return {
         ...before,
@@ -173,7 +182,7 @@ async function guarded(
   try {
     return await work()
   } catch (error) {
-    await abandonImport(deps, key, version, sinceOf(version))
+    await abandonImport(deps, key, version)
     throw error
   }
 }
@@ -216,7 +225,7 @@ async function finish(
   canary: string,
 ): Promise<ChangedMaterial> {
   const finished = await moveMaterial(task.deps, placeOf(key, version), (imported) =>
-    imported.state === 'Importing' && imported.since === sinceOf(version)
+    imported.state === 'Importing' && isSameImport(imported, version)
       ? importedBy(task, { ...imported, canary })
       : undefined,
   )
@@ -236,58 +245,12 @@ function importedBy({ deps, input }: Task, imported: ImportedMaterial): Imported
   }
 }
 
-/**
- * Destroys the material of a version, the current one where none is named. What it sealed opens again when the same material is
- * imported again.
- *
- * @throws {@link KmsError} `KEY_ORIGIN_INVALID`, `CONFLICT`; what the provider throws: the material is unusable then, and is
- *   destroyed by the next call or by maintenance.
- */
-export async function deleteImportedKeyMaterial(
-  deps: KmsDeps,
-  context: CallContext,
-  keyId: string,
-  materialId: string | undefined,
-): Promise<ChangedMaterial> {
-  deps.directory.forgetKey(context.principal.region, keyId)
-  const key = await requireKey(deps, context, 'DeleteImportedKeyMaterial', { kind: 'id', keyId })
-  const { origin = 'AWS_KMS' } = key
-  if (origin !== 'EXTERNAL')
-    throw new KmsError('KEY_ORIGIN_INVALID', 'The material of the key is not imported.', { keyId, origin })
-  const version =
-    materialId === undefined
-      ? requireVersion(key, key.primaryVersionId)
-      : key.versions.find((one) => one.imported?.canary !== undefined && keyMaterialId(one) === materialId)
-  if (!version)
-    throw new KmsError('REQUEST_INVALID', 'The key has no such key material.', { field: 'KeyMaterialId' })
-  if (version.imported?.canary === undefined) return { key }
-  await moveMaterial(deps, placeOf(key, version), (imported) => {
-    if (imported.state === 'Importing') throw new KmsError('CONFLICT', 'The material is being imported.', {})
-    return imported.state === 'Imported' ? destroying(imported, deps.clock.now()) : undefined
-  })
-  const now = await deps.store.getKey(key.region, keyId)
-  if (now && requireVersion(now, version.versionId).imported?.state === 'Destroying')
-    await destroyMaterial(deps, now, version, {
-      deadlineAt: context.deadlineAt,
-      timings: context.trail.timings,
-    })
-  return { key, version }
-}
-
 function refuseSecondPending({ deps }: Task, key: MasterKey): void {
   const pending = pendingMaterial(key)
   if (!pending) return
   const versionId = blankVersion(key)?.versionId ?? deps.newId()
   const details = { keyId: key.keyId, versionId, pendingVersionId: pending.versionId }
   throw new KmsError('MATERIAL_PENDING', 'Other material is pending rotation.', details)
-}
-
-function placeOf({ region, keyId }: MasterKey, { versionId }: KeyVersion) {
-  return { region, keyId, versionId }
-}
-
-function sinceOf({ imported }: KeyVersion): number {
-  return imported?.since ?? Number.NaN
 }
 
 function incorrect(): KmsError<'MATERIAL_INCORRECT'> {

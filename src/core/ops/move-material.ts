@@ -1,7 +1,7 @@
 import type { Clock } from '../../lib/clock.ts'
 import { isKmsError, KmsError } from '../errors.ts'
 import { requireVersion, tokenRef } from '../find-key.ts'
-import { withMaterial } from '../imported-material.ts'
+import { destroying, hasExpired, withMaterial } from '../imported-material.ts'
 import type { ImportedMaterial, KeyVersion, MasterKey } from '../key.ts'
 import type { KeyDirectory } from '../key-directory.ts'
 import type { CallOptions, CryptoProvider } from '../ports/crypto-provider.ts'
@@ -24,6 +24,12 @@ export interface MaterialPlace {
   readonly region: string
   readonly keyId: string
   readonly versionId: string
+}
+
+export interface ChangedMaterial {
+  readonly key: MasterKey
+  /** Absent where there never was any. */
+  readonly version?: KeyVersion
 }
 
 /**
@@ -52,14 +58,14 @@ export async function moveMaterial(
   throw new KmsError('CONFLICT', 'The key is being changed by others at the same time.', {})
 }
 
-/** The material as it is while its objects are destroyed. */
-export function destroying(imported: ImportedMaterial, now: number): ImportedMaterial {
-  const { expiresAt: _, ...kept } = imported
-  return { ...kept, state: 'Destroying', since: now }
+/** Where the material of a version is told of. */
+export function placeOf({ region, keyId }: MasterKey, { versionId }: KeyVersion): MaterialPlace {
+  return { region, keyId, versionId }
 }
 
 /**
- * Destroys the objects of a version whose material is `Destroying`, and says so in its row.
+ * Destroys the objects that the import of `version` made, whose material is `Destroying`, and says so in its row. Whatever
+ * another import brings meanwhile has objects of its own.
  *
  * @throws What the provider throws: the row stays as it is then, and maintenance goes on.
  */
@@ -70,42 +76,55 @@ export async function destroyMaterial(
   options: CallOptions = { deadlineAt: Date.now() + DESTROY_TIMEOUT_MS },
 ): Promise<void> {
   await deps.provider.destroyMasterKey(tokenRef(key, version), options)
-  const { region, keyId } = key
-  await moveMaterial(deps, { region, keyId, versionId: version.versionId }, (imported) =>
-    imported.state === 'Destroying'
+  await moveMaterial(deps, placeOf(key, version), (imported) =>
+    imported.state === 'Destroying' && isSameImport(imported, version)
       ? { ...imported, state: 'PendingImport', since: deps.clock.now() }
       : undefined,
   )
 }
 
-/** Undoes an import that was begun at `since`. What fails here is done by maintenance. */
-export async function abandonImport(
-  deps: MaterialDeps,
-  key: MasterKey,
-  version: KeyVersion,
-  since: number,
-): Promise<void> {
-  const { region, keyId } = key
-  const place = { region, keyId, versionId: version.versionId }
-  try {
+/** Whether what is known of a version's material is of the import that `version` tells. */
+export function isSameImport({ importId }: ImportedMaterial, { imported }: KeyVersion): boolean {
+  return importId === imported?.importId
+}
+
+/**
+ * Ends at once what has expired of a key and was not looked at by maintenance yet, so that it may come again.
+ *
+ * @throws What the provider throws.
+ */
+export async function endExpired(deps: MaterialDeps, key: MasterKey, options: CallOptions): Promise<void> {
+  for (const { versionId } of key.versions) {
+    const place = { region: key.region, keyId: key.keyId, versionId }
     const claimed = await moveMaterial(deps, place, (imported) =>
-      imported.state === 'Importing' && imported.since === since
+      hasExpired(imported, deps.clock.now()) ? destroying(imported, deps.clock.now()) : undefined,
+    )
+    if (claimed) await destroyMaterial(deps, claimed, requireVersion(claimed, versionId), options)
+  }
+}
+
+/** Undoes the import that claimed `version`. What fails here is done by maintenance. */
+export async function abandonImport(deps: MaterialDeps, key: MasterKey, version: KeyVersion): Promise<void> {
+  try {
+    const claimed = await moveMaterial(deps, placeOf(key, version), (imported) =>
+      imported.state === 'Importing' && isSameImport(imported, version)
         ? destroying(imported, deps.clock.now())
         : undefined,
     )
     if (claimed) await destroyMaterial(deps, key, version)
     // The key is being destroyed, or the import was given up: nobody else knows of objects that came to be after that.
-    else await destroyIfUnclaimed(deps, key, version)
+    else await destroyUnlessImported(deps, key, version)
   } catch (error) {
     if (!(error instanceof KmsError)) throw error
   }
 }
 
-async function destroyIfUnclaimed(deps: MaterialDeps, key: MasterKey, version: KeyVersion): Promise<void> {
+/** The objects are this import's alone, so that they may go unless the row says that they are there. */
+async function destroyUnlessImported(deps: MaterialDeps, key: MasterKey, version: KeyVersion): Promise<void> {
   const now = await deps.store.getKey(key.region, key.keyId)
   const imported = now?.versions.find(({ versionId }) => versionId === version.versionId)?.imported
   const gone = !now || now.state === 'Deleting' || now.state === 'Deleted'
-  if (!gone && imported?.state !== 'PendingImport') return
+  if (!gone && imported?.state === 'Imported' && isSameImport(imported, version)) return
   await deps.provider
     .destroyMasterKey(tokenRef(key, version), { deadlineAt: Date.now() + DESTROY_TIMEOUT_MS })
     .catch((error: unknown) => {

@@ -11,6 +11,8 @@ export interface MasterKeyRef {
   /** Both are absent of a symmetric key (AES-256). */
   readonly spec?: KeySpec
   readonly usage?: KeyUsage
+  /** UUID of the import that brings the material, where one does: objects of another import of the version are not meant. */
+  readonly importId?: string
 }
 
 /** Time that one provider call spent, for the request's log line. Milliseconds. */

@@ -1,3 +1,4 @@
+import { tokenRef } from '../../core/find-key.ts'
 import type { KeyState, MasterKey } from '../../core/key.ts'
 import { isSymmetric } from '../../core/key-spec.ts'
 import type { KeyStore } from '../../core/ports/key-store.ts'
@@ -121,13 +122,12 @@ export class HaProver {
   }
 
   async #proveKey(key: MasterKey, counts: Record<CopyState, number>): Promise<void> {
-    const { name, proofs } = this.#parts
+    const { proofs } = this.#parts
     // Others are never the replica's to serve.
     if (!isSymmetric(key.spec)) return
-    for (const { versionId, number } of key.versions) {
+    for (const version of key.versions) {
       if (this.#stop.signal.aborted) return
-      const ref = { token: name, keyId: key.keyId, versionId, versionNumber: number }
-      const { state } = await proofs.prove(ref, { deadlineAt: Date.now() + PROOF_WAIT_MS })
+      const { state } = await proofs.prove(tokenRef(key, version), { deadlineAt: Date.now() + PROOF_WAIT_MS })
       counts[state] += 1
     }
   }

@@ -16,7 +16,8 @@ const HANDLES_MAX = 65_536
 
 /** How one version is named in caches. */
 export function refKey(ref: MasterKeyRef): string {
-  return `${ref.keyId}/${ref.versionId}`
+  const { keyId, versionId, importId } = ref
+  return importId === undefined ? `${keyId}/${versionId}` : `${keyId}/${versionId}/${importId}`
 }
 
 /**

@@ -86,28 +86,38 @@ export interface MaterialName {
   /** Both are absent of a symmetric key. */
   readonly spec?: KeySpec
   readonly usage?: KeyUsage
+  /** As `MasterKeyRef` has it. */
+  readonly importId?: string
 }
+
+/** Digits of an import's id that labels show. */
+const IMPORT_DIGITS = 8
 
 /**
  * CKA_ID of one object: the first 16 bytes of SHA-256 over the count and the length-prefixed UTF-8 bytes of
- * `p11kms`, key id, version id and role, so that no two names share one.
+ * `p11kms`, key id, version id, role and, where there is one, the id of the import, so that no two names share one.
  */
 export function objectId(name: MaterialName, role: ObjectRole): Buffer {
-  const fields = ['p11kms', name.keyId, name.versionId, role].map((text) => Buffer.from(text, 'utf8'))
+  const { keyId, versionId, importId } = name
+  const texts = ['p11kms', keyId, versionId, role, ...(importId === undefined ? [] : [importId])]
+  const fields = texts.map((text) => Buffer.from(text, 'utf8'))
   const encoded = [u16(fields.length), ...fields.flatMap((field) => [u32(field.length), field])]
   return createHash('sha256').update(Buffer.concat(encoded)).digest().subarray(0, 16)
 }
 
 /** CKA_LABEL of one object, for people. */
 export function objectLabel(name: MaterialName, role: ObjectRole): string {
-  return `kms/${name.keyId}/v${name.versionNumber}/${role}`
+  const { keyId, versionNumber, importId } = name
+  const imported = importId === undefined ? '' : `.${importId.slice(0, IMPORT_DIGITS)}`
+  return `kms/${keyId}/v${versionNumber}${imported}/${role}`
 }
 
 /** What {@link objectLabel} put into a label; `undefined` for any other label. */
 export function parseObjectLabel(
   label: string,
-): (Omit<MaterialName, 'versionId'> & { readonly role: ObjectRole }) | undefined {
-  const [, keyId, number, text] = /^kms\/([^/]+)\/v([1-9]\d{0,9})\/([a-z]+)$/.exec(label) ?? []
+): (Pick<MaterialName, 'keyId' | 'versionNumber'> & { readonly role: ObjectRole }) | undefined {
+  const [, keyId, number, text] =
+    /^kms\/([^/]+)\/v([1-9]\d{0,9})(?:\.[0-9a-f]{8})?\/([a-z]+)$/.exec(label) ?? []
   const role = OBJECT_ROLES.find((one) => one === text)
   return keyId === undefined || !role ? undefined : { keyId, versionNumber: Number(number), role }
 }

@@ -11,6 +11,7 @@ import { KEY_METADATA } from './0010-key-metadata.ts'
 import { DELETION_PROTECTION } from './0011-deletion-protection.ts'
 import { PUBLIC_KEYS } from './0012-public-keys.ts'
 import { IMPORTED_MATERIAL } from './0013-imported-material.ts'
+import { IMPORT_IDS } from './0014-import-ids.ts'
 import type { Migration } from './migration.ts'
 
 /** Every migration, in order. New ones are appended. */
@@ -28,4 +29,5 @@ export const MIGRATIONS: readonly Migration[] = [
   DELETION_PROTECTION,
   PUBLIC_KEYS,
   IMPORTED_MATERIAL,
+  IMPORT_IDS,
 ]

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { beforeEach, describe, expect, it } from 'vitest'
 import { KmsError } from '../../../src/core/errors.ts'
+import { tokenRef } from '../../../src/core/find-key.ts'
 import type { MasterKey } from '../../../src/core/key.ts'
 import { keyMaterialId } from '../../../src/core/material-id.ts'
 import type { ImportInput } from '../../../src/core/ops/import-key-material.ts'
@@ -52,10 +53,11 @@ async function now(): Promise<MasterKey> {
 const states = async () => (await now()).versions.map(({ imported }) => imported?.state)
 const inToken = async () => {
   const held: number[] = []
-  for (const { versionId, number } of (await now()).versions) {
-    const ref = { token: key.token, keyId: key.keyId, versionId, versionNumber: number }
+  const stored = await now()
+  for (const version of stored.versions) {
+    const ref = tokenRef(stored, version)
     if ((await fixture.provider.findMasterKey(ref, { deadlineAt: Date.now() + 1000 })) !== 'absent')
-      held.push(number)
+      held.push(version.number)
   }
   return held
 }
@@ -116,6 +118,57 @@ describe('a key whose material is imported', () => {
     fixture.clock.advance(10 * HOUR)
     await fixture.imports.run()
     expect(await open(blob)).toBe('x')
+  })
+
+  it('is of no use to any operation from its very end on, whatever maintenance does, and comes back at once', async () => {
+    await bring(material, { expiresAt: fixture.clock.now() + HOUR })
+    const blob = await seal()
+    const named = { key: { kind: 'id', keyId: key.keyId } } as const
+    fixture.clock.advance(HOUR - 500)
+    expect(await open(blob)).toBe('x')
+    const { store } = fixture
+    const read = store.getKey.bind(store)
+    let reads = 0
+    store.getKey = (...place) => {
+      reads++
+      return read(...place)
+    }
+    fixture.clock.advance(500)
+    const refused = await Promise.all([
+      codeOf(open(blob)),
+      codeOf(seal()),
+      codeOf(fixture.kms.generateDataKey(call(), { ...named, lengthBytes: 32 })),
+      codeOf(fixture.kms.reEncrypt(call(), { blob, destinationKey: named.key })),
+    ])
+    expect(new Set(refused)).toEqual(new Set(['KEY_STATE_INVALID']))
+    expect((await fixture.kms.describeKey(call(), named.key)).state).toBe('PendingImport')
+    expect(reads).toBe(0)
+    expect(await codeOf(fixture.kms.disableKey(call(), key.keyId))).toBe('KEY_STATE_INVALID')
+    expect(await codeOf(fixture.kms.enableKey(call(), key.keyId))).toBe('KEY_STATE_INVALID')
+    expect(await inToken()).toEqual([1])
+    await bring(material)
+    expect(await open(blob)).toBe('x')
+    expect(await inToken()).toEqual([1])
+  })
+
+  it('that has expired is destroyed by a round also where another change of the key was first', async () => {
+    await bring(material, { expiresAt: fixture.clock.now() + HOUR })
+    fixture.clock.advance(HOUR)
+    await fixture.kms.updateKeyDescription(call(), key.keyId, 'changed')
+    expect((await now()).state).toBe('PendingImport')
+    expect(await inToken()).toEqual([1])
+    fixture.clock.advance(60_001)
+    await fixture.imports.run()
+    expect(await states()).toEqual(['PendingImport'])
+    expect(await inToken()).toEqual([])
+  })
+
+  it('is not rotated to once it has expired while it waited', async () => {
+    await bring(material)
+    await bring(randomBytes(32), { type: 'NEW', expiresAt: fixture.clock.now() + HOUR })
+    fixture.clock.advance(HOUR)
+    expect(await codeOf(rotate())).toBe('MATERIAL_NOT_PENDING')
+    expect(await open(await seal())).toBe('x')
   })
 
   it('is of no use after its end while its token is away, however many keys wait for that', async () => {
@@ -423,6 +476,51 @@ describe('an import that is cut short', () => {
     await settle()
     expect(await inToken()).toEqual([])
     expect((await bring(material)).key.state).toBe('Enabled')
+  })
+
+  it('and given up does not take along what a later import of the same version brought', async () => {
+    const { provider } = fixture
+    const load = provider.importMasterKey.bind(provider)
+    const { promise: goOn, resolve } = Promise.withResolvers<void>()
+    const { promise: waits, resolve: begun } = Promise.withResolvers<void>()
+    provider.importMasterKey = async (...args) => {
+      begun()
+      await goOn
+      return load(...args)
+    }
+    const late = codeOf(bring(randomBytes(32)))
+    await waits
+    provider.importMasterKey = load
+    await settle()
+    // Between the look at the row and the destruction the other import comes in.
+    const destroy = provider.destroyMasterKey.bind(provider)
+    provider.destroyMasterKey = async (...args) => {
+      provider.destroyMasterKey = destroy
+      await bring(material)
+      return destroy(...args)
+    }
+    resolve()
+    expect(await late).toBe('CONFLICT')
+    expect(await states()).toEqual(['Imported'])
+    expect(await inToken()).toEqual([1])
+    expect(await open(await seal())).toBe('x')
+    expect(provider.held).toBe(1)
+  })
+
+  it('and a deletion that ends late does not take along what came again meanwhile', async () => {
+    await bring(material)
+    const blob = await seal()
+    const { provider } = fixture
+    const destroy = provider.destroyMasterKey.bind(provider)
+    provider.destroyMasterKey = async (...args) => {
+      provider.destroyMasterKey = destroy
+      await settle()
+      await bring(material)
+      return destroy(...args)
+    }
+    await remove()
+    expect(await states()).toEqual(['Imported'])
+    expect(await open(blob)).toBe('x')
   })
 
   it('is not disturbed by a round, and two at once do not spoil each other', async () => {

@@ -8,7 +8,7 @@ import {
   unpackNotes,
 } from '../../../src/providers/pkcs11/lanes/messages.ts'
 import { MissingKeyGuard } from '../../../src/providers/pkcs11/missing-key-guard.ts'
-import { objectId, objectLabel } from '../../../src/providers/pkcs11/templates.ts'
+import { objectId, objectLabel, parseObjectLabel } from '../../../src/providers/pkcs11/templates.ts'
 
 const frames = fc.array(
   fc.record({
@@ -61,10 +61,16 @@ it('names an object by key, version and role so that no two share a CKA_ID', () 
     objectId(name, 'wrap'),
     objectId({ ...name, keyId: 'a', versionId: 'bc' }, 'enc'),
     objectId({ ...name, versionId: 'cenc' }, 'wrap'),
+    objectId({ ...name, importId: 'd' }, 'enc'),
+    objectId({ ...name, importId: 'e' }, 'enc'),
+    objectId({ ...name, importId: 'encd' }, 'wrap'),
   ].map((id) => id.toString('hex'))
   expect(new Set(ids).size).toBe(ids.length)
   expect(ids[0]).toBe('a576d5d80643a9a94ea78385ed2f3a06')
   expect(objectLabel(name, 'wrap')).toBe('kms/ab/v1/wrap')
+  const imported = objectLabel({ ...name, importId: '0f1e2d3c-4b5a-4978-8695-a4b3c2d1e0f1' }, 'wrap')
+  expect(imported).toBe('kms/ab/v1.0f1e2d3c/wrap')
+  expect(parseObjectLabel(imported)).toEqual({ keyId: 'ab', versionNumber: 1, role: 'wrap' })
 })
 
 it('reconnects for a missing key once per interval, and only for one that was seen', () => {

@@ -33,6 +33,6 @@ function isVersion(version: KnownVersion, keyId: string, versionNumber: number):
 }
 
 function nameOf(known: KnownVersion, role: OurName['role']): OurName {
-  const { settled: _, ...version } = known
+  const { settled: _, importId: __, ...version } = known
   return { ...version, role }
 }

@@ -53,6 +53,7 @@ function numbered({ versions, pendingVersion, state }: MasterKey) {
     .map(({ versionId, number, imported }) => ({
       versionId,
       versionNumber: number,
+      ...(imported?.importId !== undefined && { importId: imported.importId }),
       state: imported && imported.state !== 'Imported' ? ('Creating' as const) : state,
     }))
   if (!pendingVersion) return made
