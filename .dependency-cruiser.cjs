@@ -39,6 +39,7 @@ module.exports = {
     home(['pino'], 'http', ROOT),
     home(['@bufbuild/protobuf'], 'http/alibaba/instance'),
     home(['node-forge'], 'providers/client-keys'),
+    home(['@noble'], 'core'),
     { name: 'no-cycles', severity: 'error', from: {}, to: { circular: true } },
     {
       name: 'source-imports-no-test',

@@ -1,5 +1,5 @@
 import type { GcmBudget } from './gcm-budget.ts'
-import type { MacAlgorithm, OaepAlgorithm, SigningAlgorithm } from './key-spec.ts'
+import type { MacAlgorithm, OaepAlgorithm, TokenSigning } from './key-spec.ts'
 import type {
   CallOptions,
   CryptoProvider,
@@ -110,7 +110,7 @@ export class CountedProvider implements CryptoProvider {
     return this.#provider.readPublicKey(ref, options)
   }
 
-  sign(ref: MasterKeyRef, algorithm: SigningAlgorithm, data: Buffer, options: CallOptions): Promise<Buffer> {
+  sign(ref: MasterKeyRef, algorithm: TokenSigning, data: Buffer, options: CallOptions): Promise<Buffer> {
     return this.#provider.sign(ref, algorithm, data, options)
   }
 

@@ -1,3 +1,5 @@
+import type { MlDsaSetName } from './ml-dsa.ts'
+
 /** A named curve of the short Weierstrass form (SEC 1, "Elliptic Curve Domain Parameters"). */
 export interface Curve {
   /** DER of its object identifier, tag and length included: CKA_EC_PARAMS of PKCS#11, namedCurve of PKCS#8. */
@@ -14,7 +16,10 @@ export interface Curve {
 }
 
 /** What kind of key pair a spec asks for. */
-export type PairAlgorithm =
+export type PairAlgorithm = DataPairAlgorithm | { readonly kind: 'ml-dsa'; readonly set: MlDsaSetName }
+
+/** The kinds that serve as data keys too. */
+export type DataPairAlgorithm =
   | { readonly kind: 'rsa'; readonly modulusBits: number }
   | { readonly kind: 'ec'; readonly curve: Curve }
   | { readonly kind: 'ed25519' }
@@ -74,7 +79,7 @@ export const KEY_PAIR_SPECS = {
   EC_P521: { aws: 'ECC_NIST_P521', algorithm: { kind: 'ec', curve: CURVES.P521 } },
   EC_SECP256K1: { aws: 'ECC_SECG_P256K1', algorithm: { kind: 'ec', curve: CURVES.SECP256K1 } },
   ED25519: { aws: 'ECC_NIST_EDWARDS25519', algorithm: { kind: 'ed25519' } },
-} as const satisfies Readonly<Record<string, { readonly aws: string; readonly algorithm: PairAlgorithm }>>
+} as const satisfies Readonly<Record<string, { readonly aws: string; readonly algorithm: DataPairAlgorithm }>>
 
 export type KeyPairSpec = keyof typeof KEY_PAIR_SPECS
 

@@ -1,4 +1,5 @@
 import { CURVES, type PairAlgorithm } from './key-pair-spec.ts'
+import type { MlDsaSetName } from './ml-dsa.ts'
 
 /** What a key may be used for; which operations that allows is in `usage.ts`. */
 export type KeyUsage = 'ENCRYPT_DECRYPT' | 'SIGN_VERIFY' | 'GENERATE_VERIFY_MAC' | 'KEY_AGREEMENT'
@@ -20,10 +21,10 @@ export const OAEP_ALGORITHMS = {
 export type OaepAlgorithm = keyof typeof OAEP_ALGORITHMS
 
 /**
- * How each algorithm signs. `eddsa` signs the message itself, `eddsa-ph` its SHA-512 digest in a way of its own (RFC 8032,
- * Ed25519ph); the others sign a digest. The salt of RSASSA-PSS is as long as the digest.
+ * How each algorithm signs. `eddsa` and `ml-dsa` sign the message itself, `eddsa-ph` its SHA-512 digest in a way of its own
+ * (RFC 8032, Ed25519ph); the others sign a digest. The salt of RSASSA-PSS is as long as the digest.
  */
-export type SigningScheme = 'rsa-pss' | 'rsa-pkcs1' | 'ecdsa' | 'eddsa' | 'eddsa-ph'
+export type SigningScheme = 'rsa-pss' | 'rsa-pkcs1' | 'ecdsa' | 'eddsa' | 'eddsa-ph' | 'ml-dsa'
 
 export const SIGNING_ALGORITHMS = {
   RSASSA_PSS_SHA_256: { scheme: 'rsa-pss', hash: 'sha256' },
@@ -37,9 +38,19 @@ export const SIGNING_ALGORITHMS = {
   ECDSA_SHA_512: { scheme: 'ecdsa', hash: 'sha512' },
   ED25519_SHA_512: { scheme: 'eddsa', hash: 'sha512' },
   ED25519_PH_SHA_512: { scheme: 'eddsa-ph', hash: 'sha512' },
+  ML_DSA_SHAKE_256: { scheme: 'ml-dsa', hash: undefined },
 } as const satisfies Readonly<
-  Record<string, { readonly scheme: SigningScheme; readonly hash: 'sha256' | 'sha384' | 'sha512' }>
+  Record<
+    string,
+    { readonly scheme: SigningScheme; readonly hash: 'sha256' | 'sha384' | 'sha512' | undefined }
+  >
 >
+
+/**
+ * What a token is asked to sign with: an algorithm, or ML-DSA of the representative µ that a caller brings instead of the message
+ * (FIPS 204, "Internal Functions").
+ */
+export type TokenSigning = SigningAlgorithm | 'ML_DSA_EXTERNAL_MU'
 
 export const MAC_ALGORITHMS = {
   HMAC_SHA_224: { hash: 'sha224' },
@@ -94,6 +105,13 @@ const hmac = (mac: MacAlgorithm) =>
     mac: [mac],
   }) as const satisfies KeySpecRow
 
+const mlDsa = (set: MlDsaSetName) =>
+  ({
+    kind: { kind: 'ml-dsa', set },
+    usages: ['SIGN_VERIFY'],
+    signing: ['ML_DSA_SHAKE_256'],
+  }) as const satisfies KeySpecRow
+
 /** Every spec of a master key that can be made here (AWS KMS, "Key spec reference"). */
 export const KEY_SPECS = {
   SYMMETRIC_DEFAULT: {
@@ -121,6 +139,9 @@ export const KEY_SPECS = {
   HMAC_256: hmac('HMAC_SHA_256'),
   HMAC_384: hmac('HMAC_SHA_384'),
   HMAC_512: hmac('HMAC_SHA_512'),
+  ML_DSA_44: mlDsa('ML_DSA_44'),
+  ML_DSA_65: mlDsa('ML_DSA_65'),
+  ML_DSA_87: mlDsa('ML_DSA_87'),
 } as const satisfies Readonly<Record<string, KeySpecRow>>
 
 export type KeySpec = keyof typeof KEY_SPECS
@@ -131,9 +152,6 @@ export type KeySpec = keyof typeof KEY_SPECS
  */
 export const UNDRIVEN_KEY_SPECS = {
   SM2: { usages: ['ENCRYPT_DECRYPT', 'SIGN_VERIFY', 'KEY_AGREEMENT'], mechanism: 'CKM_SM2_KEY_PAIR_GEN' },
-  ML_DSA_44: { usages: ['SIGN_VERIFY'], mechanism: 'CKM_ML_DSA_KEY_PAIR_GEN' },
-  ML_DSA_65: { usages: ['SIGN_VERIFY'], mechanism: 'CKM_ML_DSA_KEY_PAIR_GEN' },
-  ML_DSA_87: { usages: ['SIGN_VERIFY'], mechanism: 'CKM_ML_DSA_KEY_PAIR_GEN' },
   ML_KEM_512: { usages: ['ENCAPSULATE_DECAPSULATE'], mechanism: 'CKM_ML_KEM_KEY_PAIR_GEN' },
   ML_KEM_768: { usages: ['ENCAPSULATE_DECAPSULATE'], mechanism: 'CKM_ML_KEM_KEY_PAIR_GEN' },
   ML_KEM_1024: { usages: ['ENCAPSULATE_DECAPSULATE'], mechanism: 'CKM_ML_KEM_KEY_PAIR_GEN' },

@@ -1,12 +1,13 @@
 import { DER_TAG, type DerValue, derUnsigned, encodeDer } from '../lib/der.ts'
 import { type Curve, ED25519_OID } from './key-pair-spec.ts'
+import { ML_DSA_SETS, type MlDsaSetName } from './ml-dsa.ts'
 import { EC_OID, RSA_OID } from './pkcs8.ts'
 
 /**
  * Public keys as SubjectPublicKeyInfo in DER.
  *
  * @see RFC 5280, "Subject Public Key Info"; RFC 3279, "RSA Keys"; RFC 5480, "Elliptic Curve Cryptography"; RFC 8410, "Subject
- *   Public Key Fields"
+ *   Public Key Fields"; RFC 9881, "Subject Public Key Fields"
  */
 
 const sequence = (...content: DerValue['content']): DerValue => ({ tag: DER_TAG.sequence, content })
@@ -30,4 +31,9 @@ export function ecSpki(curve: Curve, point: Buffer): Buffer {
 /** @param point - 32 bytes. */
 export function ed25519Spki(point: Buffer): Buffer {
   return encodeDer(sequence(sequence(ED25519_OID), bits(point)))
+}
+
+/** @param publicKey - As long as the set has it. */
+export function mlDsaSpki(set: MlDsaSetName, publicKey: Buffer): Buffer {
+  return encodeDer(sequence(sequence(ML_DSA_SETS[set].oid), bits(publicKey)))
 }

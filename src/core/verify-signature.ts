@@ -1,14 +1,17 @@
 import { constants, createECDH, createPublicKey, type KeyObject, publicDecrypt, verify } from 'node:crypto'
 import { invariant } from '../lib/invariant.ts'
 import { parseEcdsaDer } from './ecdsa-signature.ts'
+import { verifyEd25519ph } from './ed25519ph.ts'
 import type { KeyVersion } from './key.ts'
 import { CURVES, type Curve } from './key-pair-spec.ts'
 import { HASH_BYTES, SIGNING_ALGORITHMS, type SigningAlgorithm } from './key-spec.ts'
+import { verifyMlDsa } from './ml-dsa.ts'
 import { digestInfo, isPssEncoding } from './rsa-encodings.ts'
 
 /**
  * Signatures are verified here with the public key of the version, which costs the token nothing. Node's crypto verifies
- * messages; what it has no call for, a signature of a digest that the caller brings, is put together of its parts.
+ * messages; what it has no call for, a signature of a digest that the caller brings, is put together of its parts or left to a
+ * library (Ed25519ph, ML-DSA).
  */
 
 const keys = new WeakMap<KeyVersion, KeyObject>()
@@ -36,6 +39,8 @@ export function verifyMessage(
   signature: Buffer,
 ): boolean {
   const { scheme, hash } = SIGNING_ALGORITHMS[algorithm]
+  if (scheme === 'ml-dsa') return verifyMlDsa(spkiOf(version), 'message', message, signature)
+  invariant(scheme !== 'eddsa-ph', 'the algorithm signs messages')
   const key = publicKeyOf(version)
   if (scheme === 'eddsa') return verify(null, message, key, signature)
   // OpenSSL takes other encodings of the same numbers on some releases: one signature has one form.
@@ -57,6 +62,7 @@ export function verifyDigest(
   signature: Buffer,
 ): boolean {
   const { scheme, hash } = SIGNING_ALGORITHMS[algorithm]
+  if (scheme === 'eddsa-ph') return verifyEd25519ph(spkiOf(version), digest, signature)
   const key = publicKeyOf(version)
   if (scheme === 'ecdsa') return verifyEcdsa(curveOf(key), pointOf(key), digest, signature)
   invariant(scheme === 'rsa-pkcs1' || scheme === 'rsa-pss', 'the algorithm signs digests')
@@ -67,6 +73,21 @@ export function verifyDigest(
   return scheme === 'rsa-pss'
     ? isPssEncoding(hash, digest, encoded, modulusBits)
     : encoded.equals(digestInfo(hash, digest))
+}
+
+/**
+ * As {@link verifyMessage}, of the representative µ of a message that is signed with ML-DSA.
+ *
+ * @param mu - 64 bytes.
+ */
+export function verifyMu(
+  version: KeyVersion,
+  algorithm: SigningAlgorithm,
+  mu: Buffer,
+  signature: Buffer,
+): boolean {
+  invariant(SIGNING_ALGORITHMS[algorithm].scheme === 'ml-dsa', 'the algorithm is ML-DSA')
+  return verifyMlDsa(spkiOf(version), 'mu', mu, signature)
 }
 
 /** What a signature opens to; `undefined` where it is no number below the modulus, or not padded as PKCS #1 has it. */

@@ -19,7 +19,7 @@ async function openNss(overrides: Partial<Pkcs11TokenSettings> = {}, log = new L
 describeWith([NSS_MODULE], 'NSS', () => {
   cryptoProviderContract(openNss, {
     insideBytesMax: 256,
-    unable: ['ECC_SECG_P256K1', 'ECC_NIST_EDWARDS25519'],
+    unable: ['ECC_SECG_P256K1', 'ECC_NIST_EDWARDS25519', 'ML_DSA_44', 'ML_DSA_65', 'ML_DSA_87'],
   })
 })
 

@@ -163,7 +163,7 @@ describe('the unmodified @aws-sdk/client-kms, with keys that are not symmetric',
       SigningAlgorithms: ['ED25519_SHA_512', 'ED25519_PH_SHA_512'],
     })
     expect(KeyMetadata).not.toHaveProperty('CurrentKeyMaterialId')
-    await expect(newKey('ML_DSA_87', 'SIGN_VERIFY')).rejects.toThrow(UnsupportedOperationException)
+    await expect(newKey('SM2', 'SIGN_VERIFY')).rejects.toThrow(UnsupportedOperationException)
     const none = client.send(
       new GetPublicKeyCommand({ KeyId: await newKey('HMAC_224', 'GENERATE_VERIFY_MAC') }),
     )

@@ -12,7 +12,7 @@ import {
   sign,
 } from 'node:crypto'
 import { ciphertextInvalid, KmsError } from '../../src/core/errors.ts'
-import { KEY_PAIR_SPECS, type PairAlgorithm } from '../../src/core/key-pair-spec.ts'
+import { type DataPairAlgorithm, KEY_PAIR_SPECS } from '../../src/core/key-pair-spec.ts'
 import {
   keySpecRow,
   MAC_ALGORITHMS,
@@ -20,7 +20,7 @@ import {
   OAEP_ALGORITHMS,
   type OaepAlgorithm,
   SIGNING_ALGORITHMS,
-  type SigningAlgorithm,
+  type TokenSigning,
 } from '../../src/core/key-spec.ts'
 import type {
   CallOptions,
@@ -39,6 +39,7 @@ import type {
 } from '../../src/core/ports/crypto-provider.ts'
 import { digestInfo } from '../../src/core/rsa-encodings.ts'
 import { u16 } from '../../src/lib/bytes.ts'
+import { type MlDsaPair, makeMlDsaPair, type PhFlagWay, signEd25519ph } from './noble-signatures.ts'
 import { encodePss, signDigest } from './sign-digest.ts'
 
 const KEY_WRAP_PAD_IV = Buffer.from('a65959a6', 'hex')
@@ -48,6 +49,7 @@ interface Material {
   readonly wrap: Buffer
   /** Of a key pair, and of a MAC key. */
   readonly pair?: { readonly publicKey: KeyObject; readonly privateKey: KeyObject }
+  readonly mlDsa?: MlDsaPair
   readonly secret?: Buffer
 }
 
@@ -72,6 +74,8 @@ export class SoftwareProvider implements CryptoProvider {
 
   /** Specs that this token cannot make. */
   readonly unable = new Set<string>()
+  /** What it makes of the flag of Ed25519ph. */
+  phFlag: PhFlagWay = 'honoured'
 
   async createMasterKey(ref: MasterKeyRef, options: CallOptions): Promise<MadeMaterial> {
     this.#enter('createMasterKey', ref.token, options)
@@ -88,24 +92,30 @@ export class SoftwareProvider implements CryptoProvider {
     if (kind.kind === 'aes') this.#materials.set(id, secrets)
     else if (kind.kind === 'hmac')
       this.#materials.set(id, { ...secrets, secret: randomBytes(kind.lengthBytes) })
+    else if (kind.kind === 'ml-dsa') this.#materials.set(id, { ...secrets, mlDsa: makeMlDsaPair(kind.set) })
     else this.#materials.set(id, { ...secrets, pair: makeKeyPair(kind) })
-    const pair = this.#materials.get(id)?.pair
-    return pair ? { publicKey: spkiOf(pair.publicKey) } : {}
+    const { pair, mlDsa } = this.#require(ref)
+    const publicKey = pair ? spkiOf(pair.publicKey) : mlDsa?.spki
+    return publicKey ? { publicKey } : {}
   }
 
   async readPublicKey(ref: MasterKeyRef, options: CallOptions): Promise<Buffer> {
     this.#enter('readPublicKey', ref.token, options)
-    return spkiOf(this.#requirePair(ref).publicKey)
+    return this.#require(ref).mlDsa?.spki ?? spkiOf(this.#requirePair(ref).publicKey)
   }
 
   async sign(
     ref: MasterKeyRef,
-    algorithm: SigningAlgorithm,
+    algorithm: TokenSigning,
     data: Buffer,
     options: CallOptions,
   ): Promise<Buffer> {
     this.#enter('sign', ref.token, options)
-    return signData(this.#requirePair(ref).privateKey, algorithm, data)
+    const { mlDsa } = this.#require(ref)
+    if (mlDsa) return mlDsa.sign(algorithm, data)
+    const key = this.#requirePair(ref).privateKey
+    if (algorithm === 'ED25519_PH_SHA_512') return signEd25519ph(key, data, this.phFlag)
+    return signData(key, algorithm, data)
   }
 
   async decryptRsa(
@@ -293,7 +303,8 @@ export class SoftwareProvider implements CryptoProvider {
 const spkiOf = (key: KeyObject): Buffer => key.export({ type: 'spki', format: 'der' })
 
 /** Node signs digests through what is beneath its signatures: RSA without a hash, and ECDSA by BigInt. */
-function signData(key: KeyObject, algorithm: SigningAlgorithm, data: Buffer): Buffer {
+function signData(key: KeyObject, algorithm: TokenSigning, data: Buffer): Buffer {
+  if (algorithm === 'ML_DSA_EXTERNAL_MU') throw new KmsError('UNSUPPORTED', 'No ML-DSA.', {})
   const { scheme, hash } = SIGNING_ALGORITHMS[algorithm]
   if (scheme === 'eddsa') return sign(null, data, key)
   if (scheme === 'ecdsa') return signDigest(key, data)
@@ -301,7 +312,7 @@ function signData(key: KeyObject, algorithm: SigningAlgorithm, data: Buffer): Bu
     return privateEncrypt({ key, padding: constants.RSA_PKCS1_PADDING }, digestInfo(hash, data))
   if (scheme === 'rsa-pss')
     return privateEncrypt({ key, padding: constants.RSA_NO_PADDING }, encodePss(key, hash, data))
-  throw new KmsError('UNSUPPORTED', 'No Ed25519ph.', {})
+  throw new KmsError('UNSUPPORTED', `No ${scheme}.`, {})
 }
 
 function unwrap(key: KeyObject, algorithm: WrappedMaterial['algorithm'], wrapped: Buffer): Buffer {
@@ -320,7 +331,7 @@ function unwrap(key: KeyObject, algorithm: WrappedMaterial['algorithm'], wrapped
   }
 }
 
-function makeKeyPair(algorithm: PairAlgorithm): { publicKey: KeyObject; privateKey: KeyObject } {
+function makeKeyPair(algorithm: DataPairAlgorithm): { publicKey: KeyObject; privateKey: KeyObject } {
   if (algorithm.kind === 'rsa') return generateKeyPairSync('rsa', { modulusLength: algorithm.modulusBits })
   if (algorithm.kind === 'ed25519') return generateKeyPairSync('ed25519')
   return generateKeyPairSync('ec', { namedCurve: algorithm.curve.opensslName })

@@ -1,17 +1,19 @@
 import { hash } from 'node:crypto'
 import { checksPassed } from '../dry-run.ts'
 import { ecdsaToDer } from '../ecdsa-signature.ts'
+import { describeOtherThanEd25519ph } from '../ed25519ph.ts'
 import { KmsError } from '../errors.ts'
 import { requireKey, requirePrimaryVersion, tokenRef } from '../find-key.ts'
 import type { KeyIdentifier, KeyVersion, MasterKey } from '../key.ts'
-import { HASH_BYTES, SIGNING_ALGORITHMS, type SigningAlgorithm } from '../key-spec.ts'
+import { HASH_BYTES, SIGNING_ALGORITHMS, type SigningAlgorithm, type SigningScheme } from '../key-spec.ts'
 import type { CallContext, KmsDeps, UsingContext } from '../kms-context.ts'
+import { MU_BYTES } from '../ml-dsa.ts'
 import { requireAlgorithm, requireUsage } from '../usage.ts'
-import { verifyDigest, verifyMessage } from '../verify-signature.ts'
+import { spkiOf, verifyDigest, verifyMessage, verifyMu } from '../verify-signature.ts'
 import { callOptions } from './seal-payload.ts'
 
-/** `message`: hashed here. `digest`: the caller has hashed it. */
-export type MessageKind = 'message' | 'digest'
+/** `message`: hashed here, where it is hashed. `digest`: the caller has hashed it. `mu`: representative of a message (ML-DSA). */
+export type MessageKind = 'message' | 'digest' | 'mu'
 
 export interface SignInput {
   readonly key: KeyIdentifier
@@ -33,15 +35,33 @@ export interface Signed {
   readonly signature: Buffer
 }
 
+/**
+ * Signs in the token. What tokens were seen to give another signature for, or know by a number that no ratified standard has,
+ * is verified before it is given out.
+ *
+ * @throws {@link KmsError} `UNSUPPORTED`, naming token and mechanism, where the token makes no such signature.
+ */
 export async function sign(deps: KmsDeps, context: UsingContext, input: SignInput): Promise<Signed> {
   const { key, version, algorithm } = await requireSigningKey(deps, context, 'Sign', input)
-  const { scheme, hash: hashName } = SIGNING_ALGORITHMS[algorithm]
   checksPassed(context, 'Sign', key)
-  const whole = input.kind === 'digest' || scheme === 'eddsa'
-  const data = whole ? input.message : hash(hashName, input.message, 'buffer')
-  const signature = await deps.provider.sign(tokenRef(key, version), algorithm, data, callOptions(context))
+  const { scheme } = SIGNING_ALGORITHMS[algorithm]
+  const { kind } = input
+  const asked = kind === 'mu' ? 'ML_DSA_EXTERNAL_MU' : algorithm
+  const data = dataOf(algorithm, input)
+  const signature = await deps.provider.sign(tokenRef(key, version), asked, data, callOptions(context))
+  if ((kind === 'mu' || scheme === 'eddsa-ph') && !CHECKS[kind](version, algorithm, data, signature))
+    throw otherSignature(key, version, kind, data, signature)
   return { key, signature: scheme === 'ecdsa' ? ecdsaToDer(signature) : signature }
 }
+
+/** What the token is given to sign. */
+function dataOf(algorithm: SigningAlgorithm, { kind, message }: SignInput): Buffer {
+  const { scheme, hash: hashName } = SIGNING_ALGORITHMS[algorithm]
+  const whole = kind !== 'message' || scheme === 'eddsa' || scheme === 'ml-dsa'
+  return whole ? message : hash(hashName, message, 'buffer')
+}
+
+const CHECKS = { message: verifyMessage, digest: verifyDigest, mu: verifyMu } as const
 
 /**
  * Verifies with the public key of the version: no token is asked.
@@ -52,8 +72,7 @@ export async function verify(deps: KmsDeps, context: UsingContext, input: Verify
   const { key, version, algorithm } = await requireSigningKey(deps, context, 'Verify', input)
   checksPassed(context, 'Verify', key)
   const { kind, message, signature } = input
-  const check = kind === 'digest' ? verifyDigest : verifyMessage
-  if (check(version, algorithm, message, signature)) return key
+  if (CHECKS[kind](version, algorithm, message, signature)) return key
   throw new KmsError('SIGNATURE_INVALID', 'The signature is not valid.', {})
 }
 
@@ -74,18 +93,35 @@ async function requireSigningKey(
   const algorithm = requireAlgorithm(key, 'signing', input.algorithm)
   const version = requirePrimaryVersion(key)
   requireKind(algorithm, input)
-  if (SIGNING_ALGORITHMS[algorithm].scheme === 'eddsa-ph') throw noPrehash(key, algorithm)
   return { key, version, algorithm }
 }
 
-/** Ed25519 signs messages, and digests as Ed25519ph alone; any other digest is as long as its hash gives. */
+/** What each scheme signs, with the names that callers have for it. */
+const KINDS: Readonly<Record<SigningScheme, readonly MessageKind[]>> = {
+  'rsa-pkcs1': ['message', 'digest'],
+  'rsa-pss': ['message', 'digest'],
+  ecdsa: ['message', 'digest'],
+  eddsa: ['message'],
+  'eddsa-ph': ['digest'],
+  'ml-dsa': ['message', 'mu'],
+}
+const WIRE_NAMES: Readonly<Record<MessageKind, string>> = {
+  message: 'RAW',
+  digest: 'DIGEST',
+  mu: 'EXTERNAL_MU',
+}
+
+/** A digest is as long as its hash gives. */
 function requireKind(algorithm: SigningAlgorithm, { kind, message }: SignInput): void {
   const { scheme, hash: hashName } = SIGNING_ALGORITHMS[algorithm]
-  if ((scheme === 'eddsa' && kind === 'digest') || (scheme === 'eddsa-ph' && kind === 'message')) {
-    const wanted = scheme === 'eddsa' ? 'RAW' : 'DIGEST'
+  const kinds = KINDS[scheme]
+  if (!kinds.includes(kind)) {
+    const wanted = kinds.map((one) => WIRE_NAMES[one]).join(' or ')
     throw invalid(`Algorithm ${algorithm} requires MessageType ${wanted}.`, 'MessageType')
   }
-  if (kind === 'digest' && message.length !== HASH_BYTES[hashName])
+  if (kind === 'message') return
+  const lengthBytes = scheme === 'ml-dsa' ? MU_BYTES : HASH_BYTES[hashName]
+  if (message.length !== lengthBytes)
     throw invalid(`Digest is invalid length for algorithm ${algorithm}.`, 'Message')
 }
 
@@ -93,8 +129,21 @@ function invalid(message: string, field: string): KmsError<'REQUEST_INVALID'> {
   return new KmsError('REQUEST_INVALID', message, { field })
 }
 
-/** SoftHSM 2.6.1 leaves the flag out of account and signs as plain Ed25519, so no token is asked for it. */
-function noPrehash({ token }: MasterKey, algorithm: SigningAlgorithm): KmsError<'UNSUPPORTED'> {
-  const message = `The token "${token}" makes no signatures of algorithm ${algorithm}: this service does not use CKM_EDDSA with phFlag.`
+/** SoftHSM 2.6.1 leaves the flag of Ed25519ph out of account and signs plain Ed25519, without an error. */
+function otherSignature(
+  { token }: MasterKey,
+  version: KeyVersion,
+  kind: MessageKind,
+  data: Buffer,
+  signature: Buffer,
+): KmsError<'UNSUPPORTED'> {
+  const [what, why] =
+    kind === 'mu'
+      ? ['ML_DSA_SHAKE_256 of EXTERNAL_MU (CKM_ML_DSA_EXTERNAL_MU)', 'its signature does not verify']
+      : [
+          'ED25519_PH_SHA_512 (CKM_EDDSA with phFlag)',
+          describeOtherThanEd25519ph(spkiOf(version), data, signature),
+        ]
+  const message = `The token "${token}" makes no signatures of algorithm ${what}: ${why}.`
   return new KmsError('UNSUPPORTED', message, {})
 }

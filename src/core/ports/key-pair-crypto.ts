@@ -1,4 +1,4 @@
-import type { OaepAlgorithm, SigningAlgorithm } from '../key-spec.ts'
+import type { OaepAlgorithm, TokenSigning } from '../key-spec.ts'
 import type { CallOptions, MasterKeyRef } from './provider-call.ts'
 
 /** What the private key of a master key version does. Fails as `CryptoProvider` says, and as each method adds. */
@@ -13,13 +13,16 @@ export interface KeyPairCrypto {
   /**
    * Signs with the private key of a version.
    *
-   * @param data - The digest by the hash of the algorithm; for `ED25519_SHA_512` the message, 1 to 4096 bytes.
-   * @returns Of ECDSA r and s side by side, each as long as a scalar of the curve; else the bytes of the signature.
+   * @param data - The digest by the hash of the algorithm; for `ED25519_SHA_512` and `ML_DSA_SHAKE_256` the message, 1 to 4096
+   *   bytes; for `ML_DSA_EXTERNAL_MU` the 64 bytes of µ.
+   * @returns Of ECDSA r and s side by side, each as long as a scalar of the curve; else the bytes of the signature. Whether the
+   *   token gives the right one is proved when a key is made, but for `ED25519_PH_SHA_512` and `ML_DSA_EXTERNAL_MU`, which the
+   *   caller verifies.
    * @throws {@link KmsError} `UNSUPPORTED` when the token does not know the algorithm; the message has its name and that of
    *   the mechanism.
-   * @see PKCS#11 v3.1, "PKCS #1 v1.5 RSA", "PKCS #1 RSA PSS", "ECDSA", "EdDSA"
+   * @see PKCS#11 v3.2, "PKCS #1 v1.5 RSA", "PKCS #1 RSA PSS", "ECDSA", "EdDSA", "ML-DSA"
    */
-  sign(ref: MasterKeyRef, algorithm: SigningAlgorithm, data: Buffer, options: CallOptions): Promise<Buffer>
+  sign(ref: MasterKeyRef, algorithm: TokenSigning, data: Buffer, options: CallOptions): Promise<Buffer>
 
   /**
    * Decrypts with the private key of a version (RSAES-OAEP with an empty label).

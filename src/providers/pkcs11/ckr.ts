@@ -68,7 +68,7 @@ export const UNKNOWN_CKR_RULE: CkrRule = {
 }
 
 /**
- * Number of each return value of v2.40 to v3.1 and its meaning for the caller, the session and the connection, but for
+ * Number of each return value of v2.40 to v3.1, and of v3.2 for parameter sets, and its meaning for the caller, the session and the connection, but for
  * CKR_OK; `docs/operating/recovery.md` shows it to operators.
  *
  * @see PKCS#11 v3.1, "Function return values"
@@ -174,6 +174,7 @@ const ROWS = {
   CKR_TOKEN_RESOURCE_EXCEEDED: [0x201, exhausted],
   CKR_OPERATION_CANCEL_FAILED: [0x202, unexpected],
   CKR_KEY_EXHAUSTED: [0x203, refused],
+  CKR_PARAMETER_SET_NOT_SUPPORTED: [0x209, refused],
 } as const satisfies Readonly<Record<`CKR_${string}`, readonly [number: number, rule: CkrRule]>>
 
 const entries = Object.entries(ROWS) as [name: string, row: readonly [number, CkrRule]][]

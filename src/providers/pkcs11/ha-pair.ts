@@ -1,5 +1,5 @@
 import { isKmsError } from '../../core/errors.ts'
-import type { MacAlgorithm, OaepAlgorithm, SigningAlgorithm } from '../../core/key-spec.ts'
+import type { MacAlgorithm, OaepAlgorithm, TokenSigning } from '../../core/key-spec.ts'
 import type {
   CallOptions,
   CryptoProvider,
@@ -168,7 +168,7 @@ export class HaPair implements CryptoProvider {
     return this.#parts.primary.readPublicKey(ref, options)
   }
 
-  sign(ref: MasterKeyRef, algorithm: SigningAlgorithm, data: Buffer, options: CallOptions): Promise<Buffer> {
+  sign(ref: MasterKeyRef, algorithm: TokenSigning, data: Buffer, options: CallOptions): Promise<Buffer> {
     return this.#parts.primary.sign(ref, algorithm, data, options)
   }
 

@@ -3,59 +3,83 @@ import {
   MAC_ALGORITHMS,
   type MacAlgorithm,
   SIGNING_ALGORITHMS,
-  type SigningAlgorithm,
+  type SigningScheme,
+  type TokenSigning,
 } from '../../core/key-spec.ts'
 import { digestInfo } from '../../core/rsa-encodings.ts'
 import { useSecret } from './data-key.ts'
 import { TokenRefusal } from './errors.ts'
 import { agreedSecretTemplate } from './key-templates.ts'
 import type { LaneToken } from './lane-token.ts'
-import { CKM_ECDSA, CKM_EDDSA, CKM_RSA_PKCS, ecdh, hmacMechanism, pss } from './mechanisms.ts'
+import {
+  CKM_ECDSA,
+  CKM_EDDSA,
+  CKM_ML_DSA,
+  CKM_ML_DSA_EXTERNAL_MU,
+  CKM_RSA_PKCS,
+  ecdh,
+  eddsaPh,
+  hmacMechanism,
+  pss,
+} from './mechanisms.ts'
 import type { Handle } from './module.ts'
 import { CKA } from './templates.ts'
+import { unlessUnable } from './unless-unable.ts'
 
-/** Longest signature of any algorithm, RSA of 4096 bits, with room to spare. */
-const SIGNATURE_BYTES_MAX = 1024
+/** Longest signature of any algorithm, ML-DSA-87, with room to spare. */
+const SIGNATURE_BYTES_MAX = 5120
 
-/** What a mechanism of signing is called, for operators and callers, and what it is given. */
 interface SigningCall {
   readonly mechanism: { readonly mechanism: number; readonly parameter?: object }
   readonly input: Buffer
 }
 
-/** The names of the mechanisms that sign. */
+/** The names of the mechanisms that sign, for operators and callers. */
 export const SIGNING_MECHANISM_NAMES = {
   'rsa-pkcs1': 'CKM_RSA_PKCS',
   'rsa-pss': 'CKM_RSA_PKCS_PSS',
   ecdsa: 'CKM_ECDSA',
   eddsa: 'CKM_EDDSA',
   'eddsa-ph': 'CKM_EDDSA with phFlag',
-} as const
+  'ml-dsa': 'CKM_ML_DSA',
+} as const satisfies Readonly<Record<SigningScheme, string>>
 
 /**
- * C_SignInit and C_Sign.
+ * C_SignInit and C_Sign. That a token knows Ed25519ph and ML-DSA of µ was not seen when the key was made, so it is told from a
+ * broken one here.
  *
  * @param data - As `CryptoProvider.sign` takes it.
- * @throws What the token answered; {@link TokenRefusal} `UNSUPPORTED` for Ed25519ph: SoftHSM 2.6.1 leaves the flag out of
- *   account and signs as plain Ed25519, without an error, so no token is asked for it.
+ * @throws What the token answered; {@link TokenRefusal} `UNSUPPORTED`, naming the mechanism.
  */
-export function signWith(token: LaneToken, key: Handle, algorithm: SigningAlgorithm, data: Buffer): Buffer {
+export function signWith(token: LaneToken, key: Handle, algorithm: TokenSigning, data: Buffer): Buffer {
   const { mechanism, input } = signingCall(algorithm, data)
-  return signBytes(token, mechanism, key, input, SIGNATURE_BYTES_MAX)
+  const sign = () => signBytes(token, mechanism, key, input, SIGNATURE_BYTES_MAX)
+  const cannot = UNPROVED[algorithm]
+  return cannot === undefined ? sign() : unlessUnable(token, cannot, sign)
 }
 
-function signingCall(algorithm: SigningAlgorithm, data: Buffer): SigningCall {
+/** What a token that knows such keys may still be unable to do, as `RefusalFault.cannot` has it. */
+const UNPROVED: Readonly<Partial<Record<TokenSigning, string>>> = {
+  ED25519_PH_SHA_512: `makes no signatures of algorithm ED25519_PH_SHA_512 (${SIGNING_MECHANISM_NAMES['eddsa-ph']})`,
+  ML_DSA_EXTERNAL_MU:
+    'makes no signatures of algorithm ML_DSA_SHAKE_256 of EXTERNAL_MU (CKM_ML_DSA_EXTERNAL_MU)',
+}
+
+function signingCall(algorithm: TokenSigning, data: Buffer): SigningCall {
+  if (algorithm === 'ML_DSA_EXTERNAL_MU')
+    return { mechanism: { mechanism: CKM_ML_DSA_EXTERNAL_MU }, input: data }
   const { scheme, hash } = SIGNING_ALGORITHMS[algorithm]
   if (scheme === 'rsa-pkcs1') return { mechanism: { mechanism: CKM_RSA_PKCS }, input: digestInfo(hash, data) }
   if (scheme === 'rsa-pss') return { mechanism: pss(hash), input: data }
-  if (scheme === 'ecdsa') return { mechanism: { mechanism: CKM_ECDSA }, input: data }
-  if (scheme === 'eddsa') return { mechanism: { mechanism: CKM_EDDSA }, input: data }
-  throw new TokenRefusal({
-    code: 'UNSUPPORTED',
-    reason: 'No token is asked for Ed25519ph.',
-    cannot: `makes no signatures of algorithm ${algorithm} (${SIGNING_MECHANISM_NAMES[scheme]})`,
-  })
+  return { mechanism: PLAIN_MECHANISMS[scheme], input: data }
 }
+
+const PLAIN_MECHANISMS = {
+  ecdsa: { mechanism: CKM_ECDSA },
+  eddsa: { mechanism: CKM_EDDSA },
+  'eddsa-ph': eddsaPh(),
+  'ml-dsa': { mechanism: CKM_ML_DSA },
+} as const
 
 /** The MAC of a message. @throws What the token answered; {@link TokenRefusal} when it is not as long as the hash. */
 export function macWith(token: LaneToken, key: Handle, algorithm: MacAlgorithm, message: Buffer): Buffer {

@@ -1,3 +1,4 @@
+import type { PairAlgorithm } from '../../core/key-pair-spec.ts'
 import {
   algorithmsOf,
   HASH_BYTES,
@@ -11,6 +12,8 @@ import {
   CKM_ECDH1_DERIVE,
   CKM_ECDSA,
   CKM_EDDSA,
+  CKM_ML_DSA,
+  CKM_ML_DSA_EXTERNAL_MU,
   CKM_RSA_PKCS,
   CKM_RSA_PKCS_OAEP,
   CKM_RSA_PKCS_PSS,
@@ -80,7 +83,8 @@ export function otherName(name: MaterialName): OtherName {
  * A key pair that is a master key, at its strictest first; a token that refuses the template is offered the next.
  *
  * @param bound - Whether to bind the private key to its mechanisms: only on a token that proved to honour that.
- * @see PKCS#11 v3.1, "RSA private key objects", "EC private key objects", "Edwards EC private key objects"
+ * @see PKCS#11 v3.2, "RSA private key objects", "EC private key objects", "Edwards EC private key objects", "ML-DSA private key
+ *   objects"
  */
 export function masterPairTemplates(name: OtherName, bound: boolean): readonly PairGeneration[] {
   const algorithm = pairOfSpec(name.spec)
@@ -114,8 +118,9 @@ export function masterPairTemplates(name: OtherName, bound: boolean): readonly P
   }))
 }
 
-function pairMechanisms(kind: 'rsa' | 'ec' | 'ed25519', usage: KeyUsage): readonly number[] {
+function pairMechanisms(kind: PairAlgorithm['kind'], usage: KeyUsage): readonly number[] {
   if (kind === 'ed25519') return [CKM_EDDSA]
+  if (kind === 'ml-dsa') return [CKM_ML_DSA, CKM_ML_DSA_EXTERNAL_MU]
   if (kind === 'ec') return [usage === 'KEY_AGREEMENT' ? CKM_ECDH1_DERIVE : CKM_ECDSA]
   return usage === 'SIGN_VERIFY' ? [CKM_RSA_PKCS, CKM_RSA_PKCS_PSS] : [CKM_RSA_PKCS_OAEP, CKM_RSA_X_509]
 }

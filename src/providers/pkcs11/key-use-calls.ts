@@ -1,4 +1,4 @@
-import type { MacAlgorithm, OaepAlgorithm, SigningAlgorithm } from '../../core/key-spec.ts'
+import type { MacAlgorithm, OaepAlgorithm, TokenSigning } from '../../core/key-spec.ts'
 import type { CallOptions, MasterKeyRef } from '../../core/ports/crypto-provider.ts'
 import type { KeyPairCrypto } from '../../core/ports/key-pair-crypto.ts'
 import type { MacCrypto } from '../../core/ports/mac-crypto.ts'
@@ -25,7 +25,7 @@ export class KeyUseCalls implements KeyPairCrypto, MacCrypto {
 
   async sign(
     ref: MasterKeyRef,
-    algorithm: SigningAlgorithm,
+    algorithm: TokenSigning,
     data: Buffer,
     options: CallOptions,
   ): Promise<Buffer> {

@@ -1,4 +1,4 @@
-import type { PairAlgorithm } from '../../core/key-pair-spec.ts'
+import type { DataPairAlgorithm } from '../../core/key-pair-spec.ts'
 import { checkCanary } from './canary.ts'
 import { describeFault, isAmbiguous, TokenRefusal, toFault } from './errors.ts'
 import type { LaneToken } from './lane-token.ts'
@@ -16,7 +16,7 @@ export interface PairHandles {
 export interface PairOptions {
   /** Names the spec to operators. */
   readonly spec: string
-  readonly algorithm: PairAlgorithm
+  readonly algorithm: DataPairAlgorithm
   /** Whether the private key can leave the token wrapped alone. */
   readonly sensitive: boolean
   /** Object of role `enc`: tells a spec that the token cannot make from a device that is broken. */

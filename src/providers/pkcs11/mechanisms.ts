@@ -1,6 +1,6 @@
 import { HASH_BYTES, type HashName } from '../../core/key-spec.ts'
 
-/** Numbers of PKCS#11 v3.1 that we use, our own: pkcs11js stops at v2.40. */
+/** Numbers of PKCS#11 v3.2 that we use, our own: pkcs11js stops at v2.40. */
 export const CKM_AES_KEY_GEN = 0x1080
 export const CKM_AES_GCM = 0x1087
 export const CKM_GENERIC_SECRET_KEY_GEN = 0x350
@@ -13,6 +13,10 @@ export const CKM_ECDSA = 0x1041
 export const CKM_ECDH1_DERIVE = 0x1050
 export const CKM_EDDSA = 0x1057
 export const CKM_EC_KEY_PAIR_GEN = 0x1040
+export const CKM_ML_DSA_KEY_PAIR_GEN = 0x1c
+export const CKM_ML_DSA = 0x1d
+/** Of the working draft of v3.3: nothing that it gives is relied on unseen. */
+export const CKM_ML_DSA_EXTERNAL_MU = 0x403c
 export const CKM_EC_EDWARDS_KEY_PAIR_GEN = 0x1055
 export const CKM_AES_CBC_PAD = 0x1085
 /** Three different algorithms in the field; what it is here is told by its output. */
@@ -38,6 +42,9 @@ export function gcm(iv: Buffer, aad: Buffer) {
   }
   return { mechanism: CKM_AES_GCM, parameter }
 }
+
+/** On every platform that we run on; pointers are as long. */
+const CK_ULONG_BYTES = 8
 
 /** Types of parameters of pkcs11js. */
 const CK_PARAMS_RSA_OAEP = 4
@@ -76,6 +83,18 @@ export function oaep(hash: HashName) {
   const { hash: hashAlg, mgf } = HASHES[hash]
   const parameter = { type: CK_PARAMS_RSA_OAEP, hashAlg, mgf, source: LABEL_GIVEN, sourceData: null }
   return { mechanism: CKM_RSA_PKCS_OAEP, parameter }
+}
+
+/**
+ * CK_EDDSA_PARAMS with phFlag and an empty context, as the bytes of the structure: a CK_BBOOL, a CK_ULONG at its natural
+ * alignment and a pointer, which is NULL.
+ *
+ * @see PKCS#11 v3.1, "EC mechanism parameters"
+ */
+export function eddsaPh() {
+  const parameter = Buffer.alloc(3 * CK_ULONG_BYTES)
+  parameter[0] = 1
+  return { mechanism: CKM_EDDSA, parameter }
 }
 
 /** CK_ECDH1_DERIVE_PARAMS without a key derivation function. @see PKCS#11 v3.1, "Elliptic curve Diffie-Hellman" */

@@ -1,7 +1,8 @@
 import { createPrivateKey, createPublicKey, sign, verify } from 'node:crypto'
-import type { PairAlgorithm } from '../../core/key-pair-spec.ts'
+import type { DataPairAlgorithm, PairAlgorithm } from '../../core/key-pair-spec.ts'
+import { ML_DSA_SETS, type MlDsaSetName } from '../../core/ml-dsa.ts'
 import { ecPkcs8, ed25519Pkcs8, type RsaNumbers, rsaPkcs8 } from '../../core/pkcs8.ts'
-import { ecSpki, ed25519Spki, rsaSpki } from '../../core/spki.ts'
+import { ecSpki, ed25519Spki, mlDsaSpki, rsaSpki } from '../../core/spki.ts'
 import { DER_TAG, readDer } from '../../lib/der.ts'
 import { TokenRefusal } from './errors.ts'
 import type { LaneToken } from './lane-token.ts'
@@ -28,6 +29,7 @@ const RSA_NUMBERS = [
  */
 export function readPublicKey(token: LaneToken, handle: Handle, algorithm: PairAlgorithm): Buffer {
   if (algorithm.kind === 'rsa') return readRsaPublicKey(token, handle, algorithm.modulusBits)
+  if (algorithm.kind === 'ml-dsa') return readMlDsaPublicKey(token, handle, algorithm.set)
   const pointBytes = algorithm.kind === 'ec' ? 1 + 2 * algorithm.curve.scalarBytes : ED25519_BYTES
   const [bytes] = read(token, handle, ['EC_POINT'])
   const point = bytes && pointOf(bytes, pointBytes)
@@ -50,6 +52,14 @@ function readRsaPublicKey(token: LaneToken, handle: Handle, modulusBits: number)
   return rsaSpki(modulus, exponent)
 }
 
+/** CKA_VALUE is the key as FIPS 204 encodes it. */
+function readMlDsaPublicKey(token: LaneToken, handle: Handle, set: MlDsaSetName): Buffer {
+  const [value] = read(token, handle, ['VALUE'])
+  if (value?.length !== ML_DSA_SETS[set].publicKeyBytes)
+    throw odd(`CKA_VALUE is no public key of the parameter set ${set}`)
+  return mlDsaSpki(set, value)
+}
+
 /** CKA_EC_POINT is a DER OCTET STRING by the standard and the bare point on some tokens; the length tells. */
 function pointOf(bytes: Buffer, pointBytes: number): Buffer | undefined {
   if (bytes.length === pointBytes) return bytes
@@ -63,7 +73,7 @@ function pointOf(bytes: Buffer, pointBytes: number): Buffer | undefined {
  *
  * @throws What the token answered where it does not let itself be read.
  */
-export function readPrivateKey(token: LaneToken, handle: Handle, algorithm: PairAlgorithm): Buffer {
+export function readPrivateKey(token: LaneToken, handle: Handle, algorithm: DataPairAlgorithm): Buffer {
   const names = algorithm.kind === 'rsa' ? RSA_NUMBERS : (['VALUE'] as const)
   const values = read(token, handle, names)
   try {
@@ -88,7 +98,7 @@ const PROOF_TEXT = Buffer.from('p11kms/pair/v1', 'utf8')
  *
  * @throws {@link TokenRefusal} when it does not.
  */
-export function proveMatch(spki: Buffer, pkcs8: Buffer, algorithm: PairAlgorithm): void {
+export function proveMatch(spki: Buffer, pkcs8: Buffer, algorithm: DataPairAlgorithm): void {
   const publicKey = createPublicKey({ key: spki, format: 'der', type: 'spki' })
   const privateKey = createPrivateKey({ key: pkcs8, format: 'der', type: 'pkcs8' })
   const digest = algorithm.kind === 'ed25519' ? null : 'sha256'

@@ -29,7 +29,7 @@ function proveSigning(token: LaneToken, name: OtherName, handle: Handle, spki: B
   for (const algorithm of algorithmsOf(name).signing) {
     const { scheme, hash: hashName } = SIGNING_ALGORITHMS[algorithm]
     if (scheme === 'eddsa-ph') continue
-    const data = scheme === 'eddsa' ? PROOF_TEXT : hash(hashName, PROOF_TEXT, 'buffer')
+    const data = scheme === 'eddsa' || scheme === 'ml-dsa' ? PROOF_TEXT : hash(hashName, PROOF_TEXT, 'buffer')
     const cannot = `makes no signatures of algorithm ${algorithm} (${SIGNING_MECHANISM_NAMES[scheme]})`
     const signature = unlessUnable(token, cannot, () => signWith(token, handle, algorithm, data))
     const given = scheme === 'ecdsa' ? ecdsaToDer(signature) : signature

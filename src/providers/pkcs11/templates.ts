@@ -9,7 +9,7 @@ export interface Attribute {
   readonly value?: number | boolean | string | Buffer
 }
 
-/** PKCS#11 v3.1 attribute and class numbers that we use. */
+/** PKCS#11 v3.2 attribute and class numbers that we use. */
 export const CKA = {
   CLASS: 0x0,
   TOKEN: 0x1,
@@ -48,6 +48,7 @@ export const CKA = {
   ALLOWED_MECHANISMS: 0x40000600,
   EC_PARAMS: 0x180,
   EC_POINT: 0x181,
+  PARAMETER_SET: 0x61d,
 } as const
 export const CKO_PUBLIC_KEY = 2
 export const CKO_PRIVATE_KEY = 3

@@ -1,4 +1,4 @@
-import type { MacAlgorithm, OaepAlgorithm, SigningAlgorithm } from '../../core/key-spec.ts'
+import type { MacAlgorithm, OaepAlgorithm, TokenSigning } from '../../core/key-spec.ts'
 import type {
   CallOptions,
   CryptoProvider,
@@ -127,7 +127,7 @@ export class TokenSet implements CryptoProvider {
     return this.#require(ref.token).readPublicKey(ref, options)
   }
 
-  async sign(ref: MasterKeyRef, algorithm: SigningAlgorithm, data: Buffer, options: CallOptions) {
+  async sign(ref: MasterKeyRef, algorithm: TokenSigning, data: Buffer, options: CallOptions) {
     return this.#require(ref.token).sign(ref, algorithm, data, options)
   }
 

@@ -44,7 +44,7 @@ const CUT = [
 
 const flipped = (bytes: Buffer, at: number) => Buffer.from(bytes).fill((bytes[at] ?? 0) ^ 1, at, at + 1)
 const digestOf = (algorithm: SigningAlgorithm, message: Buffer) =>
-  hash(SIGNING_ALGORITHMS[algorithm].hash, message, 'buffer')
+  hash(SIGNING_ALGORITHMS[algorithm].hash ?? '', message, 'buffer')
 
 /** Whether both ways to verify say the same. */
 function bothSay(key: Pair, algorithm: SigningAlgorithm, message: Buffer, signature: Buffer): boolean {

@@ -18,6 +18,9 @@ export const KEY_SPEC_NAMES = {
   HMAC_256: 'HMAC_256',
   HMAC_384: 'HMAC_384',
   HMAC_512: 'HMAC_512',
+  ML_DSA_44: 'ML_DSA_44',
+  ML_DSA_65: 'ML_DSA_65',
+  ML_DSA_87: 'ML_DSA_87',
 } as const satisfies Readonly<Record<KeySpec, string>>
 
 export const KEY_USAGE_NAMES = {

@@ -1,6 +1,5 @@
 import { z } from 'zod'
 import type { MessageKind } from '../../../core/ops/sign.ts'
-import { validation } from '../fault.ts'
 import { parseKeyIdentifier } from '../key-names.ts'
 import {
   blob,
@@ -130,12 +129,14 @@ export const SIGNING_OPERATIONS = {
   }),
 } as const satisfies Readonly<Record<string, AwsOperation>>
 
-const KINDS: Readonly<Record<'RAW' | 'DIGEST', MessageKind>> = { RAW: 'message', DIGEST: 'digest' }
+const KINDS: Readonly<Record<z.output<typeof messageType>, MessageKind>> = {
+  RAW: 'message',
+  DIGEST: 'digest',
+  EXTERNAL_MU: 'mu',
+}
 
 function signInput({ scope }: AwsCall, body: SignBody) {
   const { KeyId, Message, MessageType = 'RAW', SigningAlgorithm: algorithm } = body
-  if (MessageType === 'EXTERNAL_MU')
-    throw validation(`Algorithm ${algorithm} does not take MessageType ${MessageType}.`)
   return {
     key: parseKeyIdentifier(scope, KeyId),
     algorithm,

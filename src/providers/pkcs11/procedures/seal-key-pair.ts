@@ -1,4 +1,4 @@
-import { KEY_PAIR_SPECS, type KeyPairSpec, type PairAlgorithm } from '../../../core/key-pair-spec.ts'
+import { type DataPairAlgorithm, KEY_PAIR_SPECS, type KeyPairSpec } from '../../../core/key-pair-spec.ts'
 import { canonicalPkcs8 } from '../../../core/pkcs8.ts'
 import type { SealMode } from '../../../core/ports/crypto-provider.ts'
 import { checkCanary } from '../canary.ts'
@@ -36,11 +36,11 @@ export interface PairSealing {
 }
 
 interface Task extends PairJob, SealingKeys {
-  readonly algorithm: PairAlgorithm
+  readonly algorithm: DataPairAlgorithm
   readonly aads: Readonly<Record<SealMode, Buffer>>
 }
 
-const PROOF_RSA: PairAlgorithm = { kind: 'rsa', modulusBits: 2048 }
+const PROOF_RSA: DataPairAlgorithm = { kind: 'rsa', modulusBits: 2048 }
 
 /**
  * Makes a key pair, seals its private key, and destroys it. A readable one is sealed as host bytes (mode W0), since its caller

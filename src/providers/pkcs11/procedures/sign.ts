@@ -3,13 +3,17 @@ import {
   type MacAlgorithm,
   SIGNING_ALGORITHMS,
   type SigningAlgorithm,
+  type TokenSigning,
 } from '../../../core/key-spec.ts'
 import { invariant } from '../../../lib/invariant.ts'
 import { signWith } from '../key-operations.ts'
 import { type Procedure, part } from './procedure.ts'
 
 /** Algorithms by the number that a request has for them. */
-export const SIGNING_NUMBERS = Object.keys(SIGNING_ALGORITHMS) as readonly SigningAlgorithm[]
+export const SIGNING_NUMBERS: readonly TokenSigning[] = [
+  ...(Object.keys(SIGNING_ALGORITHMS) as SigningAlgorithm[]),
+  'ML_DSA_EXTERNAL_MU',
+]
 export const MAC_NUMBERS = Object.keys(MAC_ALGORITHMS) as readonly MacAlgorithm[]
 
 /**

@@ -8,13 +8,14 @@ export interface Kind {
   matches(object: TokenObject): boolean
 }
 
-/** CKK names as the inventory shows them, by the kinds of core/key-spec.ts; graphene has no name for Edwards curves. */
+/** CKK names as the inventory shows them, by the kinds of core/key-spec.ts; graphene has no names for Edwards curves and ML-DSA. */
 const KEY_TYPES: Readonly<Record<string, readonly string[]>> = {
   aes: ['AES'],
   hmac: ['GENERIC_SECRET'],
   rsa: ['RSA'],
   ec: ['EC', 'ECDSA'],
   ed25519: ['EC_EDWARDS', '0x40'],
+  'ml-dsa': ['ML_DSA', '0x4a'],
 }
 const CLASSES: Readonly<Record<OurName['role'], readonly [name: string, text: string]>> = {
   enc: ['SECRET_KEY', 'AES-256 key'],
