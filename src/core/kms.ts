@@ -173,11 +173,12 @@ export class Kms extends KmsCryptography {
     return deleteImportedKeyMaterial(this.deps, context, keyId, materialId)
   }
 
-  /** @throws {@link KmsError} `ALREADY_EXISTS` */
+  /** @throws {@link KmsError} `ALREADY_EXISTS`, `LIMIT_EXCEEDED` */
   createAlias(context: CallContext, name: string, target: KeyIdentifier): Promise<void> {
     return aliases.createAlias(this.deps, context, name, target)
   }
 
+  /** @throws {@link KmsError} `LIMIT_EXCEEDED` */
   updateAlias(context: CallContext, name: string, target: KeyIdentifier): Promise<void> {
     return aliases.updateAlias(this.deps, context, name, target)
   }

@@ -1,3 +1,4 @@
+import { ALIASES_PER_KEY_MAX, tooManyAliases } from '../core/alias.ts'
 import { KmsError } from '../core/errors.ts'
 import type { Alias } from '../core/key.ts'
 import type { PageRequest } from '../core/ports/key-store.ts'
@@ -14,6 +15,18 @@ export async function insertAlias(db: StoreDb, alias: Alias): Promise<void> {
   const held = await holdVisibleKey(db, alias.region, alias.keyId)
   await db.insertInto('alias').values(rowOfAlias(alias)).execute()
   if (!held) throw aliasKeyNotFound(alias)
+  await requireRoom(db, alias)
+}
+
+/** Counts with the alias in its place: what has no room there is taken back with the transaction. */
+async function requireRoom(db: StoreDb, { region, keyId }: Alias): Promise<void> {
+  const { aliases } = await db
+    .selectFrom('alias')
+    .select(({ fn }) => fn.countAll<number | bigint>().as('aliases'))
+    .where('region', '=', region)
+    .where('key_id', '=', keyId)
+    .executeTakeFirstOrThrow()
+  if (Number(aliases) > ALIASES_PER_KEY_MAX) throw tooManyAliases()
 }
 
 export async function selectAlias(
@@ -39,6 +52,7 @@ export async function selectAlias(
  */
 export async function updateAliasTarget(db: StoreDb, alias: Alias): Promise<boolean> {
   const held = await holdVisibleKey(db, alias.region, alias.keyId)
+  const before = await selectAlias(db, alias.accountId, alias.region, alias.name)
   const updated = await db
     .updateTable('alias')
     .set({ key_id: alias.keyId, updated_at: alias.updatedAt })
@@ -48,6 +62,7 @@ export async function updateAliasTarget(db: StoreDb, alias: Alias): Promise<bool
     .executeTakeFirst()
   if (updated.numUpdatedRows === 0n) return false
   if (!held) throw aliasKeyNotFound(alias)
+  if (before?.keyId !== alias.keyId) await requireRoom(db, alias)
   return true
 }
 

@@ -39,6 +39,22 @@ export function aliasClauses(store: () => KeyStore): void {
     expect(await store().getAlias(ACCOUNT, REGION, 'alias/a')).toBeUndefined()
   })
 
+  it('STO-12 a key has 50 aliases at most, whether they are made or moved there', async () => {
+    const [key, other] = [sampleKey(), sampleKey()]
+    for (const made of [key, other]) await store().createKey(made)
+    const names = Array.from({ length: 50 }, (_, n) => `alias/${n}`)
+    for (const name of names) await store().createAlias(sampleAlias(key, name))
+    const refusal = { code: 'LIMIT_EXCEEDED', details: { limit: 'aliases' } }
+    await expect(store().createAlias(sampleAlias(key, 'alias/more'))).rejects.toMatchObject(refusal)
+    expect(await store().getAlias(ACCOUNT, REGION, 'alias/more')).toBeUndefined()
+    await store().createAlias(sampleAlias(other, 'alias/more'))
+    await expect(store().updateAlias(sampleAlias(key, 'alias/more'))).rejects.toMatchObject(refusal)
+    expect((await store().getAlias(ACCOUNT, REGION, 'alias/more'))?.keyId).toBe(other.keyId)
+    expect(await store().updateAlias(sampleAlias(key, 'alias/7'))).toBe(true)
+    await store().deleteAlias(ACCOUNT, REGION, 'alias/7')
+    expect(await store().updateAlias(sampleAlias(key, 'alias/more'))).toBe(true)
+  })
+
   it('STO-14 an alias moves to another key and keeps when it was created', async () => {
     const [key, other] = [sampleKey(), sampleKey()]
     await store().createKey(key)

@@ -53,6 +53,14 @@ export function regionClauses(store: () => KeyStore): void {
     expect(await store().listRegions(primary.keyId)).toStrictEqual([primary, replica])
   })
 
+  it('STO-60, STO-7 what the primary key may not become is told before the replica that is there', async () => {
+    const { primary } = await replicated()
+    const other = next(primary, { createdAt: primary.createdAt + 1 })
+    const refused = store().addReplica(other, sampleReplica(other, ELSEWHERE))
+    await expect(refused).rejects.toMatchObject({ name: 'InvariantError' })
+    expect(await store().getKey(REGION, primary.keyId)).toStrictEqual(primary)
+  })
+
   it('STO-60 a replica takes the place of the tombstone of an earlier one', async () => {
     const { primary, replica } = await replicated()
     await store().createAlias(sampleAlias(replica, 'alias/there'))

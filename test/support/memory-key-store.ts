@@ -1,4 +1,5 @@
 import { isDeepStrictEqual } from 'node:util'
+import { ALIASES_PER_KEY_MAX, tooManyAliases } from '../../src/core/alias.ts'
 import { KmsError } from '../../src/core/errors.ts'
 import type { Alias, KeyState, KeyVersion, MasterKey } from '../../src/core/key.ts'
 import type { InvocationBlock } from '../../src/core/ports/invocation-ledger.ts'
@@ -61,8 +62,9 @@ export class MemoryKeyStore extends MemoryKeyMetadata implements KeyStore {
     const index = this.#keyIndex(replica.region, replica.keyId)
     const there = this.#keys[index]
     const before = this.#keys[this.#keyIndex(primary.region, primary.keyId)]
-    if (before?.revision === primary.revision - 1 && there && there.state !== 'Deleted')
-      throw keyExists(replica)
+    if (before?.revision !== primary.revision - 1) return false
+    checkReplacement(before, primary)
+    if (there && there.state !== 'Deleted') throw keyExists(replica)
     if (!(await this.replaceKey(primary))) return false
     if (there) this.#keys.splice(index, 1)
     this.#keys.push(structuredClone(replica))
@@ -217,6 +219,7 @@ export class MemoryKeyStore extends MemoryKeyMetadata implements KeyStore {
     if (this.#aliasIndex(alias.accountId, alias.region, alias.name) >= 0)
       throw new KmsError('ALREADY_EXISTS', 'An alias with this name exists already.', { alias: alias.name })
     this.#requireKeyOf(alias)
+    this.#requireRoom(alias)
     this.#aliases.push(structuredClone(alias))
   }
 
@@ -232,6 +235,7 @@ export class MemoryKeyStore extends MemoryKeyMetadata implements KeyStore {
     const before = this.#aliases[index]
     if (!before) return false
     this.#requireKeyOf(alias)
+    if (before.keyId !== alias.keyId) this.#requireRoom(alias)
     this.#aliases[index] = { ...before, keyId: alias.keyId, updatedAt: alias.updatedAt }
     return true
   }
@@ -323,6 +327,11 @@ export class MemoryKeyStore extends MemoryKeyMetadata implements KeyStore {
     return this.#aliases.findIndex((alias) =>
       isDeepStrictEqual([alias.accountId, alias.region, alias.name], wanted),
     )
+  }
+
+  #requireRoom({ region, keyId }: Alias): void {
+    const there = this.#aliases.filter((alias) => alias.region === region && alias.keyId === keyId)
+    if (there.length >= ALIASES_PER_KEY_MAX) throw tooManyAliases()
   }
 
   #requireKeyOf(alias: Alias): void {

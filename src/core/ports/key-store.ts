@@ -150,7 +150,7 @@ export interface KeyStore
    *
    * @throws {@link KmsError} `ALREADY_EXISTS` when the account and region have that alias, whatever its key. Otherwise
    *   `KEY_NOT_FOUND` when the region does not have the key, or has it in `Creating`, `Deleting` or `Deleted` at the
-   *   moment of the change (STO-8).
+   *   moment of the change (STO-8). Otherwise `LIMIT_EXCEEDED` when the key has 50 aliases in the region.
    */
   createAlias(alias: Alias): Promise<void>
 
@@ -161,8 +161,8 @@ export interface KeyStore
    * Points an alias at another key and sets `updatedAt`; `createdAt` stays what it was, whatever `alias` says.
    *
    * @returns `false`, and writes nothing, when there is no such alias, whatever its key.
-   * @throws {@link KmsError} `KEY_NOT_FOUND` when the alias is there but its new key is not, as in
-   *   {@link KeyStore.createAlias}.
+   * @throws {@link KmsError} `KEY_NOT_FOUND` when the alias is there but its new key is not, and `LIMIT_EXCEEDED` when the new key
+   *   has as many others as it may have, as in {@link KeyStore.createAlias}.
    */
   updateAlias(alias: Alias): Promise<boolean>
 
