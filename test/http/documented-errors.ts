@@ -38,17 +38,23 @@ const after =
   }
 
 /** From here on, whatever is asked of the store fails, and what of it is cached is too old. */
+export function failingStore(
+  { store, clock }: Pick<AwsFixture, 'store' | 'clock'>,
+  error: () => Error,
+): void {
+  for (let made: object = store; made !== Object.prototype; made = Object.getPrototypeOf(made) as object) {
+    for (const name of Object.getOwnPropertyNames(made)) {
+      if (name === 'constructor') continue
+      Object.defineProperty(store, name, { value: () => failing(error()), configurable: true })
+    }
+  }
+  clock.advance(2000)
+}
+
 const withoutStore =
   (error: () => Error): Provocation =>
-  ({ fixture: { store, clock } }) => {
-    for (let made: object = store; made !== Object.prototype; made = Object.getPrototypeOf(made) as object) {
-      for (const name of Object.getOwnPropertyNames(made)) {
-        if (name === 'constructor') continue
-        Object.defineProperty(store, name, { value: () => failing(error()), configurable: true })
-      }
-    }
-    clock.advance(2000)
-  }
+  ({ fixture }) =>
+    failingStore(fixture, error)
 
 async function failing(error: Error): Promise<never> {
   throw error
