@@ -1,8 +1,11 @@
 import { createPublicKey } from 'node:crypto'
+import { DER_TAG, readDer } from '../lib/der.ts'
 import { KmsError } from './errors.ts'
 import type { KeySpec } from './key.ts'
 import type { Curve } from './key-pair-spec.ts'
 import { pairOfSpec } from './key-spec.ts'
+import { EC_OID } from './pkcs8.ts'
+import { ecSpki } from './spki.ts'
 
 /**
  * The point of a public key that somebody else brings to a key agreement. OpenSSL refuses one that is not on the curve that it
@@ -20,16 +23,34 @@ export function peerPoint(spec: KeySpec, spki: Buffer): Buffer {
   throw new KmsError('REQUEST_INVALID', '', { field: 'PublicKey' })
 }
 
-/** OpenSSL reads the point at infinity and throws when it is to write it. */
-function pointOn({ opensslName, scalarBytes }: Curve, spki: Buffer): Buffer | undefined {
+/**
+ * A structure that names the curve (RFC 5480, "Subject Public Key Algorithms", namedCurve) and nothing behind it: OpenSSL would
+ * take one that spells its curve out, and others that some bytes follow, and would try every kind of key there is.
+ */
+function pointOn(curve: Curve, spki: Buffer): Buffer | undefined {
+  const point = bitsOfNamedCurve(curve, spki)
+  if (!point) return undefined
   try {
-    const key = createPublicKey({ key: spki, format: 'der', type: 'spki' })
-    if (key.asymmetricKeyType !== 'ec' || key.asymmetricKeyDetails?.namedCurve !== opensslName)
-      return undefined
+    // OpenSSL reads the point at infinity and throws when it is to write it.
+    const key = createPublicKey({ key: ecSpki(curve, point), format: 'der', type: 'spki' })
     const { x = '', y = '' } = key.export({ format: 'jwk' })
-    const point = Buffer.concat([Buffer.of(4), Buffer.from(x, 'base64url'), Buffer.from(y, 'base64url')])
-    return point.length === 1 + 2 * scalarBytes ? point : undefined
+    const uncompressed = Buffer.concat([
+      Buffer.of(4),
+      Buffer.from(x, 'base64url'),
+      Buffer.from(y, 'base64url'),
+    ])
+    return uncompressed.length === 1 + 2 * curve.scalarBytes ? uncompressed : undefined
   } catch {
     return undefined
   }
+}
+
+/** The point as it is encoded, of whatever form; not looked into. */
+function bitsOfNamedCurve(curve: Curve, spki: Buffer): Buffer | undefined {
+  const info = readDer(spki, DER_TAG.sequence)
+  const algorithm = info && readDer(info.content, DER_TAG.sequence)
+  const bits = algorithm && readDer(info.content, DER_TAG.bitString, algorithm.end)
+  if (info?.end !== spki.length || bits?.end !== info.content.length || bits.content[0] !== 0)
+    return undefined
+  return algorithm?.content.equals(Buffer.concat([EC_OID, curve.oid])) ? bits.content.subarray(1) : undefined
 }

@@ -46,6 +46,8 @@ export function verifyMessage(
   // OpenSSL takes other encodings of the same numbers on some releases: one signature has one form.
   if (scheme === 'ecdsa')
     return parseEcdsaDer(signature) !== undefined && verify(hash, message, key, signature)
+  // OpenSSL takes one of RSASSA-PSS without the zeros before it.
+  if (signature.length * 8 !== modulusBitsOf(key)) return false
   const padding = scheme === 'rsa-pss' ? constants.RSA_PKCS1_PSS_PADDING : constants.RSA_PKCS1_PADDING
   return verify(hash, message, { key, padding, saltLength: HASH_BYTES[hash] }, signature)
 }
@@ -66,7 +68,7 @@ export function verifyDigest(
   const key = publicKeyOf(version)
   if (scheme === 'ecdsa') return verifyEcdsa(curveOf(key), pointOf(key), digest, signature)
   invariant(scheme === 'rsa-pkcs1' || scheme === 'rsa-pss', 'the algorithm signs digests')
-  const modulusBits = key.asymmetricKeyDetails?.modulusLength ?? 0
+  const modulusBits = modulusBitsOf(key)
   if (signature.length * 8 !== modulusBits) return false
   const encoded = rsaPublic(key, signature, scheme)
   if (!encoded) return false
@@ -88,6 +90,10 @@ export function verifyMu(
 ): boolean {
   invariant(SIGNING_ALGORITHMS[algorithm].scheme === 'ml-dsa', 'the algorithm is ML-DSA')
   return verifyMlDsa(spkiOf(version), 'mu', mu, signature)
+}
+
+function modulusBitsOf(key: KeyObject): number {
+  return key.asymmetricKeyDetails?.modulusLength ?? 0
 }
 
 /** What a signature opens to; `undefined` where it is no number below the modulus, or not padded as PKCS #1 has it. */

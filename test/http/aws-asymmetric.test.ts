@@ -3,6 +3,7 @@ import {
   createHash,
   createPublicKey,
   diffieHellman,
+  ECDH,
   generateKeyPairSync,
   publicEncrypt,
   randomBytes,
@@ -545,6 +546,27 @@ describe('DeriveSharedSecret', () => {
     })
   })
 
+  it('takes a point in either form', async () => {
+    const { KeyId } = await newKey('ECC_NIST_P256', 'KEY_AGREEMENT')
+    const { der } = spki('P-256')
+    const compressed = ECDH.convertKey(der.subarray(-65), 'prime256v1', undefined, undefined, 'compressed')
+    const short = Buffer.concat([
+      Buffer.from('3039', 'hex'),
+      der.subarray(2, 23),
+      Buffer.from('032200', 'hex'),
+      Buffer.from(compressed),
+    ])
+    const secretOf = async (bytes: Buffer) =>
+      (
+        await ok('DeriveSharedSecret', {
+          KeyId,
+          KeyAgreementAlgorithm: 'ECDH',
+          PublicKey: bytes.toString('base64'),
+        })
+      )['SharedSecret']
+    expect(await secretOf(short)).toBe(await secretOf(der))
+  })
+
   it('refuses public keys that are none of the curve', async () => {
     const { KeyId } = await newKey('ECC_NIST_P256', 'KEY_AGREEMENT')
     const good = spki('P-256').der
@@ -564,6 +586,11 @@ describe('DeriveSharedSecret', () => {
       'at infinity': infinity,
       'of X25519': generateKeyPairSync('x25519').publicKey.export({ type: 'spki', format: 'der' }),
       'too large a number': Buffer.concat([good.subarray(0, -64), Buffer.alloc(64, 0xff)]),
+      'with something behind': Buffer.concat([good, Buffer.alloc(8)]),
+      'of a curve that is spelt out': generateKeyPairSync('ec', {
+        namedCurve: 'P-256',
+        paramEncoding: 'explicit',
+      }).publicKey.export({ type: 'spki', format: 'der' }),
     }
     const before = fixture.provider.calls.length
     for (const [what, bytes] of Object.entries(bad)) {

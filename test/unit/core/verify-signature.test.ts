@@ -71,6 +71,18 @@ describe('signatures by Node of messages and of digests', () => {
     for (const one of other) expect(bothSay(RSA, one, message, signature)).toBe(false)
   })
 
+  it.each(RSA_ALGORITHMS)('%s has one form: zeros before a number are of it', (algorithm) => {
+    const { hash: name } = SIGNING_ALGORITHMS[algorithm]
+    let [message, signature] = [Buffer.alloc(0), Buffer.of(1)]
+    // One of 256 begins so.
+    while (signature[0] !== 0) {
+      message = randomBytes(8)
+      signature = sign(name, message, { key: RSA.privateKey, ...padding(algorithm) })
+    }
+    expect(bothSay(RSA, algorithm, message, signature)).toBe(true)
+    expect(bothSay(RSA, algorithm, message, signature.subarray(1))).toBe(false)
+  })
+
   it('RSASSA_PSS takes a salt as long as the digest alone', () => {
     const message = randomBytes(10)
     for (const saltLength of [0, 20, 31, 33, 64]) {
