@@ -8,9 +8,6 @@ export type Parameters = ReadonlyMap<string, string>
 const PAIRS_MAX = 512
 const NAME_CHARACTERS_MAX = 256
 
-/** What RFC 3986 calls unreserved; everything else is percent-encoded, each byte of its UTF-8. */
-const RESERVED = /[!'()*]/g
-
 /**
  * The parameters of a query or a form body, decoded exactly once: `+` is a space, `%XX` a byte of UTF-8.
  *
@@ -40,18 +37,38 @@ function addPair(parameters: Map<string, string>, pair: string): void {
   parameters.set(name, value)
 }
 
+const [PERCENT, PLUS, SPACE] = [0x25, 0x2b, 0x20]
+
+/** Byte by byte: anybody may send a body that is nothing but escapes, before any signature is looked at. */
 function decode(text: string): string {
   if (!/[%+]|[^\x20-\x7e]/.test(text)) return text
-  const spaced = text.replaceAll('+', ' ')
-  // A percent sign that opens no escape could be read in two ways, and the signature is over one of them.
-  if (/%(?![0-9A-Fa-f]{2})/.test(spaced)) throw malformed('A percent sign opens no escape.')
-  const bytes = Buffer.from(
-    spaced.replace(/%([0-9A-Fa-f]{2})/g, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16))),
-    'latin1',
-  )
-  if (!isUtf8(bytes)) throw malformed('A parameter is not valid UTF-8.')
-  return bytes.toString('utf8')
+  const bytes = Buffer.allocUnsafe(text.length)
+  let length = 0
+  for (let at = 0; at < text.length; at++) {
+    let byte = text.charCodeAt(at)
+    if (byte === PLUS) byte = SPACE
+    else if (byte === PERCENT) {
+      byte = hexDigit(text.charCodeAt(at + 1)) * 16 + hexDigit(text.charCodeAt(at + 2))
+      at += 2
+      // A percent sign that opens no escape could be read in two ways, and the signature is over one of them.
+      if (Number.isNaN(byte)) throw malformed('A percent sign opens no escape.')
+    }
+    bytes[length++] = byte
+  }
+  const decoded = bytes.subarray(0, length)
+  if (!isUtf8(decoded)) throw malformed('A parameter is not valid UTF-8.')
+  return decoded.toString('utf8')
 }
+
+/** The value of a hexadecimal digit by its code; not a number for any other character, and for none. */
+function hexDigit(code: number): number {
+  return HEX_DIGITS[code] ?? Number.NaN
+}
+
+const HEX_DIGITS: readonly (number | undefined)[] = Array.from({ length: 128 }, (_, code) => {
+  const character = String.fromCharCode(code)
+  return /[0-9A-Fa-f]/.test(character) ? Number.parseInt(character, 16) : undefined
+})
 
 /** Query and body together: where both name a parameter, the body's is the one that counts. */
 export function mergeParameters(query: Parameters, body: Parameters): Parameters {
@@ -69,12 +86,32 @@ export function canonicalQuery(parameters: Iterable<readonly [name: string, valu
   return pairs.map(([name, value]) => `${percentEncode(name)}=${value}`).join('&')
 }
 
-/** Strict RFC 3986: `A-Z a-z 0-9 - _ . ~` stay. The text is well-formed: it came from UTF-8. */
+const IS_UNRESERVED = Uint8Array.from({ length: 256 }, (_, byte) =>
+  Number(/[A-Za-z0-9\-_.~]/.test(String.fromCharCode(byte))),
+)
+const HEX = Buffer.from('0123456789ABCDEF', 'latin1')
+const ESCAPE_BYTES = 3
+
+/**
+ * Strict RFC 3986: `A-Z a-z 0-9 - _ . ~` stay, and every other byte of the UTF-8 is escaped. Byte by byte into one buffer: what
+ * anybody sends is encoded twice before its signature is found wrong. The text is well-formed: it came from UTF-8.
+ */
 export function percentEncode(text: string): string {
-  return encodeURIComponent(text).replace(
-    RESERVED,
-    (character) => `%${character.charCodeAt(0).toString(16).toUpperCase()}`,
-  )
+  if (!/[^A-Za-z0-9\-_.~]/.test(text)) return text
+  const bytes = Buffer.from(text, 'utf8')
+  const encoded = Buffer.allocUnsafe(bytes.length * ESCAPE_BYTES)
+  let length = 0
+  // By index: walking a Buffer by its iterator costs several times more.
+  for (let at = 0; at < bytes.length; at++) {
+    const byte = bytes[at] ?? 0
+    if (IS_UNRESERVED[byte] === 1) encoded[length++] = byte
+    else {
+      encoded[length++] = PERCENT
+      encoded[length++] = HEX[byte >> 4] ?? 0
+      encoded[length++] = HEX[byte & 0x0f] ?? 0
+    }
+  }
+  return encoded.toString('latin1', 0, length)
 }
 
 /**
