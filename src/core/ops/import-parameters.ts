@@ -4,6 +4,7 @@ import { requireKey, requireState } from '../find-key.ts'
 import type { MasterKey } from '../key.ts'
 import type { CallContext, KmsDeps } from '../kms-context.ts'
 import type { ImportPair, WrappingAlgorithm, WrappingKeySpec } from '../ports/import-store.ts'
+import { inTime } from './in-time.ts'
 
 /** How long an import token is good for. AWS KMS, "GetParametersForImport". */
 const IMPORT_TOKEN_MS = 86_400_000
@@ -33,7 +34,7 @@ export interface ImportParametersInput {
  * Makes a key pair in the token that material for one key may be wrapped for. First its row, then its objects, then the row says
  * that they are there; what a crash leaves, and what has ended, is destroyed by maintenance.
  *
- * @throws {@link KmsError} `KEY_ORIGIN_INVALID`, `KEY_STATE_INVALID`, `LIMIT_EXCEEDED`, `TOKEN_BUSY`, `UNSUPPORTED`.
+ * @throws {@link KmsError} `KEY_ORIGIN_INVALID`, `KEY_STATE_INVALID`, `LIMIT_EXCEEDED`, `TOKEN_BUSY`, `TOKEN_TIMEOUT`, `UNSUPPORTED`.
  */
 export async function getParametersForImport(
   deps: KmsDeps,
@@ -42,10 +43,7 @@ export async function getParametersForImport(
 ): Promise<ImportParameters> {
   const key = await requireKey(deps, context, 'GetParametersForImport', { kind: 'id', keyId })
   requireImportable(key)
-  if ((await deps.imports.countImportPairs(key.region, keyId)) >= PAIRS_PER_KEY_MAX)
-    throw new KmsError('LIMIT_EXCEEDED', `The key has ${PAIRS_PER_KEY_MAX} import tokens already.`, {
-      limit: 'import tokens of a key',
-    })
+  await requireRoom(deps, key)
   const secret = randomBytes(IMPORT_TOKEN.secretBytes)
   const now = deps.clock.now()
   const pair: ImportPair = {
@@ -70,6 +68,16 @@ export async function getParametersForImport(
   return { key, importToken, publicKey, expiresAt: pair.expiresAt }
 }
 
+async function requireRoom(
+  { imports }: KmsDeps,
+  { region, keyId }: Pick<MasterKey, 'region' | 'keyId'>,
+): Promise<void> {
+  if ((await imports.countImportPairs(region, keyId)) < PAIRS_PER_KEY_MAX) return
+  const message = `The key has ${PAIRS_PER_KEY_MAX} import tokens already.`
+  throw new KmsError('LIMIT_EXCEEDED', message, { limit: 'import tokens of a key' })
+}
+
+/** What the token makes too late for the caller is undone: nobody has the import token for it. */
 async function makePair(
   deps: KmsDeps,
   context: CallContext,
@@ -77,7 +85,9 @@ async function makePair(
   waitMs: number,
 ): Promise<Buffer> {
   const leftMs = Math.max(0, context.deadlineAt - Date.now())
-  return deps.pairs.use(pair.token, Math.min(waitMs, leftMs), async (deadlineAt) => {
+  const work = deps.pairs.use(pair.token, Math.min(waitMs, leftMs), async (deadlineAt) => {
+    // Others that waited before the gate as well may have made theirs meanwhile.
+    await requireRoom(deps, pair)
     await deps.imports.createImportPair(pair)
     const { token, pairId, algorithm, spec } = pair
     const options = { deadlineAt, timings: context.trail.timings }
@@ -88,10 +98,13 @@ async function makePair(
         if (isKmsError(error, 'UNSUPPORTED')) await deps.imports.deleteImportPair(pairId)
         throw error
       })
-    if (await deps.imports.moveImportPair(pairId, 'Making', 'Ready')) return publicKey
+    const late = Date.now() > context.deadlineAt
+    if (!late && (await deps.imports.moveImportPair(pairId, 'Making', 'Ready'))) return publicKey
     await deps.provider.destroyImportPair({ token, pairId }, options)
+    await deps.imports.deleteImportPair(pairId)
     throw new KmsError('TOKEN_TIMEOUT', 'The token did not make the key pair in time.', { token })
   })
+  return inTime(work, context.deadlineAt, pair.token)
 }
 
 /** @throws {@link KmsError} `KEY_ORIGIN_INVALID`, `KEY_STATE_INVALID` */
