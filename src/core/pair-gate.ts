@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Clock } from '../lib/clock.ts'
 import { KmsError } from './errors.ts'
+import { FairQueue, type QueueBounds } from './fair-queue.ts'
 import type { Lease, LeaseStore } from './ports/lease-store.ts'
 
 export interface PairGateDeps {
@@ -13,7 +14,7 @@ export interface PairGateDeps {
 }
 
 /** Calls that may wait for one token in this process; more are refused at once. */
-const WAITING_MAX = 64
+const WAITING: QueueBounds = { max: 64, perAccountMax: 16 }
 /** How often a lease that another process holds is asked for again. */
 const LEASE_POLL_MS = 50
 /** How often giving a lease back is tried: one that stays keeps the token from making pairs until its end. */
@@ -26,16 +27,22 @@ const START_ALLOWANCE_MS = 5_000
 /** How much longer a lease lasts than the work under it may: clocks, and a token that is given up late. */
 const LEASE_MARGIN_MS = 5_000
 
+/** Who wants a pair of which token. */
+export interface PairTurn {
+  readonly token: string
+  readonly accountId: string
+}
+
 /**
- * Lets key pairs be made one at a time per token, over every API, lane and process on one store: first come, first served in
- * this process, then a lease of the store. The lease is given for longer than a generation may take, rather than renewed: a
+ * Lets key pairs be made one at a time per token, over every API, lane and process on one store: accounts in turn, and first come, first
+ * served within one, in this process, then a lease of the store. The lease is given for longer than a generation may take, rather than renewed: a
  * process whose renewal fails could not stop the token. A holder that died therefore keeps the token from making pairs for
  * that long, and for no longer.
  */
 export class PairGate {
   readonly #deps: PairGateDeps
   /** By token: who waits while somebody is inside. */
-  readonly #waiting = new Map<string, (() => void)[]>()
+  readonly #waiting = new Map<string, FairQueue>()
 
   constructor(deps: PairGateDeps) {
     this.#deps = deps
@@ -48,9 +55,10 @@ export class PairGate {
    * @param work - Has to have ended in the token by `deadlineAt`, milliseconds since the epoch: when it settles, or then.
    * @throws {@link KmsError} `TOKEN_BUSY` when the wait was in vain; `STORE_UNAVAILABLE`.
    */
-  async use<T>(token: string, waitMs: number, work: (deadlineAt: number) => Promise<T>): Promise<T> {
+  async use<T>(turn: PairTurn, waitMs: number, work: (deadlineAt: number) => Promise<T>): Promise<T> {
+    const { token } = turn
     const until = this.#deps.clock.monotonic() + waitMs
-    await this.#enter(token, waitMs)
+    await this.#enter(turn, waitMs)
     try {
       const lease = await this.#takeLease(token, until)
       try {
@@ -63,28 +71,32 @@ export class PairGate {
     }
   }
 
-  #enter(token: string, waitMs: number): Promise<void> {
+  #enter({ token, accountId }: PairTurn, waitMs: number): Promise<void> {
     const waiting = this.#waiting.get(token)
     if (!waiting) {
-      this.#waiting.set(token, [])
+      this.#waiting.set(token, new FairQueue(WAITING))
       return Promise.resolve()
     }
-    if (waitMs <= 0 || waiting.length >= WAITING_MAX) return Promise.reject(tokenBusy(token))
+    if (waitMs <= 0) return Promise.reject(tokenBusy(token))
     return new Promise((resolve, reject) => {
       const enter = () => {
         clearTimeout(timer)
         resolve()
       }
-      const timer = setTimeout(() => {
-        waiting.splice(waiting.indexOf(enter), 1)
+      const giveUp = () => {
+        waiting.remove(accountId, enter)
         reject(tokenBusy(token))
-      }, waitMs)
-      waiting.push(enter)
+      }
+      const timer = setTimeout(giveUp, waitMs)
+      if (!waiting.add(accountId, enter)) {
+        clearTimeout(timer)
+        reject(tokenBusy(token))
+      }
     })
   }
 
   #leave(token: string): void {
-    const next = this.#waiting.get(token)?.shift()
+    const next = this.#waiting.get(token)?.next()
     if (next) next()
     else this.#waiting.delete(token)
   }

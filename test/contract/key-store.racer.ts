@@ -68,7 +68,7 @@ if (task === 'pair') {
   const store = await openSqliteStore({ path })
   const newId = () => `holder-${process.pid}`
   const gate = new PairGate({ leases: store, clock: SYSTEM_CLOCK, newId, pairTimeoutMs: () => 0 })
-  void gate.use('main', 0, (deadlineAt) => {
+  void gate.use({ token: 'main', accountId: '111122223333' }, 0, (deadlineAt) => {
     tell(String(deadlineAt))
     return new Promise(() => undefined)
   })

@@ -12,6 +12,7 @@ import { storeFolder } from '../support/key-store-folder.ts'
 const RACER = fileURLToPath(new URL('key-store.racer.ts', import.meta.url))
 /** What a lease lasts longer than the work under it may. */
 const MARGIN_MS = 5_000
+const MAIN = { token: 'main', accountId: '111122223333' }
 const { nextPath } = storeFolder()
 
 it('LEA-3 a process that is killed while it makes a pair keeps the others out until its lease ends, and no longer', async () => {
@@ -22,12 +23,12 @@ it('LEA-3 a process that is killed while it makes a pair keeps the others out un
   const store = await openSqliteStore({ path })
   const gate = new PairGate({ leases: store, clock: SYSTEM_CLOCK, newId: randomUUID, pairTimeoutMs: () => 0 })
   const busy = { code: 'TOKEN_BUSY' }
-  await expect(gate.use('main', 0, async () => 'early')).rejects.toMatchObject(busy)
+  await expect(gate.use(MAIN, 0, async () => 'early')).rejects.toMatchObject(busy)
   holder.kill('SIGKILL')
   await once(holder, 'exit')
-  await expect(gate.use('main', 300, async () => 'early')).rejects.toMatchObject(busy)
-  expect(await gate.use('other', 0, async () => 'another token')).toBe('another token')
-  const enteredAt = await gate.use('main', 60_000, async () => Date.now())
+  await expect(gate.use(MAIN, 300, async () => 'early')).rejects.toMatchObject(busy)
+  expect(await gate.use({ ...MAIN, token: 'other' }, 0, async () => 'another token')).toBe('another token')
+  const enteredAt = await gate.use(MAIN, 60_000, async () => Date.now())
   expect(enteredAt).toBeGreaterThanOrEqual(leaseEndsAt)
   expect(enteredAt).toBeLessThan(leaseEndsAt + 5_000)
   await store.close()

@@ -96,7 +96,8 @@ async function createPair(
 ): Promise<MasterKey> {
   const token = deps.tokenForNewKeys
   const leftMs = context.deadlineAt - Date.now()
-  const work = deps.pairs.use(token, Math.min(waitMs, leftMs), (deadlineAt) =>
+  const { accountId } = context.principal
+  const work = deps.pairs.use({ token, accountId }, Math.min(waitMs, leftMs), (deadlineAt) =>
     createWithin(deps, context, input, { deadlineAt, timings: context.trail.timings }),
   )
   return inTime(work, context.deadlineAt, token)

@@ -49,7 +49,7 @@ async function finishCreation(
     return await enable(deps, { ...key, versions })
   }
   if (!pairOfSpec(key.spec)) return await finish(callOptions(context))
-  return await deps.pairs.use(key.token, waitMs, (deadlineAt) => finish({ deadlineAt }))
+  return await deps.pairs.use(key, waitMs, (deadlineAt) => finish({ deadlineAt }))
 }
 
 /** The version, with its public key where it is a key pair, once its objects are in the token. */

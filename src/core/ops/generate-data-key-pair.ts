@@ -73,7 +73,7 @@ async function makePair(
   if (context.dryRun) encodeCallerAad(callerAad)
   checksPassed(context, operation, key)
   const leftMs = context.deadlineAt - Date.now()
-  const work = deps.pairs.use(key.token, Math.min(input.waitMs, leftMs), (deadlineAt) =>
+  const work = deps.pairs.use(key, Math.min(input.waitMs, leftMs), (deadlineAt) =>
     deps.provider.sealKeyPair(
       tokenRef(key, version),
       { spec, readable },

@@ -85,7 +85,7 @@ async function makePair(
   waitMs: number,
 ): Promise<Buffer> {
   const leftMs = Math.max(0, context.deadlineAt - Date.now())
-  const work = deps.pairs.use(pair.token, Math.min(waitMs, leftMs), async (deadlineAt) => {
+  const work = deps.pairs.use(pair, Math.min(waitMs, leftMs), async (deadlineAt) => {
     // Others that waited before the gate as well may have made theirs meanwhile.
     await requireRoom(deps, pair)
     await deps.imports.createImportPair(pair)
