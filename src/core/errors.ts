@@ -17,9 +17,10 @@ export interface KmsErrorDetails {
   ALIAS_NOT_FOUND: { readonly alias: string }
   /** `region`: where the key of that id is. */
   ALREADY_EXISTS: { readonly alias?: string; readonly keyId?: string; readonly region?: string }
-  /** `allowed`: the states that the operation takes. */
+  /** `allowed`: the states that the operation takes. `region`: where the key is. */
   KEY_STATE_INVALID: {
     readonly keyId: string
+    readonly region: string
     readonly state: KeyState
     readonly allowed: readonly KeyState[]
   }

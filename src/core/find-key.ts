@@ -65,8 +65,9 @@ export function aliasNotFound(alias: string): KmsError<'ALIAS_NOT_FOUND'> {
  */
 export function requireState(key: MasterKey, ...allowed: readonly KeyState[]): void {
   if (allowed.includes(key.state)) return
-  const details = { keyId: key.keyId, state: key.state, allowed }
-  throw new KmsError('KEY_STATE_INVALID', `Key '${key.keyId}' is in state ${key.state}.`, details)
+  const { keyId, region, state } = key
+  const details = { keyId, region, state, allowed }
+  throw new KmsError('KEY_STATE_INVALID', `Key '${keyId}' is in state ${state}.`, details)
 }
 
 /**

@@ -176,6 +176,12 @@ export function isSymmetric(spec: KeySpec): boolean {
   return spec === 'SYMMETRIC_DEFAULT'
 }
 
+/** The three types of keys that AWS KMS tells apart: "Reference: Key spec" of its developer guide. */
+export function kindOfSpec(spec: KeySpec): 'symmetric' | 'asymmetric' | 'HMAC' {
+  const { kind } = keySpecRow(spec).kind
+  return kind === 'aes' ? 'symmetric' : kind === 'hmac' ? 'HMAC' : 'asymmetric'
+}
+
 /** Algorithms by what they are for. */
 export interface KeyAlgorithms {
   readonly encryption: readonly EncryptionAlgorithm[]

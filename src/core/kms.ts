@@ -178,9 +178,14 @@ export class Kms extends KmsCryptography {
     return aliases.createAlias(this.deps, context, name, target)
   }
 
-  /** @throws {@link KmsError} `LIMIT_EXCEEDED` */
-  updateAlias(context: CallContext, name: string, target: KeyIdentifier): Promise<void> {
-    return aliases.updateAlias(this.deps, context, name, target)
+  /** @throws {@link KmsError} `LIMIT_EXCEEDED`; `REQUEST_INVALID` for a key of another kind, where `sameKind` is asked for. */
+  updateAlias(
+    context: CallContext,
+    name: string,
+    target: KeyIdentifier,
+    options?: aliases.UpdateAliasOptions,
+  ): Promise<void> {
+    return aliases.updateAlias(this.deps, context, name, target, options)
   }
 
   deleteAlias(context: CallContext, name: string): Promise<void> {

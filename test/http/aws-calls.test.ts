@@ -200,7 +200,13 @@ const CALLS: Readonly<Record<string, Row>> = {
     { all: false, limit: 4, after: '12' },
   ],
   CreateAlias: [{ AliasName: 'alias/c', TargetKeyId: KEY }, 'createAlias', 'alias/c', byId(KEY)],
-  UpdateAlias: [{ AliasName: 'alias/u', TargetKeyId: KEY }, 'updateAlias', 'alias/u', byId(KEY)],
+  UpdateAlias: [
+    { AliasName: 'alias/u', TargetKeyId: KEY },
+    'updateAlias',
+    'alias/u',
+    byId(KEY),
+    { sameKind: true },
+  ],
   DeleteAlias: [{ AliasName: 'alias/d' }, 'deleteAlias', 'alias/d'],
   ListAliases: [
     { KeyId: KEY, Limit: 3, Marker: encodeMarker(SCOPE, `ListAliases/${KEY}`, 'alias/m') },

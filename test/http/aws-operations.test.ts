@@ -167,6 +167,35 @@ describe('operations on keys', () => {
     expect(await state()).toMatchObject({ KeyState: 'Disabled' })
   })
 
+  it.each([
+    ['asymmetric', { KeySpec: 'RSA_2048', KeyUsage: 'ENCRYPT_DECRYPT' }],
+    ['HMAC', { KeySpec: 'HMAC_256', KeyUsage: 'GENERATE_VERIFY_MAC' }],
+  ])('UpdateAlias keeps an alias among keys of one kind, %s ones as well', async (kind, spec) => {
+    const make = async (input: object) => {
+      const { KeyMetadata } = await ok('CreateKey', input)
+      return (KeyMetadata as { readonly KeyId: string }).KeyId
+    }
+    const AliasName = 'alias/kind'
+    await ok('CreateAlias', { AliasName, TargetKeyId: keyId })
+    const { json } = await fixture.request('UpdateAlias', { AliasName, TargetKeyId: await make(spec) })
+    expect(json).toMatchObject({ __type: 'ValidationException', message: expect.stringContaining(kind) })
+    await ok('DeleteAlias', { AliasName })
+    await ok('CreateAlias', { AliasName, TargetKeyId: await make(spec) })
+    await ok('UpdateAlias', { AliasName, TargetKeyId: await make(spec) })
+  })
+
+  it('UpdateAlias keeps an alias among keys of one usage', async () => {
+    const usages = ['SIGN_VERIFY', 'ENCRYPT_DECRYPT'].map((KeyUsage) => ({ KeySpec: 'RSA_2048', KeyUsage }))
+    const keys = await Promise.all(usages.map((spec) => ok('CreateKey', spec)))
+    const [signing, encrypting] = keys.map(({ KeyMetadata }) => (KeyMetadata as { KeyId: string }).KeyId)
+    await ok('CreateAlias', { AliasName: 'alias/use', TargetKeyId: signing })
+    const { json } = await fixture.request('UpdateAlias', {
+      AliasName: 'alias/use',
+      TargetKeyId: encrypting,
+    })
+    expect(json['__type']).toBe('ValidationException')
+  })
+
   it('CreateAlias, UpdateAlias, ListAliases and DeleteAlias', async () => {
     const other = (await fixture.newKey()).keyId
     await ok('CreateAlias', { AliasName: 'alias/x', TargetKeyId: keyId })

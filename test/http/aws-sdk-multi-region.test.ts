@@ -5,6 +5,8 @@ import {
   CreateKeyCommand,
   DecryptCommand,
   DescribeKeyCommand,
+  DisabledException,
+  DisableKeyCommand,
   EncryptCommand,
   GenerateDataKeyCommand,
   GenerateMacCommand,
@@ -211,6 +213,10 @@ describe('multi-region keys through the unmodified @aws-sdk/client-kms', () => {
     const nowhere = at(HOME).send(new UpdatePrimaryRegionCommand({ KeyId: id, PrimaryRegion: THIRD }))
     await expect(nowhere).rejects.toThrow(NotFoundException)
     await expect(nowhere).rejects.toThrow(`Key '${arn(THIRD, id)}' does not exist`)
+    await at(AWAY).send(new DisableKeyCommand({ KeyId: id }))
+    const disabled = at(HOME).send(new UpdatePrimaryRegionCommand({ KeyId: id, PrimaryRegion: AWAY }))
+    await expect(disabled).rejects.toThrow(DisabledException)
+    await expect(disabled).rejects.toThrow(`${arn(AWAY, id)} is disabled.`)
   })
 
   it('keeps a primary key until its replicas are gone', async () => {

@@ -39,7 +39,7 @@ export function parseKeyPolicy(text: string): readonly PolicyStatement[] {
   if (Version !== undefined && !VERSIONS.some((known) => known === Version)) throw syntax('Version')
   if (Id !== undefined && typeof Id !== 'string') throw syntax('Id')
   const statements = Array.isArray(Statement) ? (Statement as unknown[]) : [Statement]
-  if (statements.length === 0) throw syntax('Statement')
+  if (Statement === undefined || statements.length === 0) throw syntax('Statement')
   const parsed = statements.map((statement, index) => parseStatement(statement, `Statement ${index + 1}`))
   const sids = statements.flatMap((statement) => (isObject(statement) ? [statement['Sid']] : []))
   const given = sids.filter((sid) => sid !== undefined && sid !== '')

@@ -1,8 +1,9 @@
 import { invariant } from '../../lib/invariant.ts'
 import { isAliasName } from '../alias.ts'
-import { isKmsError } from '../errors.ts'
-import { aliasNotFound, requireKey, requireState } from '../find-key.ts'
-import type { KeyIdentifier } from '../key.ts'
+import { isKmsError, KmsError } from '../errors.ts'
+import { aliasNotFound, isVisible, requireKey, requireState } from '../find-key.ts'
+import type { KeyIdentifier, MasterKey } from '../key.ts'
+import { kindOfSpec } from '../key-spec.ts'
 import type { CallContext, KmsDeps } from '../kms-context.ts'
 
 export async function createAlias(
@@ -20,20 +21,37 @@ export async function createAlias(
   await deps.directory.aliasChanged(accountId, region, name)
 }
 
+export interface UpdateAliasOptions {
+  /** Whether the key must be of the kind (symmetric, asymmetric or MAC) and the usage of the one that the alias leaves. */
+  readonly sameKind?: boolean
+}
+
+/** @throws {@link KmsError} `REQUEST_INVALID` for a key of another kind or usage, where that is asked for. */
 export async function updateAlias(
   deps: KmsDeps,
   context: CallContext,
   name: string,
   target: KeyIdentifier,
+  { sameKind = false }: UpdateAliasOptions = {},
 ): Promise<void> {
   const { accountId, region } = context.principal
   const key = await requireKey(deps, context, 'UpdateAlias', target)
   requireState(key, 'Enabled', 'Disabled', 'PendingImport')
   const alias = await deps.store.getAlias(accountId, region, name)
+  if (alias && sameKind) requireSameKind(await deps.directory.getKey(region, alias.keyId), key)
   const moved = alias && { ...alias, keyId: key.keyId, updatedAt: deps.clock.now() }
   const updated = moved !== undefined && (await deps.store.updateAlias(moved))
   await deps.directory.aliasChanged(accountId, region, name)
   if (!updated) throw aliasNotFound(name)
+}
+
+/** A key that nobody may learn of any more is nothing to compare with. */
+function requireSameKind(left: MasterKey | undefined, key: MasterKey): void {
+  if (!left || !isVisible(left.state)) return
+  const [from, to] = [left, key].map(({ spec, usage }) => `${kindOfSpec(spec)} key for ${usage}`)
+  if (from === to) return
+  const message = `An alias of a ${from} cannot be moved to a ${to}: delete it and create it anew.`
+  throw new KmsError('REQUEST_INVALID', message, { field: 'TargetKeyId' })
 }
 
 /** An alias belongs to its account: one whose key nobody may learn of any more can go as well. */

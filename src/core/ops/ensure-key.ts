@@ -63,7 +63,8 @@ async function finishVersion(
   const presence = await provider.findMasterKey(ref, options)
   if (presence === 'altered') {
     const message = `The creation of key '${key.keyId}' was cut short and its objects are altered.`
-    throw new KmsError('KEY_STATE_INVALID', message, { keyId: key.keyId, state: key.state, allowed: [] })
+    const { keyId, region, state } = key
+    throw new KmsError('KEY_STATE_INVALID', message, { keyId, region, state, allowed: [] })
   }
   if (presence === 'present') {
     if (!pairOfSpec(key.spec)) return version

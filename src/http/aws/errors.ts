@@ -170,7 +170,7 @@ const STATE_TEXTS: Readonly<Record<KmsErrorDetails['KEY_STATE_INVALID']['state']
 
 function keyState(details: KmsErrorDetails['KEY_STATE_INVALID'], scope: ArnScope): string {
   const text = wantsPendingDeletion(details) ? 'is not pending deletion.' : STATE_TEXTS[details.state]
-  return `${keyArn(scope, details.keyId)} ${text}`
+  return `${keyArn({ ...scope, region: details.region }, details.keyId)} ${text}`
 }
 
 function wantsPendingDeletion({ allowed }: KmsErrorDetails['KEY_STATE_INVALID']): boolean {

@@ -3,6 +3,7 @@ export const AWS_FAULT_NAMES = [
   'AccessDeniedException',
   'AlreadyExistsException',
   'ConflictException',
+  'CustomKeyStoreNotFoundException',
   'DependencyTimeoutException',
   'DisabledException',
   'DryRunOperationException',

@@ -54,7 +54,7 @@ describe('a key policy', () => {
     ['no JSON', '{', 'not valid JSON'],
     ['a list', '[]', 'the document'],
     ['a text', '"x"', 'the document'],
-    ['no statement', '{}', 'Statement 1'],
+    ['no statement', '{}', 'Statement'],
     ['no statements', policy(), 'Statement'],
     ['another version', JSON.stringify({ Version: '2020-01-01', Statement: base }), 'Version'],
     ['an element of its own', JSON.stringify({ Statement: base, X: 1 }), 'unknown element'],

@@ -25,7 +25,7 @@ export const ALIAS_OPERATIONS = {
     body: aliasAndTarget,
     handle: async ({ kms, context, scope }, body) => {
       const name = requireOwnAliasName(body.AliasName)
-      await kms.updateAlias(context, name, targetKey(scope, body.TargetKeyId))
+      await kms.updateAlias(context, name, targetKey(scope, body.TargetKeyId), { sameKind: true })
       return undefined
     },
   }),
