@@ -1,70 +1,29 @@
-import { readdirSync, readFileSync, renameSync } from 'node:fs'
-import { join } from 'node:path'
 import { afterEach, beforeEach, expect, it } from 'vitest'
 import type { MasterKeyRef } from '../../src/core/ports/crypto-provider.ts'
-import { startHaToken } from '../../src/providers/pkcs11/ha-token.ts'
-import type { Pkcs11TokenSettings } from '../../src/providers/pkcs11/settings.ts'
 import type { ServedToken } from '../../src/providers/pkcs11/token-set.ts'
-import { bringIn, keyInMain, newMaterial } from '../support/copied-keys.ts'
-import { MemoryKeyStore } from '../support/memory-key-store.ts'
+import { bringIn, keyInMain, newMaterial, unwrapIn } from '../support/copied-keys.ts'
+import { copiesOf, HaFixture, memberOf, proven } from '../support/ha-fixture.ts'
+import type { MemoryKeyStore } from '../support/memory-key-store.ts'
 import {
   describeWith,
   eventually,
   inOtherProcess,
-  LogRecorder,
-  makeSoftHsm,
+  type LogRecorder,
   SOFTHSM_MODULE,
-  type SoftHsm,
-  settingsFor,
   within,
 } from '../support/softhsm.ts'
 
 const AAD = Buffer.from('aad')
-/** Longer than any test: the module is never initialized anew while the other token works. */
-const NEVER_MS = 3_600_000
 const GONE = { code: 'TOKEN_UNAVAILABLE' }
 
 describeWith([SOFTHSM_MODULE], 'a token and its replica', () => {
-  let softHsm: SoftHsm
+  let fixture: HaFixture
   let store: MemoryKeyStore
   let log: LogRecorder
-  let started: ServedToken[] = []
 
-  const start = async (overrides: Partial<Pkcs11TokenSettings> = {}, failbackDelayMs = 0) => {
-    const of = (label: string) => settingsFor(label, { moduleRestartIntervalMs: NEVER_MS, ...overrides })
-    const events = {
-      log,
-      onFatal: (error: Error) => {
-        throw error
-      },
-    }
-    const settings = { primary: of('first'), replica: of('second'), failbackDelayMs, proveIntervalMs: 1000 }
-    const token = await startHaToken(settings, store, events, events)
-    started.push(token)
-    return token
-  }
-  const stop = async (token: ServedToken) => {
-    await token.close()
-    started = started.filter((one) => one !== token)
-  }
-  const folderOf = (label: string): string => {
-    const holds = (folder: string) =>
-      readFileSync(join(softHsm.tokens, folder, 'token.object')).includes(label.padEnd(32))
-    const name = readdirSync(softHsm.tokens).find(holds)
-    if (!name) throw new Error(`no folder of ${label}`)
-    return join(softHsm.tokens, name)
-  }
-  /** Takes a token away. @returns What brings it back. */
-  const pull = (label: string) => {
-    const folder = folderOf(label)
-    renameSync(folder, `${softHsm.directory}/${label}.gone`)
-    return () => renameSync(`${softHsm.directory}/${label}.gone`, folder)
-  }
-  const memberOf = (token: ServedToken, which: 'primary' | 'replica') =>
-    token.members().find(({ member }) => member === which)
-  const copiesOf = (token: ServedToken) => memberOf(token, 'replica')?.copies
-  const proven = (token: ServedToken, count = 1) =>
-    eventually(() => copiesOf(token)?.proven === count && copiesOf(token)?.unproven === 0)
+  const start = (...args: Parameters<HaFixture['start']>) => fixture.start(...args)
+  const stop = (token: ServedToken) => fixture.stop(token)
+  const pull = (label: 'first' | 'second') => fixture.pull(label)
   const roundTrip = async ({ crypto }: ServedToken, ref: MasterKeyRef) => {
     const sealed = await crypto.sealRandom(ref, 32, AAD, within())
     expect(await crypto.open(ref, 'W0', sealed, AAD, within())).toEqual(sealed.plaintext)
@@ -88,18 +47,11 @@ describeWith([SOFTHSM_MODULE], 'a token and its replica', () => {
   }
 
   beforeEach(() => {
-    softHsm = makeSoftHsm()
-    softHsm.initToken('first')
-    softHsm.initToken('second')
-    store = new MemoryKeyStore()
-    log = new LogRecorder()
+    fixture = new HaFixture()
+    ;({ store, log } = fixture)
   })
 
-  afterEach(async () => {
-    await Promise.all(started.map((token) => token.close()))
-    started = []
-    softHsm.remove()
-  })
+  afterEach(() => fixture.remove())
 
   it('go on serving without one failed call when the primary is pulled, in every mode', async () => {
     const { ref } = await copiedKey()
@@ -196,6 +148,26 @@ describeWith([SOFTHSM_MODULE], 'a token and its replica', () => {
       keyId: ref.keyId,
       versionId: ref.versionId,
     })
+  })
+
+  it('serve from a copy that was unwrapped, of which SoftHSM tells no length, and refuse a shorter key', async () => {
+    const { key, ref } = keyInMain()
+    const other = keyInMain()
+    const [material, shorter] = [newMaterial(), newMaterial()]
+    for (const one of [key, other.key]) await store.createKey(one)
+    bringIn('first', ref, material)
+    bringIn('first', other.ref, shorter)
+    unwrapIn('second', ref, material)
+    unwrapIn('second', other.ref, { enc: shorter.enc.subarray(0, 16), wrap: shorter.wrap.subarray(0, 16) })
+    const token = await start()
+    await eventually(() => copiesOf(token)?.proven === 1 && copiesOf(token)?.refused === 1)
+    const before = await roundTrip(token, ref)
+    pull('first')
+    const { crypto } = token
+    expect(await crypto.open(ref, 'W0', before.sealed, AAD, within())).toEqual(before.sealed.plaintext)
+    expect(await crypto.open(ref, before.inside.mode, before.inside, AAD, within())).toHaveLength(32)
+    await roundTrip(token, ref)
+    await expect(crypto.sealRandom(other.ref, 32, AAD, within())).rejects.toMatchObject(GONE)
   })
 
   it('serve from the replica when the process starts while the primary is away', async () => {

@@ -34,7 +34,7 @@ export interface SealWays {
 
 const TEXT = Buffer.from('p11kms replica canary: same key.', 'latin1')
 /** No AAD of an envelope begins like this, so that a canary never passes for a ciphertext blob of a caller. */
-const AAD_DOMAIN = 'p11kms/replica-canary/v1'
+export const CANARY_DOMAIN = 'p11kms/replica-canary/v1'
 const DATA_KEY_BYTES = 32
 
 export function sealWays({ gcm, insideSealMode, keyWrap }: TokenCapabilities): SealWays {
@@ -94,7 +94,7 @@ async function digestOf(
 }
 
 function aadOf(ref: MasterKeyRef, what: string): Buffer {
-  return Buffer.from(`${AAD_DOMAIN}\0${ref.versionId}\0${what}`, 'utf8')
+  return Buffer.from(`${CANARY_DOMAIN}\0${ref.versionId}\0${what}`, 'utf8')
 }
 
 /** As text, for the store. */

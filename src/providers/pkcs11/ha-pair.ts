@@ -1,5 +1,4 @@
 import { isKmsError } from '../../core/errors.ts'
-import type { MacAlgorithm, OaepAlgorithm, TokenSigning } from '../../core/key-spec.ts'
 import type {
   CallOptions,
   CryptoProvider,
@@ -16,7 +15,8 @@ import type {
   WrappedMaterial,
 } from '../../core/ports/crypto-provider.ts'
 import { tokenUnavailable } from './errors.ts'
-import type { Need, ReplicaProofs } from './ha-proofs.ts'
+import type { Need } from './ha-proof.ts'
+import type { ReplicaProofs } from './ha-proofs.ts'
 import type { Pkcs11Provider } from './provider.ts'
 import type { Pkcs11Log } from './settings.ts'
 
@@ -160,35 +160,24 @@ export class HaPair implements CryptoProvider {
     return this.#serve(ref, need, options, (token) => token.open(ref, mode, sealed, aad, options))
   }
 
-  /**
-   * Key pairs and MAC keys are the primary's alone, here and below: a copy of one is proven by nothing that seals and opens, so
-   * while the primary is away such keys are not available.
-   */
+  /** What a creation made is on the primary alone. */
   readPublicKey(ref: MasterKeyRef, options: CallOptions): Promise<Buffer> {
     return this.#parts.primary.readPublicKey(ref, options)
   }
 
-  sign(ref: MasterKeyRef, algorithm: TokenSigning, data: Buffer, options: CallOptions): Promise<Buffer> {
-    return this.#parts.primary.sign(ref, algorithm, data, options)
-  }
+  readonly sign: CryptoProvider['sign'] = (ref, algorithm, data, options) =>
+    this.#serve(ref, 'use', options, (token) => token.sign(ref, algorithm, data, options))
 
-  decryptRsa(
-    ref: MasterKeyRef,
-    algorithm: OaepAlgorithm,
-    ciphertext: Buffer,
-    publicKey: Buffer,
-    options: CallOptions,
-  ): Promise<Buffer> {
-    return this.#parts.primary.decryptRsa(ref, algorithm, ciphertext, publicKey, options)
-  }
+  readonly decryptRsa: CryptoProvider['decryptRsa'] = (ref, algorithm, ciphertext, publicKey, options) =>
+    this.#serve(ref, 'use', options, (token) =>
+      token.decryptRsa(ref, algorithm, ciphertext, publicKey, options),
+    )
 
-  mac(ref: MasterKeyRef, algorithm: MacAlgorithm, message: Buffer, options: CallOptions): Promise<Buffer> {
-    return this.#parts.primary.mac(ref, algorithm, message, options)
-  }
+  readonly mac: CryptoProvider['mac'] = (ref, algorithm, message, options) =>
+    this.#serve(ref, 'use', options, (token) => token.mac(ref, algorithm, message, options))
 
-  deriveSecret(ref: MasterKeyRef, peerPoint: Buffer, options: CallOptions): Promise<Buffer> {
-    return this.#parts.primary.deriveSecret(ref, peerPoint, options)
-  }
+  readonly deriveSecret: CryptoProvider['deriveSecret'] = (ref, peerPoint, options) =>
+    this.#serve(ref, 'use', options, (token) => token.deriveSecret(ref, peerPoint, options))
 
   generateRandom(token: string, lengthBytes: number, options: CallOptions): Promise<Buffer> {
     return this.#serve(undefined, 'open', options, (one) => one.generateRandom(token, lengthBytes, options))

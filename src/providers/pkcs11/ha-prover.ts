@@ -1,9 +1,9 @@
 import { tokenRef } from '../../core/find-key.ts'
 import type { KeyState, MasterKey } from '../../core/key.ts'
-import { isSymmetric } from '../../core/key-spec.ts'
 import type { KeyStore } from '../../core/ports/key-store.ts'
 import type { HaPair } from './ha-pair.ts'
-import type { CopyState, ReplicaProofs } from './ha-proofs.ts'
+import type { CopyState } from './ha-proof.ts'
+import type { ReplicaProofs } from './ha-proofs.ts'
 import type { Pkcs11Provider } from './provider.ts'
 import type { Pkcs11Log } from './settings.ts'
 
@@ -123,10 +123,10 @@ export class HaProver {
 
   async #proveKey(key: MasterKey, counts: Record<CopyState, number>): Promise<void> {
     const { proofs } = this.#parts
-    // Others are never the replica's to serve.
-    if (!isSymmetric(key.spec)) return
     for (const version of key.versions) {
       if (this.#stop.signal.aborted) return
+      // Neither token has objects of material that its owner is still to import, or took away.
+      if (version.imported && version.imported.state !== 'Imported') continue
       const { state } = await proofs.prove(tokenRef(key, version), { deadlineAt: Date.now() + PROOF_WAIT_MS })
       counts[state] += 1
     }

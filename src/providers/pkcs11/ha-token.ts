@@ -1,5 +1,6 @@
 import type { KeyStore } from '../../core/ports/key-store.ts'
 import { HaPair } from './ha-pair.ts'
+import type { ProofStore } from './ha-proof.ts'
 import { ReplicaProofs } from './ha-proofs.ts'
 import { HaProver } from './ha-prover.ts'
 import { Pkcs11Provider } from './provider.ts'
@@ -14,8 +15,8 @@ export interface HaSettings {
   readonly proveIntervalMs: number
 }
 
-/** Where keys are listed and canaries kept. */
-export type HaStore = Pick<KeyStore, 'listKeysOfToken' | 'getCanary' | 'putCanary'>
+/** Where keys are listed, and kept what copies are proven by. */
+export type HaStore = Pick<KeyStore, 'listKeysOfToken'> & ProofStore
 
 /**
  * Starts a token and its replica under one name.

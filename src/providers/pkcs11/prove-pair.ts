@@ -41,7 +41,15 @@ function proveDecrypting(token: LaneToken, name: OtherName, handle: Handle, spki
   for (const algorithm of algorithmsOf(name).encryption) {
     if (!(algorithm in OAEP_ALGORITHMS) || algorithm === 'SYMMETRIC_DEFAULT') continue
     const cannot = `does not decrypt with ${algorithm} (CKM_RSA_PKCS_OAEP, CKM_RSA_X_509)`
-    unlessUnable(token, cannot, () => rsaWay(token, { handle, spki }, algorithm))
+    unlessUnable(token, cannot, () => {
+      try {
+        rsaWay(token, { handle, spki }, algorithm)
+      } catch (error) {
+        // What was decrypted is not what was encrypted: of a pair that is yet to be proved, it is the pair, not the device.
+        requireProof(!(error instanceof TokenRefusal && error.fault.broken), cannot)
+        throw error
+      }
+    })
   }
 }
 

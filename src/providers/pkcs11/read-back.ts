@@ -1,7 +1,18 @@
 import { readBackOf } from './key-templates.ts'
 import type { LaneToken } from './lane-token.ts'
 import type { Handle } from './module.ts'
-import { CKA, MASTER_KEY_READ_BACK, type MaterialName, type ObjectRole, type ReadBack } from './templates.ts'
+import {
+  CKA,
+  CKO_SECRET_KEY,
+  classOf,
+  MASTER_KEY_READ_BACK,
+  type MaterialName,
+  type ObjectRole,
+  type ReadBack,
+} from './templates.ts'
+
+/** What a key that was brought into the token says otherwise than one that was made there. */
+const PROVENANCE: readonly ReadBack['name'][] = ['ALWAYS_SENSITIVE', 'NEVER_EXTRACTABLE', 'LOCAL']
 
 /**
  * Compares what an object of a master key version says of itself with what its template asked, but for what this token
@@ -28,6 +39,26 @@ export function firstMismatch(
     if (wrong) return wrong
   }
   return undefined
+}
+
+/**
+ * As {@link firstMismatch}, of a key that was made elsewhere and brought here. SoftHSM keeps no length of what it unwraps, and
+ * says 0: such a key tells nothing of its length, so the caller has to know it otherwise. Any other length has to be right.
+ */
+export function firstBroughtMismatch(
+  token: LaneToken,
+  handle: Handle,
+  name: MaterialName,
+  role: ObjectRole,
+): ReadBack | undefined {
+  const unsaid = classOf(role) === CKO_SECRET_KEY && valueLengthOf(token, handle) === 0
+  return firstMismatch(token, handle, name, role, [...PROVENANCE, ...(unsaid ? ['VALUE_LEN' as const] : [])])
+}
+
+/** CKA_VALUE_LEN of a secret key; 0 where the token does not tell it. Bytes. */
+export function valueLengthOf(token: LaneToken, key: Handle): number {
+  const [length] = token.p11.C_GetAttributeValue(token.session, key, [{ type: CKA.VALUE_LEN }])
+  return numberOf(length?.value) || 0
 }
 
 /** Those of `names` that a key made in the token does not read back as a master key must. */

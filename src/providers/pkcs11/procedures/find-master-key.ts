@@ -3,16 +3,8 @@ import { findObjects } from '../find-objects.ts'
 import type { LaneToken } from '../lane-token.ts'
 import { jsonPart, parseJsonPart } from '../lanes/messages.ts'
 import type { Handle } from '../module.ts'
-import { firstMismatch } from '../read-back.ts'
-import {
-  CKA,
-  classOf,
-  type MaterialName,
-  type ObjectRole,
-  objectId,
-  type ReadBack,
-  rolesOf,
-} from '../templates.ts'
+import { firstBroughtMismatch, firstMismatch } from '../read-back.ts'
+import { CKA, classOf, type MaterialName, type ObjectRole, objectId, rolesOf } from '../templates.ts'
 import { type Procedure, part } from './procedure.ts'
 
 /** What the token holds of a version. */
@@ -25,8 +17,6 @@ export interface FoundMaterial {
 
 /** What attributes are compared with: nothing; what creation demands; the same, of a copy that was brought into the token. */
 export const READ_BACK = { none: 0, created: 1, copied: 2 } as const
-/** What a copy says otherwise than a key that was made in the token. */
-export const PROVENANCE: readonly ReadBack['name'][] = ['ALWAYS_SENSITIVE', 'NEVER_EXTRACTABLE', 'LOCAL']
 
 /** Enough to tell a duplicate. */
 const FOUND_MAX = 2
@@ -48,8 +38,8 @@ export const findMasterKey: Procedure = (token, readBack, parts) => {
     handles: handles.map((handle) => handle.toString('hex')),
   }))
   if (readBack === READ_BACK.none) return [jsonPart({ objects } satisfies FoundMaterial)]
-  const exempt = readBack === READ_BACK.copied ? PROVENANCE : []
-  const asCreated = areAsCreated(token, name, entries, exempt)
+  const mismatch = readBack === READ_BACK.copied ? firstBroughtMismatch : firstMismatch
+  const asCreated = areAsCreated(token, name, entries, mismatch)
   return [jsonPart({ objects, asCreated } satisfies FoundMaterial)]
 }
 
@@ -63,12 +53,12 @@ function areAsCreated(
   token: LaneToken,
   name: MaterialName,
   entries: readonly (readonly [role: ObjectRole, handles: readonly Handle[]])[],
-  exempt: readonly ReadBack['name'][],
+  mismatch: typeof firstBroughtMismatch,
 ): boolean {
   return entries.every(([role, [handle, second]]) => {
     if (!handle || second) return false
     try {
-      return firstMismatch(token, handle, name, role, exempt) === undefined
+      return mismatch(token, handle, name, role) === undefined
     } catch (error) {
       // A token that does not know an attribute would have refused the creation as well.
       const fault = toFault(error)

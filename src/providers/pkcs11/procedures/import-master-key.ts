@@ -11,7 +11,7 @@ import type { Handle } from '../module.ts'
 import { isUnsupported } from '../private-key-wrap.ts'
 import { makeSessionKey } from '../probe.ts'
 import { openProven } from '../prove-open.ts'
-import { firstMismatch } from '../read-back.ts'
+import { firstBroughtMismatch, valueLengthOf } from '../read-back.ts'
 import {
   type Attribute,
   CKA,
@@ -24,7 +24,7 @@ import {
 import { MATERIAL_BYTES, unreadable, unwrapInside, unwrapOnHost } from '../unwrap-material.ts'
 import { needsHostMemory, provePair } from './create-import-pair.ts'
 import { proveWorking } from './create-master-key.ts'
-import { madeMaterial, PROVENANCE } from './find-master-key.ts'
+import { madeMaterial } from './find-master-key.ts'
 import { type Procedure, part } from './procedure.ts'
 
 /** Longest material that is looked at: what RSA_4096 can hold. */
@@ -119,12 +119,6 @@ function openOrBlame(token: LaneToken, work: () => Handle, prove: () => void): H
   }
 }
 
-function valueLengthOf(token: LaneToken, key: Handle): number {
-  const [length] = token.p11.C_GetAttributeValue(token.session, key, [{ type: CKA.VALUE_LEN }])
-  const value = length?.value
-  return Buffer.isBuffer(value) && value.length > 0 ? value.readUIntLE(0, Math.min(value.length, 4)) : 0
-}
-
 /** Whether the wrap of a key is as long as that of material. Shorter AES keys than that are refused when they are used. */
 function wrapsAsLong(token: LaneToken, key: Handle): boolean {
   const [wrap] = token.capabilities.keyWraps
@@ -188,15 +182,9 @@ function fromTemplates(
   return makeFrom(token, name, [role], templates, (template) => makeOne(role, template))
 }
 
-/** SoftHSM tells none of what it unwrapped; it was measured. */
-const LENGTH = ['VALUE_LEN'] as const
-
-/** As a key that was made in the token, but for where it came from. */
+/** As a key that was made in the token, but for where it came from. Its length was measured. */
 function readBack(token: LaneToken, name: MaterialName, handle: Handle, role: MasterKeyRole): void {
-  const wrong = firstMismatch(token, handle, name, role, [
-    ...PROVENANCE,
-    ...(valueLengthOf(token, handle) === 0 ? LENGTH : []),
-  ])
+  const wrong = firstBroughtMismatch(token, handle, name, role)
   if (!wrong) return
   if (wrong.name === 'VALUE_LEN') throw wrongLength()
   throw new TokenRefusal({
