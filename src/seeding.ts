@@ -139,7 +139,10 @@ export class Seeding {
     // Whoever can write the seed can write the store: nobody is locked out who was not meant to be.
     const multiRegion = keyId.startsWith(MULTI_REGION_ID_PREFIX)
     const kind = { multiRegion, spec, usage, waitMs: CALL_TIMEOUT_MS }
-    const attached = { tags, ...(policy !== undefined && { policy: { policy, bypassLockoutCheck: true } }) }
+    const own = policy !== undefined && {
+      policy: { language: 'AWS', policy, bypassLockoutCheck: true } as const,
+    }
+    const attached = { tags, ...own }
     const principal = { accountId, accessKeyId: SEED_CALLER, region }
     const context = (): CallContext => ({
       principal,

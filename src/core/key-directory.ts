@@ -3,17 +3,13 @@ import type { Grant } from './grant.ts'
 import { asOf } from './imported-material.ts'
 import type { Alias, MasterKey } from './key.ts'
 import type { KeyStore } from './ports/key-store.ts'
+import type { KeyPolicies } from './ports/policy-store.ts'
 
 export interface KeyDirectorySettings {
   /** How long a row may be used after it was read, so that other gateways' changes are seen. Milliseconds. */
   readonly maxAgeMs: number
   /** Rows of each kind that are kept; the oldest goes first. */
   readonly entriesMax: number
-}
-
-/** The policy of a key as it was written; `undefined` for one that has the default policy of its protocol. */
-export interface KeyPolicy {
-  readonly text: string | undefined
 }
 
 /** Names a row that changed. */
@@ -47,7 +43,7 @@ export class KeyDirectory {
   readonly #keys: FreshCache<MasterKey>
   readonly #aliases: FreshCache<Alias>
   readonly #keyIdsByVersion: FreshCache<string>
-  readonly #policies: FreshCache<KeyPolicy>
+  readonly #policies: FreshCache<KeyPolicies>
   readonly #grants: FreshCache<Grant>
 
   constructor(store: KeyStore, clock: Clock, settings: KeyDirectorySettings, tellPeers?: TellPeers) {
@@ -91,10 +87,10 @@ export class KeyDirectory {
     )
   }
 
-  /** The policy of a key; that a key has none of its own is held as well. */
-  async getKeyPolicy(region: string, keyId: string): Promise<KeyPolicy> {
-    const read = async () => ({ text: await this.#store.getKeyPolicy(region, keyId) })
-    return (await this.#policies.get(cacheKey(region, keyId), read)) ?? { text: undefined }
+  /** The policies of a key; that a key has none of its own is held as well. */
+  async getKeyPolicies(region: string, keyId: string): Promise<KeyPolicies> {
+    const read = () => this.#store.getKeyPolicies(region, keyId)
+    return (await this.#policies.get(cacheKey(region, keyId), read)) ?? {}
   }
 
   /** A grant of any account and region. */

@@ -19,6 +19,7 @@ import * as lists from './ops/list-keys.ts'
 import type { ChangedMaterial } from './ops/move-material.ts'
 import * as multiRegion from './ops/multi-region-keys.ts'
 import * as tagging from './ops/tags.ts'
+import type { PolicyLanguage } from './ports/policy-store.ts'
 import type { Tag } from './ports/tag-store.ts'
 
 /**
@@ -218,12 +219,12 @@ export class Kms extends KmsCryptography {
     return policies.putKeyPolicy(this.deps, context, keyId, input)
   }
 
-  /** @returns The policy as it was put; `undefined` for a key that has the default one of the caller's protocol. */
-  getKeyPolicy(context: CallContext, keyId: string): Promise<string | undefined> {
-    return policies.getKeyPolicy(this.deps, context, keyId)
+  /** @returns The policy as it was put; `undefined` for a key that has the default one of the language. */
+  getKeyPolicy(context: CallContext, keyId: string, language: PolicyLanguage): Promise<string | undefined> {
+    return policies.getKeyPolicy(this.deps, context, keyId, language)
   }
 
-  /** Refuses where {@link Kms.getKeyPolicy} would; every key has exactly one policy. */
+  /** Refuses where {@link Kms.getKeyPolicy} would; every key has exactly one policy in each language. */
   listKeyPolicies(context: CallContext, keyId: string): Promise<void> {
     return policies.listKeyPolicies(this.deps, context, keyId)
   }

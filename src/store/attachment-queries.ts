@@ -1,3 +1,4 @@
+import type { KeyPolicies, PolicyLanguage } from '../core/ports/policy-store.ts'
 import type { Tag } from '../core/ports/tag-store.ts'
 import type { StoreDb } from './schema.ts'
 
@@ -57,21 +58,22 @@ export async function upsertPolicy(
   db: StoreDb,
   region: string,
   keyId: string,
+  language: PolicyLanguage,
   policy: string,
 ): Promise<void> {
   await db
     .insertInto('key_policy')
-    .values({ region, key_id: keyId, policy })
-    .onConflict((conflict) => conflict.columns(['region', 'key_id']).doUpdateSet({ policy }))
+    .values({ region, key_id: keyId, language, policy })
+    .onConflict((conflict) => conflict.columns(['region', 'key_id', 'language']).doUpdateSet({ policy }))
     .execute()
 }
 
-export async function selectPolicy(db: StoreDb, region: string, keyId: string): Promise<string | undefined> {
-  const row = await db
+export async function selectPolicies(db: StoreDb, region: string, keyId: string): Promise<KeyPolicies> {
+  const rows = await db
     .selectFrom('key_policy')
-    .select('policy')
+    .select(['language', 'policy'])
     .where('region', '=', region)
     .where('key_id', '=', keyId)
-    .executeTakeFirst()
-  return row?.policy
+    .execute()
+  return Object.fromEntries(rows.map(({ language, policy }) => [language, policy]))
 }

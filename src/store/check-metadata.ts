@@ -34,9 +34,9 @@ export function checkPolicy(policy: string): void {
 }
 
 /** As {@link checkTags} and {@link checkPolicy}, for what is there. */
-export function checkAttachments({ tags = [], policy }: KeyAttachments): void {
+export function checkAttachments({ tags = [], policies = {} }: KeyAttachments): void {
   if (tags.length > 0) checkTags(tags)
-  if (policy !== undefined) checkPolicy(policy)
+  for (const policy of Object.values(policies)) checkPolicy(policy)
 }
 
 /**

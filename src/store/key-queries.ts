@@ -3,6 +3,7 @@ import type { Selectable, SelectQueryBuilder } from 'kysely'
 import { KmsError } from '../core/errors.ts'
 import type { KeyState, MasterKey } from '../core/key.ts'
 import type { KeyAttachments, PageRequest } from '../core/ports/key-store.ts'
+import { POLICY_LANGUAGES } from '../core/ports/policy-store.ts'
 import { upsertPolicy, upsertTags } from './attachment-queries.ts'
 import { checkReplacement } from './check.ts'
 import { keysOfRows, rotationColumns, rowOfKey, rowsOfVersions, versionColumns } from './rows.ts'
@@ -89,10 +90,13 @@ export async function insertKey(db: StoreDb, key: MasterKey, attachments: KeyAtt
 async function attach(
   db: StoreDb,
   { region, keyId }: MasterKey,
-  { tags = [], policy }: KeyAttachments,
+  { tags = [], policies = {} }: KeyAttachments,
 ): Promise<void> {
   if (tags.length > 0) await upsertTags(db, region, keyId, tags)
-  if (policy !== undefined) await upsertPolicy(db, region, keyId, policy)
+  for (const language of POLICY_LANGUAGES) {
+    const policy = policies[language]
+    if (policy !== undefined) await upsertPolicy(db, region, keyId, language, policy)
+  }
 }
 
 /** Beside its primary key, which is at the revision that it was copied from. Needs a transaction. */

@@ -1,4 +1,5 @@
 import type { Kysely } from 'kysely'
+import type { PolicyLanguage } from '../core/ports/policy-store.ts'
 
 /**
  * The tables as migrations/ leaves them. Times are milliseconds since the epoch in 64-bit columns; a dialect whose
@@ -126,10 +127,11 @@ export interface KeyTagTable {
   readonly tag_value: string
 }
 
-/** No row for a key that has the default policy. */
+/** No row for a key that has the default policy of the language. */
 interface KeyPolicyTable {
   readonly region: string
   readonly key_id: string
+  readonly language: PolicyLanguage
   readonly policy: string
 }
 

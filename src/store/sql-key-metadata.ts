@@ -5,7 +5,7 @@ import type { CanaryStore } from '../core/ports/canary-store.ts'
 import type { GrantStore } from '../core/ports/grant-store.ts'
 import type { KeyStore, PageRequest } from '../core/ports/key-store.ts'
 import type { KeyUse, KeyUseStore } from '../core/ports/key-use-store.ts'
-import type { PolicyStore } from '../core/ports/policy-store.ts'
+import type { KeyPolicies, PolicyLanguage, PolicyStore } from '../core/ports/policy-store.ts'
 import type { Tag, TagStore } from '../core/ports/tag-store.ts'
 import * as aliases from './alias-queries.ts'
 import * as attachments from './attachment-queries.ts'
@@ -98,18 +98,18 @@ export abstract class SqlKeyMetadata
     return this.read((db) => attachments.selectTags(db, region, keyId, page.after, page.limit))
   }
 
-  async putKeyPolicy(region: string, keyId: string, policy: string): Promise<void> {
+  async putKeyPolicy(region: string, keyId: string, language: PolicyLanguage, policy: string): Promise<void> {
     checkPolicy(policy)
     requireKeyText(region, keyId)
     await this.change(async (db) => {
       await requireVisibleKey(db, region, keyId)
-      await attachments.upsertPolicy(db, region, keyId, policy)
+      await attachments.upsertPolicy(db, region, keyId, language, policy)
     })
   }
 
-  async getKeyPolicy(region: string, keyId: string): Promise<string | undefined> {
-    if (![region, keyId].every(isStorableText)) return undefined
-    return this.read((db) => attachments.selectPolicy(db, region, keyId))
+  async getKeyPolicies(region: string, keyId: string): Promise<KeyPolicies> {
+    if (![region, keyId].every(isStorableText)) return {}
+    return this.read((db) => attachments.selectPolicies(db, region, keyId))
   }
 
   async createGrant(grant: Grant, max: number): Promise<Grant | undefined> {

@@ -85,8 +85,12 @@ const METADATA_CALLS: typeof CALLS = {
     store.putTags(region, keyId, [{ key: name, value: description }], limit),
   removeTags: (store, { region, keyId, name }) => store.removeTags(region, keyId, [name]),
   listTags: (store, given) => store.listTags(given.region, given.keyId, page(given)),
-  putKeyPolicy: (store, { region, keyId, description }) => store.putKeyPolicy(region, keyId, description),
-  getKeyPolicy: (store, { region, keyId }) => store.getKeyPolicy(region, keyId),
+  putKeyPolicy: (store, { region, keyId, flag, description }) =>
+    store.putKeyPolicy(region, keyId, flag ? 'AWS' : 'RAM', description),
+  getKeyPolicies: async (store, { region, keyId }) => {
+    const policies = await store.getKeyPolicies(region, keyId)
+    return Object.keys(policies).length === 0 ? undefined : policies
+  },
   createGrant: (store, given) => store.createGrant(grant(given), given.limit),
   getGrant: (store, { name }) => store.getGrant(name),
   deleteGrant: (store, { region, keyId, name }) => store.deleteGrant(region, keyId, name),
@@ -249,7 +253,7 @@ it('STO-22, STO-57 SQLite answers for what belongs to keys as memory does', {
 }, async () => {
   const found = [
     'listTags',
-    'getKeyPolicy',
+    'getKeyPolicies',
     'createGrant',
     'getGrant',
     'listGrants',

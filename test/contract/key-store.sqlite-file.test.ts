@@ -132,6 +132,8 @@ describe('migrations', () => {
     '8d3cfc73dc50e662b5519730219e377a7e6594de660dabbc1d07283821a6043a',
     '7047de6c5ad3f6c0e648e84166fac524e0052450238fb15a03f0621b379ecc65',
     '102ae2d45a1605d0070e3082bdfb04d5e81eb64270770e99b391c1ee6e6f3754',
+    'ad186fb9315d26d2589b8ca7b3651251b9cdb76dca5a5dfa78d56217bf913942',
+    '5b6890f0f41093640f37f8cf207c0d5ebb2f0d0b0076601ebc5abfe70c1b558b',
   ]
 
   it('STO-33 released migrations are what they were', () => {
@@ -193,6 +195,21 @@ describe('migrations', () => {
       rotation: 'AUTOMATIC',
       createdAt: 9,
     })
+    await store.close()
+  })
+
+  it('STO-33 policies of before there were languages are of AWS', async () => {
+    createStoreFile(path)
+    await (await reopen(MIGRATIONS.slice(0, 14))).close()
+    tamper("insert into key_version (version_id, key_id, number, created_at) values ('one', 'key', 1, 5)")
+    tamper(
+      "insert into master_key (region, key_id, account_id, token, spec, usage, state, description, created_at, primary_version_id, revision) values ('r', 'key', '1', 'main', 'SYMMETRIC_DEFAULT', 'ENCRYPT_DECRYPT', 'Enabled', '', 5, 'one', 3)",
+    )
+    tamper("insert into key_policy values ('r', 'key', '{\"a\": 1}')")
+    const store = await openSqliteStore({ path })
+    expect(await store.getKeyPolicies('r', 'key')).toStrictEqual({ AWS: '{"a": 1}' })
+    await store.putKeyPolicy('r', 'key', 'RAM', '{}')
+    expect(await store.getKeyPolicies('r', 'key')).toStrictEqual({ AWS: '{"a": 1}', RAM: '{}' })
     await store.close()
   })
 

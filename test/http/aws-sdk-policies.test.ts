@@ -103,8 +103,8 @@ describe('key policies through the SDK', () => {
   it('are read from memory: a request does not ask the store again for what is there, also where it is nothing', async () => {
     const [own, none] = [await newKeyArn({ Policy: policy(ALICE_ROOT) }), await newKeyArn()]
     const asked: string[] = []
-    const read = store.getKeyPolicy.bind(store)
-    store.getKeyPolicy = (region, keyId) => {
+    const read = store.getKeyPolicies.bind(store)
+    store.getKeyPolicies = (region, keyId) => {
       asked.push(keyId)
       return read(region, keyId)
     }

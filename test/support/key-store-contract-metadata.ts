@@ -85,17 +85,20 @@ function tag(key: string, value = '') {
 }
 
 function policyClauses(store: () => KeyStore, made: Made): void {
-  it('STO-52 a policy is kept per key and region, as it was written, the last one put', async () => {
+  it('STO-52 a policy is kept per key, region and language, as it was written, the last one put', async () => {
     const [key, other] = [await made(), await made()]
-    expect(await store().getKeyPolicy(REGION, key.keyId)).toBeUndefined()
-    await store().putKeyPolicy(REGION, key.keyId, '{"a": 1}')
-    await store().putKeyPolicy(REGION, key.keyId, ` ÿ${'x'.repeat(32_000)}\r\n`)
-    expect(await store().getKeyPolicy(REGION, key.keyId)).toBe(` ÿ${'x'.repeat(32_000)}\r\n`)
-    expect(await store().getKeyPolicy('us-east-1', key.keyId)).toBeUndefined()
-    expect(await store().getKeyPolicy(REGION, other.keyId)).toBeUndefined()
-    expect(await store().getKeyPolicy(REGION, 'nul\0')).toBeUndefined()
-    await expect(store().putKeyPolicy(REGION, key.keyId, '')).rejects.toMatchObject(BUG)
-    const unkept = store().putKeyPolicy(REGION, key.keyId, '\0')
+    expect(await store().getKeyPolicies(REGION, key.keyId)).toStrictEqual({})
+    await store().putKeyPolicy(REGION, key.keyId, 'AWS', '{"a": 1}')
+    const AWS = ` ÿ${'x'.repeat(32_000)}\r\n`
+    await store().putKeyPolicy(REGION, key.keyId, 'AWS', AWS)
+    expect(await store().getKeyPolicies(REGION, key.keyId)).toStrictEqual({ AWS })
+    await store().putKeyPolicy(REGION, key.keyId, 'RAM', '{}')
+    expect(await store().getKeyPolicies(REGION, key.keyId)).toStrictEqual({ AWS, RAM: '{}' })
+    expect(await store().getKeyPolicies('us-east-1', key.keyId)).toStrictEqual({})
+    expect(await store().getKeyPolicies(REGION, other.keyId)).toStrictEqual({})
+    expect(await store().getKeyPolicies(REGION, 'nul\0')).toStrictEqual({})
+    await expect(store().putKeyPolicy(REGION, key.keyId, 'RAM', '')).rejects.toMatchObject(BUG)
+    const unkept = store().putKeyPolicy(REGION, key.keyId, 'AWS', '\0')
     await expect(unkept).rejects.toMatchObject({ code: 'REQUEST_INVALID' })
   })
 }
@@ -153,13 +156,13 @@ function belongingClauses(store: () => KeyStore, made: Made): void {
     const grants = [sampleGrant(key), sampleGrant(other)]
     for (const [index, one] of [key, other].entries()) {
       await store().putTags(REGION, one.keyId, [tag('a')], 50)
-      await store().putKeyPolicy(REGION, one.keyId, '{}')
+      await store().putKeyPolicy(REGION, one.keyId, 'RAM', '{}')
       await store().createGrant(grants[index] ?? sampleGrant(one), 9)
       await store().putKeyUses([{ region: REGION, keyId: one.keyId, operation: 'Decrypt', usedAt: 1 }])
     }
     const left = async ({ keyId }: MasterKey) => [
       await store().listTags(REGION, keyId, { limit: 9 }),
-      await store().getKeyPolicy(REGION, keyId),
+      (await store().getKeyPolicies(REGION, keyId)).RAM,
       await store().listGrants(REGION, keyId, undefined, { limit: 9 }),
       await store().getKeyUse(REGION, keyId),
     ]
@@ -174,24 +177,24 @@ function belongingClauses(store: () => KeyStore, made: Made): void {
   it.each(HIDDEN)('STO-57 a key in %s is given nothing', async (state) => {
     const { keyId, ...key } = await made({ state })
     await expect(store().putTags(REGION, keyId, [tag('a')], 50)).rejects.toMatchObject(GONE)
-    await expect(store().putKeyPolicy(REGION, keyId, '{}')).rejects.toMatchObject(GONE)
+    await expect(store().putKeyPolicy(REGION, keyId, 'AWS', '{}')).rejects.toMatchObject(GONE)
     const grant = sampleGrant({ ...key, keyId })
     await expect(store().createGrant(grant, 9)).rejects.toMatchObject(GONE)
     await expect(store().putTags('x', keyId, [tag('a')], 50)).rejects.toMatchObject(GONE)
-    await expect(store().putKeyPolicy(REGION, 'nul\0', '{}')).rejects.toMatchObject(GONE)
+    await expect(store().putKeyPolicy(REGION, 'nul\0', 'AWS', '{}')).rejects.toMatchObject(GONE)
   })
 
-  it('STO-58, STO-2 a key is made with its tags and its policy, or not at all', async () => {
+  it('STO-58, STO-2 a key is made with its tags and its policies, or not at all', async () => {
     const key = sampleKey({ state: 'Creating' })
     const tags = [tag('a', 'b'), tag('c')]
-    await store().createKey(key, { tags, policy: '{}' })
+    await store().createKey(key, { tags, policies: { RAM: '{}' } })
     expect(await store().listTags(REGION, key.keyId, { limit: 9 })).toStrictEqual(tags)
-    expect(await store().getKeyPolicy(REGION, key.keyId)).toBe('{}')
+    expect(await store().getKeyPolicies(REGION, key.keyId)).toStrictEqual({ RAM: '{}' })
     const refused = sampleKey()
     const attached = { tags: [tag('a'), tag('\0')] }
     await expect(store().createKey(refused, attached)).rejects.toMatchObject({ code: 'REQUEST_INVALID' })
     await expect(store().createKey(refused, { tags: [tag('a'), tag('a')] })).rejects.toMatchObject(BUG)
-    await expect(store().createKey(refused, { policy: '' })).rejects.toMatchObject(BUG)
+    await expect(store().createKey(refused, { policies: { AWS: '' } })).rejects.toMatchObject(BUG)
     expect(await store().getKey(REGION, refused.keyId)).toBeUndefined()
     await store().createKey(refused, { tags: [] })
   })

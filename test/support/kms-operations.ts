@@ -249,9 +249,12 @@ export const KMS_OPERATIONS: Readonly<Record<keyof Kms, OperationRow>> = {
   putKeyPolicy: {
     asks: ['PutKeyPolicy'],
     run: (kms, c, { id }) =>
-      kms.putKeyPolicy(c, id('sealing'), { policy: POLICY, bypassLockoutCheck: false }),
+      kms.putKeyPolicy(c, id('sealing'), { language: 'AWS', policy: POLICY, bypassLockoutCheck: false }),
   },
-  getKeyPolicy: { asks: ['GetKeyPolicy'], run: (kms, c, { id }) => kms.getKeyPolicy(c, id('sealing')) },
+  getKeyPolicy: {
+    asks: ['GetKeyPolicy'],
+    run: (kms, c, { id }) => kms.getKeyPolicy(c, id('sealing'), 'AWS'),
+  },
   listKeyPolicies: {
     asks: ['ListKeyPolicies'],
     run: (kms, c, { id }) => kms.listKeyPolicies(c, id('sealing')),

@@ -5,7 +5,7 @@ import type { MasterKey } from '../../src/core/key.ts'
 import type { GrantStore } from '../../src/core/ports/grant-store.ts'
 import type { KeyAttachments } from '../../src/core/ports/key-store.ts'
 import type { KeyUse, KeyUseStore } from '../../src/core/ports/key-use-store.ts'
-import type { PolicyStore } from '../../src/core/ports/policy-store.ts'
+import type { KeyPolicies, PolicyLanguage, PolicyStore } from '../../src/core/ports/policy-store.ts'
 import type { Tag, TagStore } from '../../src/core/ports/tag-store.ts'
 import { checkPage, isStorableText } from '../../src/store/check.ts'
 import {
@@ -27,7 +27,7 @@ type KeyName = Pick<MasterKey, 'region' | 'keyId'>
 /** What a key store keeps beside keys, in memory. */
 export abstract class MemoryKeyMetadata implements TagStore, PolicyStore, GrantStore, KeyUseStore {
   readonly #tags = new Map<string, Map<string, string>>()
-  readonly #policies = new Map<string, string>()
+  readonly #policies = new Map<string, KeyPolicies>()
   readonly #uses = new Map<string, KeyUse>()
   #grants: Grant[] = []
   readonly #since = Date.now()
@@ -35,10 +35,10 @@ export abstract class MemoryKeyMetadata implements TagStore, PolicyStore, GrantS
   protected abstract requireOpen(): void
   protected abstract hasVisible(region: string, keyId: string): boolean
 
-  protected attach({ region, keyId }: KeyName, { tags = [], policy }: KeyAttachments): void {
+  protected attach({ region, keyId }: KeyName, { tags = [], policies }: KeyAttachments): void {
     if (tags.length > 0)
       this.#tags.set(idOf(region, keyId), new Map(tags.map(({ key, value }) => [key, value])))
-    if (policy !== undefined) this.#policies.set(idOf(region, keyId), policy)
+    if (policies) this.#policies.set(idOf(region, keyId), policies)
   }
 
   protected dropMetadataOf({ region, keyId }: KeyName): void {
@@ -69,16 +69,19 @@ export abstract class MemoryKeyMetadata implements TagStore, PolicyStore, GrantS
     return pageOf(tags, ({ key }) => key, page)
   }
 
-  async putKeyPolicy(region: string, keyId: string, policy: string): Promise<void> {
+  async putKeyPolicy(region: string, keyId: string, language: PolicyLanguage, policy: string): Promise<void> {
     this.requireOpen()
     checkPolicy(policy)
     this.#requireVisible(region, keyId)
-    this.#policies.set(idOf(region, keyId), policy)
+    this.#policies.set(idOf(region, keyId), {
+      ...this.#policies.get(idOf(region, keyId)),
+      [language]: policy,
+    })
   }
 
-  async getKeyPolicy(region: string, keyId: string): Promise<string | undefined> {
+  async getKeyPolicies(region: string, keyId: string): Promise<KeyPolicies> {
     this.requireOpen()
-    return this.#policies.get(idOf(region, keyId))
+    return this.#policies.get(idOf(region, keyId)) ?? {}
   }
 
   async createGrant(grant: Grant, max: number): Promise<Grant | undefined> {

@@ -69,7 +69,7 @@ describe('a seed', () => {
     expect(opened.key).toMatchObject({ keyId: KEY_ID, description: 'payments', state: 'Enabled' })
     const tags = await fixture.kms.listResourceTags(call(), KEY_ID, { limit: 10 })
     expect(tags.rows).toEqual([{ key: 'team', value: 'payments' }])
-    expect(await fixture.kms.getKeyPolicy(call(), KEY_ID)).toBe(POLICY)
+    expect(await fixture.kms.getKeyPolicy(call(), KEY_ID, 'AWS')).toBe(POLICY)
   })
 
   it('makes key pairs and MAC keys, and refuses a key that is of another kind', async () => {

@@ -1,6 +1,6 @@
 import { KmsError } from '../errors.ts'
 import type { MasterKey, Principal } from '../key.ts'
-import type { PolicyStatement } from './policy.ts'
+import type { PolicyStatement } from './policy-syntax.ts'
 import { principalResource, splitArn } from './principal.ts'
 
 const ACTION = 'kms:PutKeyPolicy'

@@ -3,7 +3,7 @@ import type { CanaryStore } from './canary-store.ts'
 import type { GrantStore } from './grant-store.ts'
 import type { InvocationLedger } from './invocation-ledger.ts'
 import type { KeyUseStore } from './key-use-store.ts'
-import type { PolicyStore } from './policy-store.ts'
+import type { KeyPolicies, PolicyStore } from './policy-store.ts'
 import type { Tag, TagStore } from './tag-store.ts'
 
 /** A page of rows in ascending key order. A row that exists throughout a walk is seen exactly once, whatever is created meanwhile. */
@@ -24,7 +24,8 @@ export interface KeyPlace {
 export interface KeyAttachments {
   /** At most 50, no tag key twice. */
   readonly tags?: readonly Tag[]
-  readonly policy?: string
+  /** At most one in each language. */
+  readonly policies?: KeyPolicies
 }
 
 /** That keys name a token. */

@@ -68,7 +68,11 @@ export function attachmentsOf(body: {
   readonly Tags?: z.output<typeof tags> | undefined
 }) {
   const { Policy, BypassPolicyLockoutSafetyCheck = false, Tags } = body
-  const policy = { policy: Policy ?? '', bypassLockoutCheck: BypassPolicyLockoutSafetyCheck }
+  const policy = {
+    language: 'AWS',
+    policy: Policy ?? '',
+    bypassLockoutCheck: BypassPolicyLockoutSafetyCheck,
+  } as const
   return { ...(Tags && { tags: toTags(Tags) }), ...(Policy !== undefined && { policy }) }
 }
 

@@ -12,6 +12,7 @@ import { DELETION_PROTECTION } from './0011-deletion-protection.ts'
 import { PUBLIC_KEYS } from './0012-public-keys.ts'
 import { IMPORTED_MATERIAL } from './0013-imported-material.ts'
 import { IMPORT_IDS } from './0014-import-ids.ts'
+import { POLICIES_BY_LANGUAGE } from './0015-policies-by-language.ts'
 import type { Migration } from './migration.ts'
 
 /** Every migration, in order. New ones are appended. */
@@ -30,4 +31,5 @@ export const MIGRATIONS: readonly Migration[] = [
   PUBLIC_KEYS,
   IMPORTED_MATERIAL,
   IMPORT_IDS,
+  POLICIES_BY_LANGUAGE,
 ]

@@ -3,10 +3,10 @@ import type { OpenApiOperation } from './operation.ts'
 import { ALIAS_OPERATIONS } from './operations/aliases.ts'
 import { ASYMMETRIC_OPERATIONS } from './operations/asymmetric.ts'
 import { CLIENT_ACCESS_OPERATIONS } from './operations/client-access.ts'
-
 import { CREATE_KEY_OPERATIONS } from './operations/create-key.ts'
 import { CRYPTOGRAPHIC_OPERATIONS } from './operations/cryptography.ts'
 import { IMPORT_OPERATIONS } from './operations/import.ts'
+import { KEY_POLICY_OPERATIONS } from './operations/key-policies.ts'
 import { KEY_VERSION_OPERATIONS } from './operations/key-versions.ts'
 import { KEY_OPERATIONS } from './operations/keys.ts'
 import { SERVICE_OPERATIONS } from './operations/service.ts'
@@ -20,6 +20,7 @@ export const OPENAPI_OPERATIONS: ReadonlyMap<string, OpenApiOperation> = new Map
     ...CREATE_KEY_OPERATIONS,
     ...KEY_OPERATIONS,
     ...KEY_VERSION_OPERATIONS,
+    ...KEY_POLICY_OPERATIONS,
     ...IMPORT_OPERATIONS,
     ...ALIAS_OPERATIONS,
     ...TAG_OPERATIONS,
@@ -40,7 +41,6 @@ export const UNSUPPORTED_OPENAPI_OPERATIONS: ReadonlySet<string> = new Set([
   'DescribeNetworkRule',
   'DescribeSecret',
   'GetDefaultKmsInstance',
-  'GetKeyPolicy',
   'GetKmsInstance',
   'GetKmsInstanceQuotaInfos',
   'GetManagedDataKey',
@@ -56,7 +56,6 @@ export const UNSUPPORTED_OPENAPI_OPERATIONS: ReadonlySet<string> = new Set([
   'ReleaseKmsInstance',
   'RestoreSecret',
   'RotateSecret',
-  'SetKeyPolicy',
   'SetSecretPolicy',
   'UpdateKmsInstanceBindVpc',
   'UpdateNetworkRule',

@@ -23,8 +23,8 @@ export const POLICY_OPERATIONS = {
       const id = parseManagedKeyId(scope, body.KeyId)
       requirePolicyName(body.PolicyName)
       const { Policy, BypassPolicyLockoutSafetyCheck = false } = body
-      const input = { policy: Policy, bypassLockoutCheck: BypassPolicyLockoutSafetyCheck }
-      await kms.putKeyPolicy(context, id, input)
+      const bypassLockoutCheck = BypassPolicyLockoutSafetyCheck
+      await kms.putKeyPolicy(context, id, { language: 'AWS', policy: Policy, bypassLockoutCheck })
       return undefined
     },
   }),
@@ -34,7 +34,7 @@ export const POLICY_OPERATIONS = {
     handle: async ({ kms, context, scope }, body) => {
       const id = parseManagedKeyId(scope, body.KeyId)
       requirePolicyName(body.PolicyName)
-      const policy = await kms.getKeyPolicy(context, id)
+      const policy = await kms.getKeyPolicy(context, id, 'AWS')
       return { Policy: policy ?? defaultKeyPolicy(scope), PolicyName: POLICY_NAME }
     },
   }),

@@ -4,6 +4,7 @@ import { invalidParameter, missing, unsupported } from '../fault.ts'
 import { flag, rotationInterval } from '../members.ts'
 import { type OpenApiOperation, openApiOperation } from '../operation.ts'
 import { keyMetadata } from '../wire.ts'
+import { policyDocument } from './key-policies.ts'
 import { tagsJson } from './tags.ts'
 
 const DESCRIPTION_CHARACTERS_MAX = 8192
@@ -41,7 +42,7 @@ const USAGES = {
 /** Making keys. */
 export const CREATE_KEY_OPERATIONS = {
   CreateKey: openApiOperation({
-    refuses: ['DKMSInstanceId', 'KeyStorageMechanism', 'Policy'],
+    refuses: ['DKMSInstanceId', 'KeyStorageMechanism'],
     parameters: z.object({
       Description: z.string().max(DESCRIPTION_CHARACTERS_MAX).optional(),
       KeySpec: z
@@ -64,6 +65,7 @@ export const CREATE_KEY_OPERATIONS = {
       ProtectionLevel: z.enum(['SOFTWARE', 'HSM']).optional(),
       EnableAutomaticRotation: flag.optional(),
       RotationInterval: rotationInterval.optional(),
+      Policy: policyDocument.optional(),
       Tags: tagsJson.optional(),
     }),
     handle: async ({ kms, context, scope }, body) => {
@@ -82,6 +84,7 @@ export const CREATE_KEY_OPERATIONS = {
       const made = await kms.createKey(context, {
         description: body.Description,
         tags: body.Tags,
+        ...(body.Policy !== undefined && { policy: { language: 'RAM', policy: body.Policy } }),
         spec,
         usage,
         ...(external && { origin: 'EXTERNAL' }),
