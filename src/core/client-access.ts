@@ -20,7 +20,10 @@ export interface ClientAccessDeps {
   readonly newId: () => string
 }
 
-export type PolicyInput = Pick<AccessPolicy, 'name' | 'description' | 'permissions' | 'resources'>
+export type PolicyInput = Pick<
+  AccessPolicy,
+  'name' | 'description' | 'permissions' | 'resources' | 'instance'
+>
 export type PointInput = Pick<AccessPoint, 'name' | 'description' | 'policies'>
 
 /** A change of some members; those that are absent stay. */

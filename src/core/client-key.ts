@@ -11,6 +11,8 @@ export interface AccessPolicy {
   readonly permissions: readonly string[]
   /** `key/*`, or `key/` and the id of a key. */
   readonly resources: readonly string[]
+  /** The instance that it was made for, in its maker's words; at most 64 characters. Given back, and nothing else: there is one. */
+  readonly instance?: string
   /** Milliseconds since the epoch. */
   readonly createdAt: number
 }

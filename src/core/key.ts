@@ -141,6 +141,11 @@ export interface MasterKey {
    * at most 8192 characters, possibly none.
    */
   readonly deletionProtection?: string
+  /**
+   * Set for a key whose maker asked for one that needs no HSM (Alibaba's `ProtectionLevel`): its description says so for ever, or
+   * tools that compare would make it anew. It is in the token like every other. Never changes.
+   */
+  readonly protectionLevel?: 'SOFTWARE'
   /** At least one, ordered by number; the same in every region of a multi-region key. */
   readonly versions: readonly KeyVersion[]
   /** Version that new encryptions use; one of `versions`. */

@@ -174,8 +174,9 @@ function rowOfClientKey(key: ClientKey): Insertable<ClientKeyTable> {
 }
 
 export function rowOfPolicy(policy: AccessPolicy): Insertable<AccessEntryTable> {
-  const { permissions, resources } = policy
-  return { ...entryColumns(policy), kind: 'policy', content: JSON.stringify({ permissions, resources }) }
+  const { permissions, resources, instance } = policy
+  const content = JSON.stringify({ permissions, resources, instance })
+  return { ...entryColumns(policy), kind: 'policy', content }
 }
 
 export function rowOfPoint(point: AccessPoint): Insertable<AccessEntryTable> {
@@ -188,8 +189,13 @@ function entryColumns({ accountId, region, name, description, createdAt }: Acces
 
 export function policyOfRow(row: Selectable<AccessEntryTable>): AccessPolicy {
   const content = contentOf(row)
-  const permissions = texts(content, 'permissions')
-  return { ...entryOfRow(row), permissions, resources: texts(content, 'resources') }
+  const instance = member(content, 'instance')
+  return {
+    ...entryOfRow(row),
+    permissions: texts(content, 'permissions'),
+    resources: texts(content, 'resources'),
+    ...(typeof instance === 'string' && { instance }),
+  }
 }
 
 export function pointOfRow(row: Selectable<AccessEntryTable>): AccessPoint {
@@ -209,11 +215,14 @@ function contentOf({ content }: Selectable<AccessEntryTable>): unknown {
   }
 }
 
-function texts(content: unknown, member: string): readonly string[] {
-  const list: unknown =
-    typeof content === 'object' && content !== null ? Reflect.get(content, member) : undefined
+function member(content: unknown, name: string): unknown {
+  return typeof content === 'object' && content !== null ? Reflect.get(content, name) : undefined
+}
+
+function texts(content: unknown, name: string): readonly string[] {
+  const list = member(content, name)
   if (Array.isArray(list) && list.every((item) => typeof item === 'string')) return list
-  throw storeAltered(`access_entry.content holds no list of ${member}`)
+  throw storeAltered(`access_entry.content holds no list of ${name}`)
 }
 
 function limitExceeded(what: string): KmsError<'LIMIT_EXCEEDED'> {

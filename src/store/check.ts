@@ -186,7 +186,7 @@ export function checkImportPair(pair: ImportPair): void {
  *   a key that is gone or going would come back.
  */
 export function checkReplacement(before: MasterKey, after: MasterKey): void {
-  const fixed = ['accountId', 'token', 'spec', 'usage', 'origin', 'createdAt'] as const
+  const fixed = ['accountId', 'token', 'spec', 'usage', 'origin', 'protectionLevel', 'createdAt'] as const
   for (const field of fixed) invariant(before[field] === after[field], `the ${field} of a key never changes`)
   invariant(!before.multiRegion === !after.multiRegion, 'a key is of several regions or never is')
   invariant(before.state !== 'Deleted', 'a tombstone is final')

@@ -44,6 +44,7 @@ const MATERIAL_STATES: Readonly<Record<ImportedMaterial['state'], true>> = {
   Destroying: true,
 }
 const ORIGINS: Readonly<Record<KeyOrigin, true>> = { AWS_KMS: true, EXTERNAL: true }
+const PROTECTION_LEVELS = { SOFTWARE: true } as const
 const PENDING_STATES: Readonly<Record<PendingVersion['state'], true>> = { Making: true, Abandoned: true }
 
 /** A key joined with one of its versions. */
@@ -135,6 +136,9 @@ function keyOfRow<Versions>(row: KeyRow, versions: Versions): MasterKey & { read
     ...(row.deletion_window_days !== null && { deletionWindowDays: row.deletion_window_days }),
     ...(row.multi_region !== null && { multiRegion: known(MULTI_REGION, 'multi_region', row.multi_region) }),
     ...(row.deletion_protection !== null && { deletionProtection: row.deletion_protection }),
+    ...(row.protection_level !== null && {
+      protectionLevel: known(PROTECTION_LEVELS, 'master_key.protection_level', row.protection_level),
+    }),
     ...(pendingVersion && { pendingVersion }),
     ...scheduleOfRow(row),
     ...(row.origin !== null && { origin: known(ORIGINS, 'master_key.origin', row.origin) }),
@@ -190,6 +194,7 @@ export function rowOfKey(key: MasterKey): Insertable<MasterKeyTable> {
     created_at: key.createdAt,
     deletion_at: key.deletionAt ?? null,
     deletion_protection: key.deletionProtection ?? null,
+    protection_level: key.protectionLevel ?? null,
     primary_version_id: key.primaryVersionId,
     multi_region: key.multiRegion ?? null,
     deletion_window_days: key.deletionWindowDays ?? null,

@@ -37,6 +37,8 @@ export interface MasterKeyTable {
   readonly deletion_at: number | null
   /** Null for a key that is not protected. */
   readonly deletion_protection: string | null
+  /** What was asked for where it was no HSM; null otherwise. */
+  readonly protection_level: string | null
   readonly primary_version_id: string
   readonly pending_version_id: string | null
   readonly pending_version_state: string | null

@@ -25,7 +25,7 @@ export class SqlAccessStore implements AccessStore {
   }
 
   async createAccessPolicy(policy: AccessPolicy, max: number): Promise<void> {
-    checkAccessEntry(policy, [...policy.permissions, ...policy.resources])
+    checkAccessEntry(policy, [...policy.permissions, ...policy.resources, policy.instance ?? ''])
     await this.#store.change((db) => access.insertEntry(db, access.rowOfPolicy(policy), max), { unique })
   }
 
@@ -36,7 +36,7 @@ export class SqlAccessStore implements AccessStore {
   }
 
   async replaceAccessPolicy(policy: AccessPolicy): Promise<boolean> {
-    checkAccessEntry(policy, [...policy.permissions, ...policy.resources])
+    checkAccessEntry(policy, [...policy.permissions, ...policy.resources, policy.instance ?? ''])
     return this.#store.run((db) => access.updateEntry(db, access.rowOfPolicy(policy)))
   }
 

@@ -134,6 +134,7 @@ describe('migrations', () => {
     '102ae2d45a1605d0070e3082bdfb04d5e81eb64270770e99b391c1ee6e6f3754',
     'ad186fb9315d26d2589b8ca7b3651251b9cdb76dca5a5dfa78d56217bf913942',
     '5b6890f0f41093640f37f8cf207c0d5ebb2f0d0b0076601ebc5abfe70c1b558b',
+    '063d2b17754edde0c22a09a3f85e944e856366019d8a00350ca18acaedf47a0d',
   ]
 
   it('STO-33 released migrations are what they were', () => {

@@ -75,6 +75,7 @@ export const OPENAPI_ERRORS: Readonly<Record<string, Provocation>> = {
   'Forbidden.AliasNotFound': ({ request }) => request('DescribeKey', { KeyId: 'alias/none' }),
   'Forbidden.KeyNotFound': ({ request }) => request('DescribeKey', { KeyId: ABSENT }),
   'Forbidden.KeyVersionNotFound': onKey('DescribeKeyVersion', { KeyVersionId: ABSENT }),
+  'Forbidden.ResourceNotFound': ({ request }) => request('DescribePolicy', { Name: 'absent' }),
   IllegalTimestamp: ({ fixture, request }) => {
     fixture.clock.advance(16 * 60_000)
     return request('ListKeys', {})

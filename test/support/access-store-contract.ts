@@ -48,7 +48,9 @@ export function accessStoreContract(open: () => Promise<AccessStore>): void {
   it('ACS-1 gives back what was stored, in its account and region alone', async () => {
     await store.createAccessPolicy(policy('a'), 9)
     await store.createAccessPoint(point('a'), 9)
+    await store.createAccessPolicy(policy('i', { instance: 'kst-ü' }), 9)
     expect(await store.getAccessPolicy({ ...HOME, name: 'a' })).toStrictEqual(policy('a'))
+    expect(await store.getAccessPolicy({ ...HOME, name: 'i' })).toMatchObject({ instance: 'kst-ü' })
     expect(await store.getAccessPoint({ ...HOME, name: 'a' })).toStrictEqual(point('a'))
     for (const place of [...ELSEWHERE.map((home) => ({ ...home, name: 'a' })), { ...HOME, name: 'A' }]) {
       expect(await store.getAccessPolicy(place)).toBeUndefined()

@@ -6,7 +6,7 @@ import { ALL_STATES, next, REGION, rotated, sampleKey } from './key-store-sample
 
 export function keyClauses(store: () => KeyStore): void {
   it('STO-3 a key comes back as it went in, in its region alone', async () => {
-    const key = rotated(sampleKey({ description: '', createdAt: 0 }))
+    const key = rotated(sampleKey({ description: '', createdAt: 0, protectionLevel: 'SOFTWARE' }))
     await store().createKey(key)
     expect(await store().getKey(REGION, key.keyId)).toStrictEqual(key)
     expect(await store().getKey('us-east-1', key.keyId)).toBeUndefined()

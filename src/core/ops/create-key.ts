@@ -33,6 +33,7 @@ export interface CreateKeyInput extends AttachmentsInput {
   readonly waitMs?: number | undefined
   /** `AWS_KMS` when absent. */
   readonly origin?: KeyOrigin | undefined
+  readonly protectionLevel?: MasterKey['protectionLevel']
 }
 
 /** How long undoing a creation may take. Milliseconds. */
@@ -210,6 +211,7 @@ function newMasterKey(deps: KmsDeps, context: CallContext, input: MadeInput): Ne
   return {
     keyId: input.keyId ?? (input.multiRegion ? multiRegionId(deps.newId()) : deps.newId()),
     ...(input.multiRegion && { multiRegion: 'PRIMARY' as const }),
+    ...(input.protectionLevel && { protectionLevel: input.protectionLevel }),
     accountId: context.principal.accountId,
     region: context.principal.region,
     token: deps.tokenForNewKeys,

@@ -13,6 +13,7 @@ import { PUBLIC_KEYS } from './0012-public-keys.ts'
 import { IMPORTED_MATERIAL } from './0013-imported-material.ts'
 import { IMPORT_IDS } from './0014-import-ids.ts'
 import { POLICIES_BY_LANGUAGE } from './0015-policies-by-language.ts'
+import { PROTECTION_LEVELS } from './0016-protection-levels.ts'
 import type { Migration } from './migration.ts'
 
 /** Every migration, in order. New ones are appended. */
@@ -32,4 +33,5 @@ export const MIGRATIONS: readonly Migration[] = [
   IMPORTED_MATERIAL,
   IMPORT_IDS,
   POLICIES_BY_LANGUAGE,
+  PROTECTION_LEVELS,
 ]

@@ -93,7 +93,11 @@ export const OPENAPI_FAULTS = {
     400,
     (_details, message) => invalidParameter('Policy', message).message,
   ],
-  ACCESS_ENTRY_NOT_FOUND: ['InvalidParameter', 400, ({ kind }) => `The specified ${kind} is not found.`],
+  ACCESS_ENTRY_NOT_FOUND: [
+    'Forbidden.ResourceNotFound',
+    404,
+    ({ kind }) => `The specified ${kind} is not found.`,
+  ],
 } as const satisfies { readonly [C in KmsErrorCode]: FaultRow<C> }
 
 /**

@@ -21,6 +21,7 @@ export const OPENAPI_FAULT_CODES = [
   'Forbidden.KeyNotFound',
   'Forbidden.KeyVersionNotFound',
   'Forbidden.NoPermission',
+  'Forbidden.ResourceNotFound',
   'IllegalTimestamp',
   'IncompleteSignature',
   'InternalFailure',

@@ -35,8 +35,10 @@ export function keyStateName(state: KeyState): string {
   return state === 'PendingReplicaDeletion' ? 'PendingDeletion' : state
 }
 
-/** Keys are objects of a token, whatever level was asked for. */
-export const PROTECTION_LEVEL = 'HSM'
+/** Keys are objects of a token; where less was asked for that is told, because tools make anew what is told otherwise. */
+export function protectionLevelOf({ protectionLevel }: MasterKey): 'SOFTWARE' | 'HSM' {
+  return protectionLevel ?? 'HSM'
+}
 
 /** `KeyMetadata`, without what DescribeKey alone tells. Members that do not apply are empty texts. */
 export function keyMetadata(scope: AcsScope, key: MasterKey) {
@@ -51,7 +53,7 @@ export function keyMetadata(scope: AcsScope, key: MasterKey) {
     KeyUsage: KEY_USAGE_NAMES[key.usage],
     KeyState: keyStateName(key.state),
     Origin: key.origin === 'EXTERNAL' ? 'EXTERNAL' : 'Aliyun_KMS',
-    ProtectionLevel: PROTECTION_LEVEL,
+    ProtectionLevel: protectionLevelOf(key),
     PrimaryKeyVersion: key.primaryVersionId,
     DeleteDate: toUtc(key.deletionAt),
     MaterialExpireTime: toUtc(primary?.imported?.expiresAt),

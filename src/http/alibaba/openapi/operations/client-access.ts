@@ -76,12 +76,13 @@ export const CLIENT_ACCESS_OPERATIONS = {
         description: body.Description ?? '',
         permissions: body.Permissions,
         resources: body.Resources,
+        ...(body.KmsInstance !== undefined && { instance: body.KmsInstance }),
       })
       const lists = {
         Permissions: JSON.stringify(policy.permissions),
         Resources: JSON.stringify(policy.resources),
       }
-      return { ...policyMembers(scope, policy), ...lists, KmsInstance: body.KmsInstance ?? '' }
+      return { ...policyMembers(scope, policy), ...lists }
     },
   }),
 
@@ -90,7 +91,7 @@ export const CLIENT_ACCESS_OPERATIONS = {
     handle: async ({ clients, context, scope }, { Name }) => {
       const policy = await clients.getPolicy(context, Name)
       const lists = { Permissions: policy.permissions, Resources: policy.resources }
-      return { ...policyMembers(scope, policy), ...lists, KmsInstance: '' }
+      return { ...policyMembers(scope, policy), ...lists }
     },
   }),
 
@@ -233,6 +234,7 @@ function policyMembers({ region, uid }: AcsScope, policy: AccessPolicy) {
     Arn: `acs:kms:${region}:${uid}:policy/${policy.name}`,
     Description: policy.description,
     AccessControlRules: '{"NetworkRules":[]}',
+    KmsInstance: policy.instance ?? '',
   }
 }
 

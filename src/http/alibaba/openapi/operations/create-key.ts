@@ -88,6 +88,7 @@ export const CREATE_KEY_OPERATIONS = {
         spec,
         usage,
         ...(external && { origin: 'EXTERNAL' }),
+        ...(body.ProtectionLevel === 'SOFTWARE' && { protectionLevel: body.ProtectionLevel }),
         waitMs: PAIR_WAIT_MS,
       })
       const key = days === undefined ? made : await kms.enableKeyRotation(context, made.keyId, days)

@@ -4,7 +4,7 @@ import { collectAll } from '../collect.ts'
 import { keyArn, parseKeyIdentifier, parseManagedKeyId } from '../key-names.ts'
 import { flag, integer, isPlainObject, keyId, page, pageOf, parseJson } from '../members.ts'
 import { type OpenApiOperation, openApiOperation } from '../operation.ts'
-import { KEY_SPEC_NAMES, KEY_USAGE_NAMES, keyMetadata, keyStateName, PROTECTION_LEVEL } from '../wire.ts'
+import { KEY_SPEC_NAMES, KEY_USAGE_NAMES, keyMetadata, keyStateName, protectionLevelOf } from '../wire.ts'
 
 const DESCRIPTION_CHARACTERS_MAX = 8192
 const PENDING_WINDOW_DAYS = { min: 7, max: 366 } as const
@@ -16,7 +16,7 @@ const FILTERS: Readonly<Record<string, (key: MasterKey) => string>> = {
   KeyState: ({ state }) => keyStateName(state),
   KeySpec: ({ spec }) => KEY_SPEC_NAMES[spec],
   KeyUsage: ({ usage }) => KEY_USAGE_NAMES[usage],
-  ProtectionLevel: () => PROTECTION_LEVEL,
+  ProtectionLevel: protectionLevelOf,
   CreatorType: () => 'User',
 }
 const FILTERS_CHARACTERS_MAX = 8192
