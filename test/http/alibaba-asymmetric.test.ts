@@ -82,7 +82,12 @@ describe('key pairs', () => {
       'Rejected.UnsupportedOperation',
     )
     const sm = await rpc('AsymmetricSign', { ...sign, Algorithm: 'SM2DSA' })
-    expect(sm.json['Message']).toBe('The specified parameter "Algorithm" is not valid.')
+    const unsupported = ['UnsupportedOperation', 'This action is not supported. The value "SM2DSA".']
+    expect(faultOf(sm)).toEqual([400, ...unsupported])
+    const none = await rpc('AsymmetricSign', { ...sign, Algorithm: 'SM2DSa' })
+    expect(none.json['Message']).toBe('The specified parameter "Algorithm" is not valid.')
+    const sealed = await rpc('AsymmetricEncrypt', { ...named, Algorithm: 'SM2PKE', Plaintext: 'AAAA' })
+    expect(sealed.json['Code']).toBe('UnsupportedOperation')
     const short = await rpc('AsymmetricSign', { ...sign, Digest: 'AAAA' })
     expect(short.json['Message']).toBe('The specified parameter "Digest" is not valid.')
     expect(
@@ -119,7 +124,7 @@ describe('keys for MACs', () => {
     const other = { ...request, Mac, Message: base64(Buffer.from('other')) }
     expect((await rpc('VerifyMac', other)).json).toMatchObject({ KeyId: named.KeyId, Value: false })
     expect((await rpc('GenerateMac', { ...request, Algorithm: 'HMAC_SM3' })).json['Code']).toBe(
-      'InvalidParameter',
+      'UnsupportedOperation',
     )
   })
 })

@@ -63,6 +63,18 @@ describe('material that the owner of a key brings', () => {
     expect((await rpc('Decrypt', { CiphertextBlob })).json['Plaintext']).toBe(json['Plaintext'])
   })
 
+  it('is waited for by a key that is protected from deletion', async () => {
+    const KeyId = await externalKey()
+    const protect = (on: boolean) =>
+      rpc('SetDeletionProtection', { ProtectedResourceArn: KeyId, EnableDeletionProtection: `${on}` })
+    expect((await protect(true)).status).toBe(200)
+    const schedule = () => rpc('ScheduleKeyDeletion', { KeyId, PendingWindowInDays: '7' })
+    expect((await schedule()).json['Code']).toBe('Rejected.DeletionProtection')
+    await protect(false)
+    expect((await schedule()).status).toBe(200)
+    expect((await protect(true)).json['Code']).toBe('Rejected.PendingDeletion')
+  })
+
   it('is refused with another token, an end in the past, or for a key of the service', async () => {
     const KeyId = await externalKey()
     const parameters = { ...(await parametersOf(KeyId, randomBytes(32))), KeyMaterialExpireUnix: '0' }
@@ -78,8 +90,12 @@ describe('material that the owner of a key brings', () => {
       'This key origin is not valid for this api.',
     ])
     expect((await rpc('DeleteKeyMaterial', { KeyId: keyId })).json['Code']).toBe('Unsupported.Origin')
-    const pkcs1 = { ...WRAPPING, WrappingAlgorithm: 'RSAES_PKCS1_V1_5' }
-    expect((await rpc('GetParametersForImport', { KeyId, ...pkcs1 })).json['Code']).toBe('InvalidParameter')
+    const wrapped = async (changed: Record<string, string>) =>
+      (await rpc('GetParametersForImport', { KeyId, ...WRAPPING, ...changed })).json['Code']
+    expect(await wrapped({ WrappingAlgorithm: 'RSAES_PKCS1_V1_5' })).toBe('UnsupportedOperation')
+    expect(await wrapped({ WrappingAlgorithm: 'SM2PKE' })).toBe('UnsupportedOperation')
+    expect(await wrapped({ WrappingKeySpec: 'EC_SM2' })).toBe('UnsupportedOperation')
+    expect(await wrapped({ WrappingKeySpec: 'RSA_4096' })).toBe('InvalidParameter')
     expect((await rpc('CreateKey', { Origin: 'EXTERNAL', KeySpec: 'RSA_2048' })).json['Code']).toBe(
       'UnsupportedOperation',
     )

@@ -71,7 +71,7 @@ export async function setDeletionProtection(
   protection: string | undefined,
 ): Promise<MasterKey> {
   return changeKey(deps, context, 'SetDeletionProtection', keyId, (before) => {
-    requireState(before, 'Enabled', 'Disabled')
+    requireState(before, 'Enabled', 'Disabled', 'PendingImport')
     if (before.deletionProtection === protection) return before
     const { deletionProtection: _, ...kept } = before
     return { ...kept, ...(protection !== undefined && { deletionProtection: protection }) }

@@ -35,6 +35,20 @@ export function blob(bytesMin: number, bytesMax: number): z.ZodType<Buffer> {
   })
 }
 
+/** One of `values`. One of `others`, which the real service takes and this one does not, is refused by name and not as unknown. */
+export function choice<Value extends string>(
+  values: readonly Value[],
+  others: readonly string[],
+): z.ZodType<Value> {
+  return z.string().transform((given, context) => {
+    const value = values.find((one) => one === given)
+    if (value !== undefined) return value
+    const params = others.includes(given) ? { unsupported: `The value "${given}".` } : {}
+    context.issues.push({ code: 'custom', input: undefined, params })
+    return z.NEVER
+  })
+}
+
 /** A text that the caller gets back as it is, of 1 to `bytesMax` bytes of UTF-8. */
 export function opaqueText(bytesMax: number): z.ZodType<string> {
   return z.string().refine((value) => Buffer.byteLength(value) <= bytesMax)

@@ -4,7 +4,7 @@ import { isKmsError } from '../../../../core/errors.ts'
 import { requireVersion } from '../../../../core/find-key.ts'
 import type { MasterKey } from '../../../../core/key.ts'
 import { parseKeyIdentifier } from '../key-names.ts'
-import { blob, keyId } from '../members.ts'
+import { blob, choice, keyId } from '../members.ts'
 import { type OpenApiOperation, openApiOperation } from '../operation.ts'
 
 const MESSAGE_BYTES_MAX = 4096
@@ -12,15 +12,15 @@ const CIPHERTEXT_BYTES_MAX = 512
 const SIGNATURE_BYTES_MAX = 6144
 const DIGEST_BYTES = 32
 
-/** Algorithms by what AWS KMS calls them; those of SM2 and SM3 are refused as unknown values are. */
+/** Algorithms by what AWS KMS calls them; those of SM2 and SM3 are refused by name. */
 const SIGNING_ALGORITHMS = {
   RSA_PSS_SHA_256: 'RSASSA_PSS_SHA_256',
   RSA_PKCS1_SHA_256: 'RSASSA_PKCS1_V1_5_SHA_256',
   ECDSA_SHA_256: 'ECDSA_SHA_256',
 } as const
-const signingAlgorithm = z.enum(['RSA_PSS_SHA_256', 'RSA_PKCS1_SHA_256', 'ECDSA_SHA_256'])
-const encryptionAlgorithm = z.enum(['RSAES_OAEP_SHA_256', 'RSAES_OAEP_SHA_1'])
-const macAlgorithm = z.enum(['HMAC_SHA_224', 'HMAC_SHA_256', 'HMAC_SHA_384', 'HMAC_SHA_512'])
+const signingAlgorithm = choice(['RSA_PSS_SHA_256', 'RSA_PKCS1_SHA_256', 'ECDSA_SHA_256'], ['SM2DSA'])
+const encryptionAlgorithm = choice(['RSAES_OAEP_SHA_256', 'RSAES_OAEP_SHA_1'], ['SM2PKE'])
+const macAlgorithm = choice(['HMAC_SHA_224', 'HMAC_SHA_256', 'HMAC_SHA_384', 'HMAC_SHA_512'], ['HMAC_SM3'])
 
 const keyAndVersion = z.object({ KeyId: keyId, KeyVersionId: z.string().min(1).max(128) })
 const signParameters = keyAndVersion.extend({

@@ -4,7 +4,7 @@ import { z } from 'zod'
 import type { OpenedPayload, SealedPayload } from '../../../../core/ops/seal-payload.ts'
 import { invalidParameter } from '../fault.ts'
 import { parseKeyIdentifier } from '../key-names.ts'
-import { blob, encryptionContext, integer, keyId, opaqueText } from '../members.ts'
+import { blob, choice, encryptionContext, integer, keyId, opaqueText } from '../members.ts'
 import { type OpenApiCall, type OpenApiOperation, openApiOperation } from '../operation.ts'
 
 /** 6 KB, as the real service takes them, in base64. */
@@ -20,7 +20,7 @@ const TEXT_STYLE = { layout: 'openapi', presentation: 'text' } as const
 const ciphertextBlob = blob(1, CIPHERTEXT_BYTES_MAX)
 
 /** Of a ciphertext of AsymmetricEncrypt, which names no key; without it the ciphertext is a symmetric one. */
-const sourceAlgorithm = z.enum(['RSAES_OAEP_SHA_256', 'RSAES_OAEP_SHA_1'])
+const sourceAlgorithm = choice(['RSAES_OAEP_SHA_256', 'RSAES_OAEP_SHA_1'], ['SM2PKE'])
 
 const dataKeyParameters = z.object({
   KeyId: keyId,
@@ -34,8 +34,8 @@ const EXPORT_KEY_BITS = 2048
 
 const exportParameters = {
   PublicKeyBlob: blob(1, 4096),
-  WrappingKeySpec: z.enum(['RSA_2048']),
-  WrappingAlgorithm: z.enum(['RSAES_OAEP_SHA_256', 'RSAES_OAEP_SHA_1']),
+  WrappingKeySpec: choice(['RSA_2048'], ['EC_SM2']),
+  WrappingAlgorithm: choice(['RSAES_OAEP_SHA_256', 'RSAES_OAEP_SHA_1'], ['SM2PKE']),
 }
 
 /** The operations on data. */

@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { invalidParameter } from '../fault.ts'
 import { parseManagedKeyId } from '../key-names.ts'
-import { blob, integer, keyId } from '../members.ts'
+import { blob, choice, integer, keyId } from '../members.ts'
 import { type OpenApiOperation, openApiOperation } from '../operation.ts'
 import { toUtc } from '../timestamp.ts'
 
@@ -17,8 +17,8 @@ export const IMPORT_OPERATIONS = {
   GetParametersForImport: openApiOperation({
     parameters: z.object({
       KeyId: keyId,
-      WrappingAlgorithm: z.enum(['RSAES_OAEP_SHA_256', 'RSAES_OAEP_SHA_1']),
-      WrappingKeySpec: z.enum(['RSA_2048']),
+      WrappingAlgorithm: choice(['RSAES_OAEP_SHA_256', 'RSAES_OAEP_SHA_1'], ['RSAES_PKCS1_V1_5', 'SM2PKE']),
+      WrappingKeySpec: choice(['RSA_2048'], ['EC_SM2']),
     }),
     handle: async ({ kms, context, scope }, body) => {
       const { key, importToken, publicKey, expiresAt } = await kms.getParametersForImport(context, {
