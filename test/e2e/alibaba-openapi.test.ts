@@ -118,10 +118,15 @@ describe('the built program and unmodified clients of Alibaba Cloud', () => {
     })
   })
 
-  it('tags and protection stay over a restart', async () => {
+  it('tags, policies and protection stay over a restart', async () => {
     const request = clients['pop-core POST'] ?? expect.fail()
-    const { KeyMetadata } = await request('CreateKey', { Tags: '[{"TagKey":"a","TagValue":"ü"}]' })
+    const { Policy: text } = await request('GetKeyPolicy', { KeyId: gateway.env['P11KMS_KEY_ID'] ?? '' })
+    const policy = (Sid: string) => String(text).replace('kms default key policy', Sid)
+    const parameters = { Tags: '[{"TagKey":"a","TagValue":"ü"}]', Policy: policy('made with the key') }
+    const { KeyMetadata } = await request('CreateKey', parameters)
     const { KeyId } = KeyMetadata as { KeyId: string }
+    expect(await request('GetKeyPolicy', { KeyId })).toMatchObject({ Policy: parameters.Policy })
+    await request('SetKeyPolicy', { KeyId, Policy: policy('set') })
     await request('SetDeletionProtection', { ProtectedResourceArn: KeyId, EnableDeletionProtection: 'true' })
     await gateway.stop()
     gateway = await startGateway({ home })
@@ -130,6 +135,7 @@ describe('the built program and unmodified clients of Alibaba Cloud', () => {
     expect(await again('ListResourceTags', { KeyId })).toMatchObject({
       Tags: { Tag: [{ KeyId, TagKey: 'a', TagValue: 'ü' }] },
     })
+    expect(await again('GetKeyPolicy', { KeyId })).toMatchObject({ Policy: policy('set') })
     const refused = again('ScheduleKeyDeletion', { KeyId, PendingWindowInDays: '7' })
     await expect(refused).rejects.toMatchObject({ code: 'Rejected.DeletionProtection' })
   })

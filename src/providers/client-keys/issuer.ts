@@ -53,6 +53,8 @@ export class Pkcs12Issuer implements ClientKeyIssuer {
       workerData,
       transferList: [workerData.password.buffer],
     })
+    // A process that ends waits for nobody's key.
+    thread.unref()
     try {
       const { publicKey, pkcs12 } = await resultOf(thread, this.#timeoutMs)
       return { publicKey: Buffer.from(publicKey.buffer), pkcs12: Buffer.from(pkcs12.buffer) }
@@ -67,7 +69,7 @@ function resultOf(thread: Worker, timeoutMs: number): Promise<ThreadResult> {
     const timer = setTimeout(() => {
       const message = 'Making the client key took too long.'
       reject(new KmsError('ISSUER_BUSY', message, {}))
-    }, timeoutMs)
+    }, timeoutMs).unref()
     const fail = (cause?: unknown) => {
       clearTimeout(timer)
       reject(new Error('The thread that makes client keys failed.', { cause }))
