@@ -14,8 +14,10 @@ const SHOWN_CHARACTERS_MAX = 100
 /** Blobs and secrets: their values are never repeated in a message. */
 const BLOB_MEMBERS: ReadonlySet<PropertyKey> = new Set([
   'CiphertextBlob',
+  'EncryptedKeyMaterial',
   'GrantToken',
   'GrantTokens',
+  'ImportToken',
   'KeyStorePassword',
   'Mac',
   'Message',

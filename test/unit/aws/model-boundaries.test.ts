@@ -201,6 +201,14 @@ it.each(bounded('max'))('$title may be as large as the model says and no larger'
   if (fitting(over)) expect(answer).toMatch(/^ValidationException: 1 validation error detected: /)
 })
 
+it.each(MEMBERS.filter(({ shape }) => shape.type === 'blob'))(
+  '$title is not repeated when it is too long',
+  (member) => {
+    const over = String(sized(member, (member.shape.max ?? 0) + 1))
+    expect(answerTo(member, over)).toContain(`: Value ${prefix(member.path)}`)
+  },
+)
+
 it.each(MEMBERS.filter(({ shape }) => shape.pattern !== undefined))(
   '$title must be of the pattern of the model',
   (member) => {
