@@ -90,10 +90,10 @@ export class ClientAccess {
 
   async updatePolicy(context: CallContext, change: Change<PolicyInput>): Promise<void> {
     const home = homeOf(context, 'ManageClientAccess')
-    const before = await this.#deps.access.getAccessPolicy({ ...home, name: change.name })
-    const replaced = before && (await this.#deps.access.replaceAccessPolicy(applied(before, change)))
+    const name = { ...home, name: change.name }
+    const changed = await this.#deps.access.changeAccessPolicy(name, (before) => applied(before, change))
     await this.#deps.directory.changed()
-    if (!replaced) notFound('policy', change.name)
+    if (!changed) notFound('policy', change.name)
   }
 
   async deletePolicy(context: CallContext, name: string): Promise<void> {
@@ -125,10 +125,10 @@ export class ClientAccess {
   async updatePoint(context: CallContext, change: Change<PointInput>): Promise<void> {
     const home = homeOf(context, 'ManageClientAccess')
     for (const name of change.policies ?? []) await this.getPolicy(context, name)
-    const before = await this.#deps.access.getAccessPoint({ ...home, name: change.name })
-    const replaced = before && (await this.#deps.access.replaceAccessPoint(applied(before, change)))
+    const name = { ...home, name: change.name }
+    const changed = await this.#deps.access.changeAccessPoint(name, (before) => applied(before, change))
     await this.#deps.directory.changed()
-    if (!replaced) notFound('access point', change.name)
+    if (!changed) notFound('access point', change.name)
   }
 
   /** Its client keys are good for nothing from then on. */

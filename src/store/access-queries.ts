@@ -6,7 +6,8 @@ import { parseBase64 } from '../lib/bytes.ts'
 import { storeAltered } from './faults.ts'
 import type { AccessEntryTable, ClientKeyTable, StoreDb } from './schema.ts'
 
-type Kind = AccessEntryTable['kind']
+export type EntryKind = AccessEntryTable['kind']
+export type EntryRow = Selectable<AccessEntryTable>
 
 /**
  * Needs a transaction.
@@ -31,9 +32,9 @@ export async function insertEntry(
 
 export async function selectEntry(
   db: StoreDb,
-  kind: Kind,
+  kind: EntryKind,
   { accountId, region, name }: AccessName,
-): Promise<Selectable<AccessEntryTable> | undefined> {
+): Promise<EntryRow | undefined> {
   return db
     .selectFrom('access_entry')
     .selectAll()
@@ -45,19 +46,24 @@ export async function selectEntry(
 }
 
 /** When it was created stays what it was. `false` when it is not there. */
-export async function updateEntry(db: StoreDb, row: Insertable<AccessEntryTable>): Promise<boolean> {
+export async function updateEntry(
+  db: StoreDb,
+  kind: EntryKind,
+  name: AccessName,
+  { description, content }: Pick<EntryRow, 'description' | 'content'>,
+): Promise<boolean> {
   const updated = await db
     .updateTable('access_entry')
-    .set({ description: row.description, content: row.content })
-    .where('account_id', '=', row.account_id)
-    .where('region', '=', row.region)
-    .where('kind', '=', row.kind)
-    .where('name', '=', row.name)
+    .set({ description, content })
+    .where('account_id', '=', name.accountId)
+    .where('region', '=', name.region)
+    .where('kind', '=', kind)
+    .where('name', '=', name.name)
     .executeTakeFirst()
   return updated.numUpdatedRows > 0n
 }
 
-export async function deleteEntry(db: StoreDb, kind: Kind, name: AccessName): Promise<boolean> {
+export async function deleteEntry(db: StoreDb, kind: EntryKind, name: AccessName): Promise<boolean> {
   const deleted = await db
     .deleteFrom('access_entry')
     .where('account_id', '=', name.accountId)
@@ -81,10 +87,10 @@ export async function deletePoint(db: StoreDb, name: AccessName): Promise<boolea
 
 export async function selectEntries(
   db: StoreDb,
-  kind: Kind,
+  kind: EntryKind,
   accountId: string,
   region: string,
-): Promise<Selectable<AccessEntryTable>[]> {
+): Promise<EntryRow[]> {
   return db
     .selectFrom('access_entry')
     .selectAll()
@@ -187,7 +193,7 @@ function entryColumns({ accountId, region, name, description, createdAt }: Acces
   return { account_id: accountId, region, name, description, created_at: createdAt }
 }
 
-export function policyOfRow(row: Selectable<AccessEntryTable>): AccessPolicy {
+export function policyOfRow(row: EntryRow): AccessPolicy {
   const content = contentOf(row)
   const instance = member(content, 'instance')
   return {
@@ -198,16 +204,16 @@ export function policyOfRow(row: Selectable<AccessEntryTable>): AccessPolicy {
   }
 }
 
-export function pointOfRow(row: Selectable<AccessEntryTable>): AccessPoint {
+export function pointOfRow(row: EntryRow): AccessPoint {
   return { ...entryOfRow(row), policies: texts(contentOf(row), 'policies') }
 }
 
-function entryOfRow(row: Selectable<AccessEntryTable>) {
+function entryOfRow(row: EntryRow) {
   const { account_id: accountId, region, name, description, created_at: createdAt } = row
   return { accountId, region, name, description, createdAt }
 }
 
-function contentOf({ content }: Selectable<AccessEntryTable>): unknown {
+function contentOf({ content }: EntryRow): unknown {
   try {
     return JSON.parse(content)
   } catch {

@@ -35,9 +35,15 @@ export class SqlAccessStore implements AccessStore {
     return row && access.policyOfRow(row)
   }
 
-  async replaceAccessPolicy(policy: AccessPolicy): Promise<boolean> {
-    checkAccessEntry(policy, [...policy.permissions, ...policy.resources, policy.instance ?? ''])
-    return this.#store.run((db) => access.updateEntry(db, access.rowOfPolicy(policy)))
+  async changeAccessPolicy(
+    name: AccessName,
+    change: (before: AccessPolicy) => AccessPolicy,
+  ): Promise<boolean> {
+    return this.#changeEntry('policy', name, (row) => {
+      const policy = change(access.policyOfRow(row))
+      checkAccessEntry(policy, [...policy.permissions, ...policy.resources, policy.instance ?? ''])
+      return access.rowOfPolicy(policy)
+    })
   }
 
   async deleteAccessPolicy(name: AccessName): Promise<boolean> {
@@ -61,9 +67,12 @@ export class SqlAccessStore implements AccessStore {
     return row && access.pointOfRow(row)
   }
 
-  async replaceAccessPoint(point: AccessPoint): Promise<boolean> {
-    checkAccessEntry(point, point.policies)
-    return this.#store.run((db) => access.updateEntry(db, access.rowOfPoint(point)))
+  async changeAccessPoint(name: AccessName, change: (before: AccessPoint) => AccessPoint): Promise<boolean> {
+    return this.#changeEntry('point', name, (row) => {
+      const point = change(access.pointOfRow(row))
+      checkAccessEntry(point, point.policies)
+      return access.rowOfPoint(point)
+    })
   }
 
   async deleteAccessPoint(name: AccessName): Promise<boolean> {
@@ -94,6 +103,18 @@ export class SqlAccessStore implements AccessStore {
   async listClientKeys(point: AccessName): Promise<readonly ClientKey[]> {
     if (!isStorable(point)) return []
     return this.#store.run((db) => access.selectClientKeys(db, point))
+  }
+
+  async #changeEntry(
+    kind: access.EntryKind,
+    name: AccessName,
+    change: (row: access.EntryRow) => Pick<access.EntryRow, 'description' | 'content'>,
+  ): Promise<boolean> {
+    if (!isStorable(name)) return false
+    return this.#store.change(async (db) => {
+      const row = await access.selectEntry(db, kind, name)
+      return row !== undefined && (await access.updateEntry(db, kind, name, change(row)))
+    })
   }
 }
 

@@ -70,20 +70,46 @@ export function accessStoreContract(open: () => Promise<AccessStore>): void {
     await expect(store.createAccessPolicy(policy('c'), 2)).rejects.toMatchObject({ code: 'LIMIT_EXCEEDED' })
   })
 
-  it('ACS-3 replaces what is there and keeps when it was created', async () => {
-    expect(await store.replaceAccessPolicy(policy('a'))).toBe(false)
-    expect(await store.replaceAccessPoint(point('a'))).toBe(false)
+  const a = { ...HOME, name: 'a' }
+
+  it('ACS-3 changes what is there, and keeps its name and when it was created', async () => {
+    expect(await store.changeAccessPolicy(a, (before) => before)).toBe(false)
+    expect(await store.changeAccessPoint(a, (before) => before)).toBe(false)
     await store.createAccessPolicy(policy('a'), 9)
     await store.createAccessPoint(point('a'), 9)
-    const changed = { description: 'changed', createdAt: NOW + 5 }
-    expect(await store.replaceAccessPolicy(policy('a', { ...changed, resources: ['key/x'] }))).toBe(true)
-    expect(await store.replaceAccessPoint(point('a', { ...changed, policies: [] }))).toBe(true)
+    for (const home of ELSEWHERE) {
+      await store.createAccessPolicy(policy('a', home), 9)
+      await store.createAccessPoint(point('a', home), 9)
+    }
+    const changed = { description: 'changed', name: 'b', createdAt: NOW + 5 }
+    const withOne = (before: AccessPolicy) => ({ ...before, ...changed, resources: ['key/x'] })
+    expect(await store.changeAccessPolicy(a, withOne)).toBe(true)
+    const withNone = (before: AccessPoint) => ({ ...before, ...changed, policies: [] })
+    expect(await store.changeAccessPoint(a, withNone)).toBe(true)
+    for (const home of ELSEWHERE) {
+      expect(await store.getAccessPolicy({ ...home, name: 'a' })).toStrictEqual(policy('a', home))
+      expect(await store.getAccessPoint({ ...home, name: 'a' })).toStrictEqual(point('a', home))
+    }
     expect(await store.listAccessPolicies(HOME.accountId, HOME.region)).toStrictEqual([
       policy('a', { description: 'changed', resources: ['key/x'] }),
     ])
     expect(await store.getAccessPoint({ ...HOME, name: 'a' })).toStrictEqual(
       point('a', { description: 'changed', policies: [] }),
     )
+  })
+
+  it('ACS-3 of changes at the same time each sees what those before it did', async () => {
+    await store.createAccessPolicy(policy('a', { resources: [] }), 9)
+    await store.createAccessPoint(point('a', { policies: [] }), 9)
+    const names = ['one', 'two', 'three', 'four']
+    await Promise.all(
+      names.flatMap((name) => [
+        store.changeAccessPolicy(a, (before) => ({ ...before, resources: [...before.resources, name] })),
+        store.changeAccessPoint(a, (before) => ({ ...before, policies: [...before.policies, name] })),
+      ]),
+    )
+    expect((await store.getAccessPolicy(a))?.resources.toSorted()).toEqual(names.toSorted())
+    expect((await store.getAccessPoint(a))?.policies.toSorted()).toEqual(names.toSorted())
   })
 
   it('ACS-4 lists by the bytes of the names', async () => {
@@ -142,13 +168,19 @@ export function accessStoreContract(open: () => Promise<AccessStore>): void {
 
   it('ACS-8 keeps no text that a database would change', async () => {
     const refused = { code: 'REQUEST_INVALID' }
+    await store.createAccessPoint(point('sound'), 9)
     for (const bad of ['\0', '\ud800']) {
       await expect(store.createAccessPolicy(policy(bad), 9)).rejects.toMatchObject(refused)
       await expect(store.createAccessPolicy(policy('a', { resources: [bad] }), 9)).rejects.toMatchObject(
         refused,
       )
       await expect(store.createAccessPoint(point('a', { policies: [bad] }), 9)).rejects.toMatchObject(refused)
-      await expect(store.replaceAccessPoint(point(bad))).rejects.toMatchObject(refused)
+      expect(await store.changeAccessPoint({ ...HOME, name: bad }, (before) => before)).toBe(false)
+      const worse = store.changeAccessPoint({ ...HOME, name: 'sound' }, (one) => ({
+        ...one,
+        policies: [bad],
+      }))
+      await expect(worse).rejects.toMatchObject(refused)
       await expect(store.createClientKey(clientKey(bad), 9)).rejects.toMatchObject(refused)
       expect(await store.getAccessPolicy({ ...HOME, name: bad })).toBeUndefined()
       expect(await store.getClientKey(bad)).toBeUndefined()

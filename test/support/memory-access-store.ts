@@ -26,11 +26,13 @@ class Entries<Row extends Entry> {
     return structuredClone(this.rows.get(keyOf(name)))
   }
 
-  replace(row: Row): boolean {
-    requireText(...textsOf(row))
-    const before = this.rows.get(keyOf(row))
+  change(name: AccessName, change: (before: Row) => Row): boolean {
+    const before = this.get(name)
     if (!before) return false
-    this.rows.set(keyOf(row), { ...structuredClone(row), createdAt: before.createdAt })
+    const { accountId, region, createdAt } = before
+    const row = { ...structuredClone(change(before)), accountId, region, name: name.name, createdAt }
+    requireText(...textsOf(row))
+    this.rows.set(keyOf(name), row)
     return true
   }
 
@@ -56,8 +58,11 @@ export class MemoryAccessStore implements AccessStore {
     return this.#policies.get(name)
   }
 
-  async replaceAccessPolicy(policy: AccessPolicy): Promise<boolean> {
-    return this.#policies.replace(policy)
+  async changeAccessPolicy(
+    name: AccessName,
+    change: (before: AccessPolicy) => AccessPolicy,
+  ): Promise<boolean> {
+    return this.#policies.change(name, change)
   }
 
   async deleteAccessPolicy(name: AccessName): Promise<boolean> {
@@ -76,8 +81,8 @@ export class MemoryAccessStore implements AccessStore {
     return this.#points.get(name)
   }
 
-  async replaceAccessPoint(point: AccessPoint): Promise<boolean> {
-    return this.#points.replace(point)
+  async changeAccessPoint(name: AccessName, change: (before: AccessPoint) => AccessPoint): Promise<boolean> {
+    return this.#points.change(name, change)
   }
 
   async deleteAccessPoint(name: AccessName): Promise<boolean> {

@@ -19,8 +19,14 @@ export interface AccessStore {
    */
   createAccessPolicy(policy: AccessPolicy, max: number): Promise<void>
   getAccessPolicy(name: AccessName): Promise<AccessPolicy | undefined>
-  /** @returns `false`, and writes nothing, when there is none of that name. When it was created stays what it was. */
-  replaceAccessPolicy(policy: AccessPolicy): Promise<boolean>
+  /**
+   * Changes a policy as it is at that moment: of two changes the second sees what the first did. Its name and when it was created
+   * stay what they were.
+   *
+   * @param change - Gives the policy as it is to be, at once.
+   * @returns `false`, and writes nothing, when there is none of that name.
+   */
+  changeAccessPolicy(name: AccessName, change: (before: AccessPolicy) => AccessPolicy): Promise<boolean>
   deleteAccessPolicy(name: AccessName): Promise<boolean>
   /** By the UTF-8 bytes of the names. */
   listAccessPolicies(accountId: string, region: string): Promise<readonly AccessPolicy[]>
@@ -28,8 +34,8 @@ export interface AccessStore {
   /** As {@link AccessStore.createAccessPolicy}. */
   createAccessPoint(point: AccessPoint, max: number): Promise<void>
   getAccessPoint(name: AccessName): Promise<AccessPoint | undefined>
-  /** As {@link AccessStore.replaceAccessPolicy}. */
-  replaceAccessPoint(point: AccessPoint): Promise<boolean>
+  /** As {@link AccessStore.changeAccessPolicy}. */
+  changeAccessPoint(name: AccessName, change: (before: AccessPoint) => AccessPoint): Promise<boolean>
   /** Takes its client keys along, in the same change. */
   deleteAccessPoint(name: AccessName): Promise<boolean>
   /** By the UTF-8 bytes of the names. */
