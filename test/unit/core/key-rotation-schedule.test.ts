@@ -157,6 +157,28 @@ describe('a rotation on demand', () => {
     expect(await types()).toEqual([undefined, 'ON_DEMAND'])
   })
 
+  it('leaves a schedule that is due: the scheduler rotates as well', async () => {
+    await enable()
+    const { rotationSchedule } = await fixture.now()
+    fixture.clock.advance(90 * DAY + 1)
+    expect((await onDemand()).rotationSchedule).toEqual(rotationSchedule)
+    await fixture.rotation.run()
+    expect(await types()).toEqual([undefined, 'ON_DEMAND', 'AUTOMATIC'])
+  })
+
+  it('that was given up is not told as going on', async () => {
+    const row = await fixture.now()
+    const pendingVersion = {
+      versionId: 'v2',
+      state: 'Abandoned',
+      rotation: 'ON_DEMAND',
+      createdAt: 1,
+    } as const
+    await fixture.store.replaceKey({ ...row, pendingVersion, revision: row.revision + 1 })
+    fixture.directory.forgetKey(row.region, row.keyId)
+    expect(await status()).not.toHaveProperty('onDemandSince')
+  })
+
   it('is had 25 times, and those of the scheduler do not count', async () => {
     await enable()
     for (let rotation = 0; rotation < 24; rotation++) await onDemand()

@@ -128,6 +128,30 @@ describe('ReplicateKey', () => {
     expect(codes.toSorted()).toEqual([...Array(4).fill('ALREADY_EXISTS'), 'no error'])
   })
 
+  it('refuses tags and a policy that a key cannot have', async () => {
+    const input = { keyId: key.keyId, region: AWAY }
+    const tags = [{ key: 'aws:own', value: '' }]
+    expect(await codeOf(fixture.kms.replicateKey(call(), { ...input, tags }))).toBe('TAGS_INVALID')
+    const policy = { policy: '{}', bypassLockoutCheck: true }
+    expect(await codeOf(fixture.kms.replicateKey(call(), { ...input, policy }))).toBe('POLICY_INVALID')
+    expect(await rowIn(AWAY)).toBeUndefined()
+  })
+
+  it('in place of one that is gone makes one that has nothing of it', async () => {
+    await replicate()
+    const statement = { Effect: 'Allow', Principal: { AWS: '*' }, Action: 'kms:*', Resource: '*' }
+    const policy = JSON.stringify({ Version: '2012-10-17', Statement: [statement] })
+    await fixture.kms.putKeyPolicy(there(), key.keyId, { policy, bypassLockoutCheck: true })
+    expect(await fixture.kms.getKeyPolicy(there(), key.keyId)).toBe(policy)
+    const row = await rowIn(AWAY)
+    if (!row) throw new Error('there is no replica')
+    const gone = { ...row, state: 'Deleted', revision: row.revision + 1 } as const
+    await fixture.store.replaceKey(gone)
+    const anew = await replicate()
+    expect(anew.revision).toBeGreaterThan(gone.revision)
+    expect(await fixture.kms.getKeyPolicy(there(), key.keyId)).toBeUndefined()
+  })
+
   it('leaves nothing behind when the store fails in between', async () => {
     const { store } = fixture
     const addReplica = store.addReplica.bind(store)
@@ -158,6 +182,16 @@ describe('UpdatePrimaryRegion', () => {
   ])('refuses %s', async (_, region, code) => {
     await replicate()
     expect(await codeOf(fixture.kms.updatePrimaryRegion(call(), key.keyId, region))).toBe(code)
+  })
+
+  it('waits for a rotation to end', async () => {
+    await replicate()
+    const row = await rowIn('us-east-1')
+    if (!row) throw new Error('the key is gone')
+    const pendingVersion = { versionId: 'v2', state: 'Making', rotation: 'ON_DEMAND', createdAt: 1 } as const
+    await fixture.store.replaceKey({ ...row, pendingVersion, revision: row.revision + 1 })
+    expect(await codeOf(fixture.kms.updatePrimaryRegion(call(), key.keyId, AWAY))).toBe('CONFLICT')
+    expect((await rowIn(AWAY))?.multiRegion).toBe('REPLICA')
   })
 
   it('refuses keys that are not enabled, on either side', async () => {
