@@ -125,7 +125,7 @@ describe('a grant', () => {
       refused(grantOf(KeyId, more), 'InvalidArnException', /^ARN does not refer to a valid principal: /)
     await arn({ GranteePrincipal: 'bob' })
     await arn({ RetiringPrincipal: 'arn:aws:s3:::bucket' })
-    await arn({ Constraints: { SourceArn: 'bucket' } })
+    for (const SourceArn of ['bucket', 'arn:aws:s3:::\ud800']) await arn({ Constraints: { SourceArn } })
     expect(await list(KeyId)).toHaveLength(1)
   })
 

@@ -201,6 +201,15 @@ describe('what is said of a version', () => {
     expect(due).toBeGreaterThan(3)
   })
 
+  it('it is due with the very lease that reaches its mark', async () => {
+    const budget = budgetOf({ rotateAt: 16 })
+    await takeAll(budget, 5)
+    expect([ledger.leased, due]).toEqual([8, 0])
+    await takeAll(budget, 1)
+    await settled()
+    expect([ledger.leased, due]).toEqual([16, 1])
+  })
+
   it('that it is near its bound, and that it is spent, each once over all processes', async () => {
     const [a, b] = [budgetOf(), budgetOf()]
     for (let round = 0; round < 60; round++) for (const budget of [a, b]) await codeOf(budget.take(NAME))
