@@ -70,11 +70,11 @@ export function accessStoreContract(open: () => Promise<AccessStore>): void {
     await expect(store.createAccessPolicy(policy('c'), 2)).rejects.toMatchObject({ code: 'LIMIT_EXCEEDED' })
   })
 
-  const a = { ...HOME, name: 'a' }
+  const named = { ...HOME, name: 'a' }
 
   it('ACS-3 changes what is there, and keeps its name and when it was created', async () => {
-    expect(await store.changeAccessPolicy(a, (before) => before)).toBe(false)
-    expect(await store.changeAccessPoint(a, (before) => before)).toBe(false)
+    expect(await store.changeAccessPolicy(named, (before) => before)).toBe(false)
+    expect(await store.changeAccessPoint(named, (before) => before)).toBe(false)
     await store.createAccessPolicy(policy('a'), 9)
     await store.createAccessPoint(point('a'), 9)
     for (const home of ELSEWHERE) {
@@ -83,9 +83,9 @@ export function accessStoreContract(open: () => Promise<AccessStore>): void {
     }
     const changed = { description: 'changed', name: 'b', createdAt: NOW + 5 }
     const withOne = (before: AccessPolicy) => ({ ...before, ...changed, resources: ['key/x'] })
-    expect(await store.changeAccessPolicy(a, withOne)).toBe(true)
+    expect(await store.changeAccessPolicy(named, withOne)).toBe(true)
     const withNone = (before: AccessPoint) => ({ ...before, ...changed, policies: [] })
-    expect(await store.changeAccessPoint(a, withNone)).toBe(true)
+    expect(await store.changeAccessPoint(named, withNone)).toBe(true)
     for (const home of ELSEWHERE) {
       expect(await store.getAccessPolicy({ ...home, name: 'a' })).toStrictEqual(policy('a', home))
       expect(await store.getAccessPoint({ ...home, name: 'a' })).toStrictEqual(point('a', home))
@@ -104,12 +104,12 @@ export function accessStoreContract(open: () => Promise<AccessStore>): void {
     const names = ['one', 'two', 'three', 'four']
     await Promise.all(
       names.flatMap((name) => [
-        store.changeAccessPolicy(a, (before) => ({ ...before, resources: [...before.resources, name] })),
-        store.changeAccessPoint(a, (before) => ({ ...before, policies: [...before.policies, name] })),
+        store.changeAccessPolicy(named, (before) => ({ ...before, resources: [...before.resources, name] })),
+        store.changeAccessPoint(named, (before) => ({ ...before, policies: [...before.policies, name] })),
       ]),
     )
-    expect((await store.getAccessPolicy(a))?.resources.toSorted()).toEqual(names.toSorted())
-    expect((await store.getAccessPoint(a))?.policies.toSorted()).toEqual(names.toSorted())
+    expect((await store.getAccessPolicy(named))?.resources.toSorted()).toEqual(names.toSorted())
+    expect((await store.getAccessPoint(named))?.policies.toSorted()).toEqual(names.toSorted())
   })
 
   it('ACS-4 lists by the bytes of the names', async () => {

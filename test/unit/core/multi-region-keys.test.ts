@@ -132,7 +132,7 @@ describe('ReplicateKey', () => {
     const input = { keyId: key.keyId, region: AWAY }
     const tags = [{ key: 'aws:own', value: '' }]
     expect(await codeOf(fixture.kms.replicateKey(call(), { ...input, tags }))).toBe('TAGS_INVALID')
-    const policy = { policy: '{}', bypassLockoutCheck: true }
+    const policy = { language: 'AWS', policy: '{}', bypassLockoutCheck: true } as const
     expect(await codeOf(fixture.kms.replicateKey(call(), { ...input, policy }))).toBe('POLICY_INVALID')
     expect(await rowIn(AWAY)).toBeUndefined()
   })
@@ -141,15 +141,15 @@ describe('ReplicateKey', () => {
     await replicate()
     const statement = { Effect: 'Allow', Principal: { AWS: '*' }, Action: 'kms:*', Resource: '*' }
     const policy = JSON.stringify({ Version: '2012-10-17', Statement: [statement] })
-    await fixture.kms.putKeyPolicy(there(), key.keyId, { policy, bypassLockoutCheck: true })
-    expect(await fixture.kms.getKeyPolicy(there(), key.keyId)).toBe(policy)
+    await fixture.kms.putKeyPolicy(there(), key.keyId, { language: 'AWS', policy, bypassLockoutCheck: true })
+    expect(await fixture.kms.getKeyPolicy(there(), key.keyId, 'AWS')).toBe(policy)
     const row = await rowIn(AWAY)
     if (!row) throw new Error('there is no replica')
     const gone = { ...row, state: 'Deleted', revision: row.revision + 1 } as const
     await fixture.store.replaceKey(gone)
     const anew = await replicate()
     expect(anew.revision).toBeGreaterThan(gone.revision)
-    expect(await fixture.kms.getKeyPolicy(there(), key.keyId)).toBeUndefined()
+    expect(await fixture.kms.getKeyPolicy(there(), key.keyId, 'AWS')).toBeUndefined()
   })
 
   it('leaves nothing behind when the store fails in between', async () => {
