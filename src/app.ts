@@ -112,7 +112,8 @@ async function assemble(
   const { cacheMaxAgeMs, cacheEntriesMax } = config.keys
   const cache = { maxAgeMs: cacheMaxAgeMs, entriesMax: cacheEntriesMax }
   const directory = new KeyDirectory(store, clock, cache, seat && ((row) => seat.tellPeers(row)))
-  const counted = countSeals(provider, store, directory, config.keys, logger)
+  const pairTimeoutMs = pairTimeouts(config)
+  const counted = countSeals(provider, store, directory, config.keys, logger, pairTimeoutMs)
   const kms = new Kms({
     store,
     imports: store.imports,
@@ -121,7 +122,7 @@ async function assemble(
     clock,
     newId: randomUUID,
     creations: new InFlightLimit(CREATIONS),
-    pairs: new PairGate({ leases: store, clock, newId: randomUUID, pairTimeoutMs: pairTimeouts(config) }),
+    pairs: new PairGate({ leases: store, clock, newId: randomUUID, pairTimeoutMs }),
     regions: config.regions.map(({ name }) => name),
     lastUses,
     tokenForNewKeys: config.keys.tokenForNewKeys ?? first.name,

@@ -29,6 +29,7 @@ export function countSeals(
   directory: KeyDirectory,
   { gcmInvocationsMax, gcmLeaseInvocations, gcmRotateAt, maintenanceIntervalMs }: Config['keys'],
   log: Logger,
+  pairTimeoutMs: (token: string) => number,
 ): CountedSeals {
   const clock = SYSTEM_CLOCK
   const settings = {
@@ -47,6 +48,7 @@ export function countSeals(
     log,
     newId: randomUUID,
     rotateAt: gcmRotateAt,
+    pairTimeoutMs,
   })
   const imports = new ImportMaintenance({ store, imports: store.imports, provider, directory, clock, log })
   const round = async (signal: AbortSignal) => {

@@ -1,15 +1,13 @@
 import { HINT_OF_ALTERED } from './altered.ts'
 import { isKmsError } from './errors.ts'
 import type { MasterKey } from './key.ts'
-import { type RotationDeps, rotateKey, settleRotation } from './ops/rotate-key.ts'
+import { rotateKey, type SettleDeps, settleRotation } from './ops/rotate-key.ts'
 import type { KeyPlace, PageRequest } from './ports/key-store.ts'
 import { TokenFailures } from './token-failures.ts'
 
 const PAGE_ROWS = 100
 const TOKEN_CALL_TIMEOUT_MS = 10_000
 
-const ALTERED =
-  'could not finish the rotation of a key that was cut short: the objects of its new version are altered'
 const FAILED = 'could not rotate a key; the next round tries again, and the key seals until its bound'
 const SCHEDULED = 'the period that its owner set is over'
 const WORN = 'its version has sealed enough'
@@ -21,7 +19,7 @@ export interface KeyRotationLog {
   error(fields: Readonly<Record<string, unknown>>, message: string): void
 }
 
-export interface KeyRotationDeps extends RotationDeps {
+export interface KeyRotationDeps extends SettleDeps {
   readonly log: KeyRotationLog
   /** GCM invocations leased of a primary version from which on its key is rotated. */
   readonly rotateAt: number
@@ -29,7 +27,7 @@ export interface KeyRotationDeps extends RotationDeps {
 
 /** What this process did, counted since its start. */
 export interface KeyRotationCounts {
-  /** Keys that have a new primary version. */
+  /** Keys that have a new version. */
   readonly ok: number
   readonly failed: number
 }
@@ -118,19 +116,25 @@ export class KeyRotation {
 
   async #settle(key: MasterKey): Promise<void> {
     const settled = await settleRotation(this.#deps, key, options())
-    if (settled === 'finished') this.#rotated(key, 'finished the rotation of a key that was cut short')
+    if (settled === 'finished') this.#rotated(key, `finished ${workOn(key)} that was cut short`)
     if (settled === 'altered') {
       this.#counts.failed += 1
-      this.#deps.log.error({ ...fieldsOf(key), hint: HINT_OF_ALTERED }, ALTERED)
+      const message = `could not finish ${workOn(key)} that was cut short: the objects of its new version are altered`
+      this.#deps.log.error({ ...fieldsOf(key), hint: HINT_OF_ALTERED }, message)
     }
     if (settled === 'rolledBack')
-      this.#deps.log.info(fieldsOf(key), 'rolled back the rotation of a key that was cut short')
+      this.#deps.log.info(fieldsOf(key), `rolled back ${workOn(key)} that was cut short`)
   }
 
   #rotated(key: MasterKey, message: string): void {
     this.#counts.ok += 1
     this.#deps.log.info(fieldsOf(key), message)
   }
+}
+
+/** What the version in the making is of, in the words of the log. */
+function workOn({ pendingVersion }: MasterKey): string {
+  return pendingVersion?.rotation ? 'the rotation of a key' : 'the new version of a key pair'
 }
 
 function options(): { readonly deadlineAt: number } {

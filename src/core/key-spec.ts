@@ -171,7 +171,7 @@ export function pairOfSpec(spec: KeySpec): PairAlgorithm | undefined {
   return kind.kind === 'aes' || kind.kind === 'hmac' ? undefined : kind
 }
 
-/** Whether keys of a spec are AES keys, which have versions, contexts and data keys; the others are of one version. */
+/** Whether keys of a spec are AES keys, which are rotated and have contexts and data keys. */
 export function isSymmetric(spec: KeySpec): boolean {
   return spec === 'SYMMETRIC_DEFAULT'
 }

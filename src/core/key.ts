@@ -72,11 +72,11 @@ export interface ImportedMaterial {
 export interface KeyVersion {
   /** UUID, lower case, 36 characters. */
   readonly versionId: string
-  /** 1 for the initial version, then one more for each rotation. */
+  /** 1 for the initial version, then one more for each that followed. */
   readonly number: number
   /** Milliseconds since the epoch. */
   readonly createdAt: number
-  /** Absent for a version that no rotation made the primary one, such as the initial one. Set once. */
+  /** Absent for a version that no rotation made the primary one, such as the initial one and every other of a key pair. Set once. */
   readonly rotation?: VersionRotation
   /**
    * SubjectPublicKeyInfo in DER, base64, of a version that is a key pair. Absent while it is being made, and never changed
@@ -106,8 +106,8 @@ export const ROTATION_PERIOD_DAYS = { min: 7, max: 2560 } as const
 export interface PendingVersion {
   readonly versionId: string
   readonly state: 'Making' | 'Abandoned'
-  /** The rotation that it is made for. */
-  readonly rotation: RotationType
+  /** The rotation that it is made for; absent of a key pair, which stands beside those before it and does not become the primary one. */
+  readonly rotation?: RotationType
   /** Milliseconds since the epoch. */
   readonly createdAt: number
 }
@@ -148,9 +148,9 @@ export interface MasterKey {
   readonly protectionLevel?: 'SOFTWARE'
   /** At least one, ordered by number; the same in every region of a multi-region key. */
   readonly versions: readonly KeyVersion[]
-  /** Version that new encryptions use; one of `versions`. */
+  /** Version that new encryptions use; one of `versions`. Of a key pair the initial one for ever, so that its public key stays what it is. */
   readonly primaryVersionId: string
-  /** Set while the key is being rotated; in no state before `Enabled`, not when `Deleted`, and on no replica. */
+  /** Set while a version of the key is being made; in no state before `Enabled`, not when `Deleted`, and on no replica. */
   readonly pendingVersion?: PendingVersion
   /** Set while the key is rotated by itself every so many days. Kept while it is disabled or pends deletion. */
   readonly rotationSchedule?: RotationSchedule

@@ -7,6 +7,7 @@ import {
   MULTI_REGION_ID_PREFIX,
   ROTATION_PERIOD_DAYS,
 } from '../core/key.ts'
+import { isSymmetric } from '../core/key-spec.ts'
 import type { ImportPair } from '../core/ports/import-store.ts'
 import { LEASE_MS_MAX, type Lease } from '../core/ports/lease-store.ts'
 import { invariant } from '../lib/invariant.ts'
@@ -86,6 +87,8 @@ export function checkKey(key: MasterKey): void {
   )
   checkMultiRegion(key)
   invariant(pending.length === 0 || ROTATING.includes(state), 'a key in this state is not being rotated')
+  const fits = pending.every(({ rotation }) => (rotation !== undefined) === isSymmetric(spec))
+  invariant(fits, 'symmetric keys alone are rotated')
   invariant(
     versions.every(({ versionId }) => versionId !== key.pendingVersion?.versionId),
     'a version in the making is none of the versions',
@@ -188,6 +191,10 @@ export function checkImportPair(pair: ImportPair): void {
 export function checkReplacement(before: MasterKey, after: MasterKey): void {
   const fixed = ['accountId', 'token', 'spec', 'usage', 'origin', 'protectionLevel', 'createdAt'] as const
   for (const field of fixed) invariant(before[field] === after[field], `the ${field} of a key never changes`)
+  invariant(
+    isSymmetric(before.spec) || before.primaryVersionId === after.primaryVersionId,
+    'the primary version of a key pair stays what it is',
+  )
   invariant(!before.multiRegion === !after.multiRegion, 'a key is of several regions or never is')
   invariant(before.state !== 'Deleted', 'a tombstone is final')
   invariant(

@@ -8,6 +8,7 @@ import { invocationClauses } from './key-store-contract-invocations.ts'
 import { changeClauses, keyClauses } from './key-store-contract-keys.ts'
 import { metadataClauses } from './key-store-contract-metadata.ts'
 import { regionClauses } from './key-store-contract-regions.ts'
+import { pairVersionClauses } from './key-store-contract-pair-versions.ts'
 import { rotationClauses } from './key-store-contract-rotations.ts'
 import { tombstoneClauses } from './key-store-contract-tombstones.ts'
 import { ACCOUNT, ALL_STATES, next, REGION, rotated, sampleAlias, sampleKey } from './key-store-samples.ts'
@@ -30,6 +31,7 @@ export function keyStoreContract(open: () => Promise<KeyStore & WithImports>): v
   describe('invocations', () => invocationClauses(() => store))
   describe('imports', () => importClauses(() => store))
   describe('rotations', () => rotationClauses(() => store))
+  describe('versions of key pairs', () => pairVersionClauses(() => store))
   describe('canaries', () => canaryClauses(() => store))
   describe('what belongs to keys', () => metadataClauses(() => store))
   describe('text', () => textClauses(() => store))

@@ -23,6 +23,8 @@ export const TEST_TOKEN = 'main'
 export const TEST_REGIONS = ['us-east-1', 'eu-central-1', 'ap-northeast-3']
 /** How long a key is seen due before it is destroyed. */
 export const GRACE_MS = 3_600_000
+/** How long a key pair may take to make. */
+export const PAIR_TIMEOUT_MS = 60_000
 export const ALICE: Principal = {
   accountId: '111122223333',
   accessKeyId: 'AKIAALICEALICEALICEA',
@@ -77,7 +79,7 @@ export function kmsOn<S extends KeyStore & WithImports, P extends CryptoProvider
       clock,
       newId: randomUUID,
       creations,
-      pairs: new PairGate({ leases, clock, newId: randomUUID, pairTimeoutMs: () => 60_000 }),
+      pairs: new PairGate({ leases, clock, newId: randomUUID, pairTimeoutMs: () => PAIR_TIMEOUT_MS }),
       regions: TEST_REGIONS,
       lastUses: new LastUses({ store, clock }),
       tokenForNewKeys: TEST_TOKEN,
@@ -99,6 +101,7 @@ export function kmsOn<S extends KeyStore & WithImports, P extends CryptoProvider
     log,
     newId: randomUUID,
     rotateAt: settings.rotateAt,
+    pairTimeoutMs: () => PAIR_TIMEOUT_MS,
   })
   const imports = new ImportMaintenance({
     store,

@@ -3,7 +3,7 @@ import type { MasterKey } from '../../src/core/key.ts'
 import { KeyDirectory } from '../../src/core/key-directory.ts'
 import { KeyRotation } from '../../src/core/key-rotation.ts'
 import type { MasterKeyRef } from '../../src/core/ports/crypto-provider.ts'
-import { call, kmsFixture } from './kms-fixture.ts'
+import { call, kmsFixture, PAIR_TIMEOUT_MS } from './kms-fixture.ts'
 
 /** The core with a key that is due for rotation after 10 invocations and refused after 40. */
 export async function rotationFixture() {
@@ -54,6 +54,7 @@ export async function rotationFixture() {
       log,
       newId: randomUUID,
       rotateAt: 10,
+      pairTimeoutMs: () => PAIR_TIMEOUT_MS,
     })
   }
 

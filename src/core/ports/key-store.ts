@@ -50,10 +50,11 @@ export interface TokenUse {
  * These are bugs of the caller and throw {@link InvariantError}:
  * - a key that is not as core/key.ts has it: no version, versions not numbered from 1 in order, a primary version that is
  *   none of them, `deletionAt` in another state than `PendingDeletion`, a revision below 1, a `pendingVersion` that is one
- *   of the versions or in a state that has none; a rotation schedule in a state or of a period that has none; a replica
- *   with a schedule or a `pendingVersion`;
+ *   of the versions or in a state that has none, or that rotates a key which is not symmetric; a rotation schedule in a state
+ *   or of a period that has none; a replica with a schedule or a `pendingVersion`;
  * - a time of a key or an alias that is not a whole number;
- * - a replacement that differs from the stored key in account, token, spec, usage, creation time or a stored version;
+ * - a replacement that differs from the stored key in account, token, spec, usage, creation time or a stored version, or, of a key
+ *   that is not symmetric, in the primary version;
  * - a page whose `limit` is not 1 to 1000.
  */
 export interface KeyStore
