@@ -18,7 +18,7 @@ import { createStsFacade } from './http/aws/sts.ts'
 import type { ComponentHealth } from './http/health.ts'
 import { DEFAULT_SERVER_LIMITS } from './http/limits.ts'
 import { buildServer } from './http/server.ts'
-import { SYSTEM_CLOCK } from './lib/clock.ts'
+import { DAY_MS, SYSTEM_CLOCK } from './lib/clock.ts'
 import { invariant } from './lib/invariant.ts'
 import { NonceCache } from './lib/nonce-cache.ts'
 import { RepeatedLog } from './lib/repeated-log.ts'
@@ -122,6 +122,7 @@ async function assemble(
     clock,
     newId: randomUUID,
     creations: new InFlightLimit(CREATIONS),
+    keyVersionIntervalMs: config.keys.keyVersionIntervalDays * DAY_MS,
     pairs: new PairGate({ leases: store, clock, newId: randomUUID, pairTimeoutMs }),
     regions: config.regions.map(({ name }) => name),
     lastUses,

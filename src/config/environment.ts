@@ -10,6 +10,7 @@ const SECTIONS = {
     'cacheEntriesMax',
     'maintenanceIntervalMs',
     'destructionGraceMs',
+    'keyVersionIntervalDays',
     'gcmInvocationsMax',
     'gcmRotateAt',
     'gcmLeaseInvocations',

@@ -141,6 +141,14 @@ const keys = z
       .describe(
         'How long this process must have seen a key due before it destroys it, so that a clock that jumps or a restored backup can be noticed. Milliseconds.',
       ),
+    keyVersionIntervalDays: z
+      .int()
+      .min(0)
+      .max(365)
+      .default(7)
+      .describe(
+        'How long after the last version of a key pair CreateKeyVersion may make another one; 7 is what Alibaba Cloud asks for. Days.',
+      ),
     gcmInvocationsMax: z
       .int()
       .min(1)

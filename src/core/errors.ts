@@ -41,12 +41,14 @@ export interface KmsErrorDetails {
   MATERIAL_UNREADABLE: NoDetails
   IMPORT_TOKEN_INVALID: NoDetails
   IMPORT_TOKEN_EXPIRED: NoDetails
-  /** A key of this spec has one version for ever. */
+  /** A key of this spec gets no version in the way that was asked for: rotation is of symmetric keys, making versions of key pairs. */
   KEY_NOT_ROTATABLE: { readonly keyId: string }
   /** The key had all the on-demand rotations that it may have. */
   ROTATIONS_EXHAUSTED: { readonly keyId: string }
   /** A version of the key is in the making. */
   ROTATION_IN_PROGRESS: { readonly keyId: string }
+  /** The last version of the key is too young for another one. `from`: when there may be one, in milliseconds since the epoch. */
+  KEY_VERSION_TOO_SOON: { readonly keyId: string; readonly from: number }
   /** The algorithm is none of the key's spec. */
   KEY_ALGORITHM_INVALID: { readonly algorithm: string; readonly spec: KeySpec }
   /** The primary version of the key had all the GCM invocations that it may have. */

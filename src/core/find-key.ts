@@ -83,6 +83,16 @@ export function requireLasting(key: MasterKey): void {
 }
 
 /**
+ * Refuses a key whose owner gives it its material.
+ *
+ * @throws {@link KmsError} `KEY_ORIGIN_INVALID`
+ */
+export function requireOwnOrigin({ keyId, origin = 'AWS_KMS' }: MasterKey): void {
+  if (origin === 'AWS_KMS') return
+  throw new KmsError('KEY_ORIGIN_INVALID', 'The material of the key is imported.', { keyId, origin })
+}
+
+/**
  * The version of a key that new payloads are sealed with.
  *
  * @throws {@link KmsError} `KEY_STATE_INVALID` unless the key is enabled.
@@ -92,6 +102,16 @@ export function requirePrimaryVersion(key: MasterKey): KeyVersion {
   return requireVersion(key, key.primaryVersionId)
 }
 
+/**
+ * The version of a key pair that an operation is done with: the one that the caller names, or else the primary one.
+ *
+ * @throws {@link KmsError} `KEY_STATE_INVALID` unless the key is enabled; `KEY_VERSION_NOT_FOUND`.
+ */
+export function requireNamedVersion(key: MasterKey, versionId: string | undefined): KeyVersion {
+  const primary = requirePrimaryVersion(key)
+  return versionId === undefined ? primary : requireVersion(key, versionId)
+}
+
 /** @throws {@link KmsError} `KEY_VERSION_NOT_FOUND` */
 export function requireVersion(key: MasterKey, versionId: string): KeyVersion {
   const version = key.versions.find((candidate) => candidate.versionId === versionId)
@@ -99,7 +119,7 @@ export function requireVersion(key: MasterKey, versionId: string): KeyVersion {
   throw new KmsError('KEY_VERSION_NOT_FOUND', `Key '${key.keyId}' has no such version.`, { keyId: key.keyId })
 }
 
-/** The version in the making, as it will be when it is one; `undefined` when the key is not being rotated. */
+/** The version in the making, as it will be when it is one; `undefined` when there is none. */
 export function pendingVersionOf({ versions, pendingVersion }: MasterKey): KeyVersion | undefined {
   if (!pendingVersion) return undefined
   const { versionId, createdAt } = pendingVersion

@@ -59,6 +59,8 @@ export interface KmsDeps {
   readonly creations: InFlightLimit
   /** Has key pairs made one at a time. */
   readonly pairs: PairGate
+  /** How long after the last version of a key pair another one may be made. Milliseconds. */
+  readonly keyVersionIntervalMs: number
   /** Remembers what keys were last used for. */
   readonly lastUses: LastUses
   /** Name of the token that new keys are made in. */

@@ -74,11 +74,12 @@ export abstract class KmsCryptography {
     )
   }
 
+  /** @throws {@link KmsError} `KEY_VERSION_NOT_FOUND` */
   sign(context: CallContext, input: signing.SignInput): Promise<signing.Signed> {
     return this.#using(context, (using) => signing.sign(this.deps, using, input))
   }
 
-  /** @throws {@link KmsError} `SIGNATURE_INVALID` */
+  /** @throws {@link KmsError} `SIGNATURE_INVALID`, `KEY_VERSION_NOT_FOUND` */
   verify(context: CallContext, input: signing.VerifyInput): Promise<MasterKey> {
     return this.#using(context, (using) => signing.verify(this.deps, using, input))
   }
@@ -92,9 +93,12 @@ export abstract class KmsCryptography {
     return this.#using(context, (using) => macs.verifyMac(this.deps, using, input))
   }
 
-  /** @throws {@link KmsError} `UNSUPPORTED` of a key that is no key pair. */
-  getPublicKey(context: CallContext, key: KeyIdentifier): Promise<publicKeys.PublicKey> {
-    return publicKeys.getPublicKey(this.deps, context, key)
+  /**
+   * @param versionId - The primary version, which is the initial one, when absent.
+   * @throws {@link KmsError} `UNSUPPORTED` of a key that is no key pair; `KEY_VERSION_NOT_FOUND`.
+   */
+  getPublicKey(context: CallContext, key: KeyIdentifier, versionId?: string): Promise<publicKeys.PublicKey> {
+    return publicKeys.getPublicKey(this.deps, context, key, versionId)
   }
 
   /** @throws {@link KmsError} `REQUEST_INVALID` when the other's public key is none of the curve of the key. */

@@ -6,6 +6,7 @@ import { KmsCryptography } from './kms-cryptography.ts'
 import { regionsOf } from './multi-region.ts'
 import * as aliases from './ops/aliases.ts'
 import { type CreateKeyInput, createKey } from './ops/create-key.ts'
+import * as versions from './ops/create-key-version.ts'
 import { deleteImportedKeyMaterial } from './ops/delete-imported-material.ts'
 import * as ensure from './ops/ensure-key.ts'
 import * as grants from './ops/grants.ts'
@@ -133,6 +134,19 @@ export class Kms extends KmsCryptography {
 
   getKeyRotationStatus(context: CallContext, keyId: string): Promise<rotations.RotationStatus> {
     return rotations.getKeyRotationStatus(this.deps, context, keyId)
+  }
+
+  /**
+   * Another version of a key pair, beside those that there are.
+   *
+   * @throws {@link KmsError} `KEY_NOT_ROTATABLE`, `KEY_ORIGIN_INVALID`, `KEY_NOT_PRIMARY`, `LIMIT_EXCEEDED`, `KEY_VERSION_TOO_SOON`,
+   *   `ROTATION_IN_PROGRESS`, `TOKEN_BUSY`, `UNSUPPORTED`
+   */
+  createKeyVersion(
+    context: CallContext,
+    input: versions.CreateKeyVersionInput,
+  ): Promise<versions.CreatedVersion> {
+    return versions.createKeyVersion(this.deps, context, input)
   }
 
   /** @throws {@link KmsError} `KEY_NOT_ROTATABLE`, `ROTATIONS_EXHAUSTED`, `ROTATION_IN_PROGRESS` */

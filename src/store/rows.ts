@@ -162,7 +162,8 @@ function pendingOfRow(row: KeyRow): PendingVersion | undefined {
     pending_version_rotation: rotation,
   } = row
   if (versionId === null) return undefined
-  if (state === null || createdAt === null) throw storeAltered('master_key holds half a version in the making')
+  if (state === null || createdAt === null)
+    throw storeAltered('master_key holds half a version in the making')
   return {
     versionId,
     state: known(PENDING_STATES, 'master_key.pending_version_state', state),

@@ -93,6 +93,7 @@ const PENDING_IMPORT: [string, (KeyId: string) => Record<string, string>, 'ok' |
   ['Encrypt', (KeyId) => ({ KeyId, Plaintext: 'eA==' }), 'named'],
   ['GenerateDataKey', (KeyId) => ({ KeyId }), 'named'],
   ['GenerateDataKeyWithoutPlaintext', (KeyId) => ({ KeyId }), 'named'],
+  ['CreateKeyVersion', (KeyId) => ({ KeyId }), 'named'],
   ['DescribeKey', (KeyId) => ({ KeyId }), 'ok'],
   ['ListKeyVersions', (KeyId) => ({ KeyId }), 'ok'],
   ['UpdateKeyDescription', (KeyId) => ({ KeyId, Description: 'x' }), 'ok'],

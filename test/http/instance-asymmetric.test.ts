@@ -13,6 +13,7 @@ let fixture: InstanceFixture
 const keys: Record<string, string> = {}
 beforeAll(async () => {
   fixture = instanceFixture()
+  fixture.versions.intervalMs = 0
   const make = async (name: string, spec: KeySpec, usage: KeyUsage) => {
     keys[name] = (await fixture.kms.createKey(call(), { spec, usage })).keyId
   }
@@ -145,6 +146,84 @@ describe('Encrypt and Decrypt with RSA', () => {
       400,
       'UnsupportedOperation',
     ])
+  })
+})
+
+describe('another version of a key pair', () => {
+  const under = (version: string) => ({ headers: { [VERSION_HEADER]: version } })
+  /** The ids of the initial version and of one that is made now. */
+  async function grow(name: string): Promise<readonly [string, string]> {
+    const key = { kind: 'id', keyId: keys[name] ?? '' } as const
+    const { key: grown, version } = await fixture.kms.createKeyVersion(call(), { key, waitMs: 0 })
+    return [grown.primaryVersionId, version.versionId]
+  }
+
+  it.each([
+    ['rsa', 'RSA_PSS_SHA_256'],
+    ['ec', 'ECDSA_SHA_256'],
+  ])(
+    'of %s signs and verifies where the header names it, and the initial one without',
+    async (name, Algorithm) => {
+      const KeyId = keys[name]
+      const before = await ok('GetPublicKey', { KeyId })
+      const [initial, second] = await grow(name)
+      const sign = { KeyId, Algorithm, Message: Text }
+      const after = await ok('GetPublicKey', { KeyId })
+      expect(after.text['PublicKey']).toBe(before.text['PublicKey'])
+      expect(after.headers[VERSION_HEADER]).toBe(initial)
+      const other = await ok('GetPublicKey', { KeyId }, under(second))
+      expect(other.text['PublicKey']).not.toBe(before.text['PublicKey'])
+      expect(other.headers[VERSION_HEADER]).toBe(second)
+      for (const [own, used] of [
+        [{}, initial],
+        [under(initial), initial],
+        [under(second), second],
+      ] as const) {
+        const signed = await ok('Sign', sign, own)
+        expect(signed.headers[VERSION_HEADER]).toBe(used)
+        const check = { ...sign, Signature: signed.bytes['Signature'] }
+        for (const version of [initial, second]) {
+          const verified = await ok('Verify', check, under(version))
+          expect(verified.text['Value']).toBe(String(version === used))
+          expect(verified.headers[VERSION_HEADER]).toBe(version)
+        }
+        const unnamed = await ok('Verify', check)
+        expect(unnamed.text['Value']).toBe(String(used === initial))
+        expect(unnamed.headers[VERSION_HEADER]).toBe(initial)
+      }
+    },
+  )
+
+  it('encrypts and opens where the header names it, and the initial one without', async () => {
+    const KeyId = keys['oaep']
+    const [initial, second] = await grow('oaep')
+    const sealed = await ok('Encrypt', { KeyId, Plaintext: Text }, under(second))
+    expect(sealed.headers[VERSION_HEADER]).toBe(second)
+    const fields = { KeyId, CiphertextBlob: sealed.bytes['CiphertextBlob'] }
+    const opened = await ok('Decrypt', fields, under(second))
+    expect(opened.bytes['Plaintext']).toEqual(Text)
+    expect(opened.headers[VERSION_HEADER]).toBe(second)
+    const INVALID = [400, 'InvalidParameter']
+    expect(await refused('Decrypt', fields)).toEqual(INVALID)
+    expect(await refused('Decrypt', fields, under(initial))).toEqual(INVALID)
+    const unnamed = await ok('Encrypt', { KeyId, Plaintext: Text })
+    expect(unnamed.headers[VERSION_HEADER]).toBe(initial)
+    const back = { KeyId, CiphertextBlob: unnamed.bytes['CiphertextBlob'] }
+    expect((await ok('Decrypt', back, under(initial))).bytes['Plaintext']).toEqual(Text)
+  })
+
+  it('of another key is none of this one', async () => {
+    const foreign = (await ok('GetPublicKey', { KeyId: keys['k1'] })).headers[VERSION_HEADER]
+    const none = [404, 'Forbidden.KeyVersionNotFound']
+    for (const version of [String(foreign), randomUUID()]) {
+      const fields = { KeyId: keys['ec'], Message: Text }
+      expect(await refused('Sign', fields, under(version))).toEqual(none)
+      expect(await refused('Verify', { ...fields, Signature: Text }, under(version))).toEqual(none)
+      const rsa = { KeyId: keys['oaep'] }
+      expect(await refused('Encrypt', { ...rsa, Plaintext: Text }, under(version))).toEqual(none)
+      const blob = { ...rsa, CiphertextBlob: Buffer.alloc(256) }
+      expect(await refused('Decrypt', blob, under(version))).toEqual(none)
+    }
   })
 })
 

@@ -23,6 +23,8 @@ export const TEST_TOKEN = 'main'
 export const TEST_REGIONS = ['us-east-1', 'eu-central-1', 'ap-northeast-3']
 /** How long a key is seen due before it is destroyed. */
 export const GRACE_MS = 3_600_000
+/** How long after the last version of a key pair another one may be made. */
+export const VERSION_INTERVAL_MS = 7 * 86_400_000
 /** How long a key pair may take to make. */
 export const PAIR_TIMEOUT_MS = 60_000
 export const ALICE: Principal = {
@@ -66,6 +68,7 @@ export function kmsOn<S extends KeyStore & WithImports, P extends CryptoProvider
     ...gcm,
   }
   const leases = new MemoryLeaseStore()
+  const versions = { intervalMs: VERSION_INTERVAL_MS }
   /** The provider with invocations leased for itself, as each process has it. */
   const countedProvider = () =>
     new CountedProvider(provider, new GcmBudget({ ledger: store, clock, log, settings }))
@@ -79,6 +82,9 @@ export function kmsOn<S extends KeyStore & WithImports, P extends CryptoProvider
       clock,
       newId: randomUUID,
       creations,
+      get keyVersionIntervalMs() {
+        return versions.intervalMs
+      },
       pairs: new PairGate({ leases, clock, newId: randomUUID, pairTimeoutMs: () => PAIR_TIMEOUT_MS }),
       regions: TEST_REGIONS,
       lastUses: new LastUses({ store, clock }),
@@ -123,5 +129,6 @@ export function kmsOn<S extends KeyStore & WithImports, P extends CryptoProvider
     directory,
     maintenance,
     logged,
+    versions,
   }
 }

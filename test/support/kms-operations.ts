@@ -37,6 +37,7 @@ const GRANT = { grantee: ROOT, operations: ['Decrypt'] } as const
 export async function stageOperations() {
   const fixture = kmsFixture()
   const { kms } = fixture
+  fixture.versions.intervalMs = 0
   const made: [string, MasterKey][] = []
   for (const [name, input] of Object.entries(KEYS)) made.push([name, await kms.createKey(call(), input)])
   const keys = Object.fromEntries(made) as Record<StagedKey, MasterKey>
@@ -132,6 +133,10 @@ export const KMS_OPERATIONS: Readonly<Record<keyof Kms, OperationRow>> = {
   rotateKeyOnDemand: {
     asks: ['RotateKeyOnDemand'],
     run: (kms, c, { id }) => kms.rotateKeyOnDemand(c, id('sealing')),
+  },
+  createKeyVersion: {
+    asks: ['CreateKeyVersion'],
+    run: (kms, c, { named }) => kms.createKeyVersion(c, { key: named('signing'), waitMs: 0 }),
   },
   listKeyRotations: {
     asks: ['ListKeyRotations'],

@@ -2,26 +2,31 @@ import { randomUUID } from 'node:crypto'
 import type { MasterKey } from '../../src/core/key.ts'
 import { KeyDirectory } from '../../src/core/key-directory.ts'
 import { KeyRotation } from '../../src/core/key-rotation.ts'
-import type { MasterKeyRef } from '../../src/core/ports/crypto-provider.ts'
+import type { CryptoProvider } from '../../src/core/ports/crypto-provider.ts'
 import { call, kmsFixture, PAIR_TIMEOUT_MS } from './kms-fixture.ts'
+
+/** Version ids whose objects are in the token, from now on. */
+export function versionsIn(provider: CryptoProvider): Set<string> {
+  const inToken = new Set<string>()
+  const create = provider.createMasterKey.bind(provider)
+  const destroy = provider.destroyMasterKey.bind(provider)
+  provider.createMasterKey = async (ref, options) => {
+    const made = await create(ref, options)
+    inToken.add(ref.versionId)
+    return made
+  }
+  provider.destroyMasterKey = async (ref, options) => {
+    await destroy(ref, options)
+    inToken.delete(ref.versionId)
+  }
+  return inToken
+}
 
 /** The core with a key that is due for rotation after 10 invocations and refused after 40. */
 export async function rotationFixture() {
   const fixture = kmsFixture({ invocationsMax: 40, leaseInvocations: 4, rotateAt: 10 })
   const { provider, store, clock, counted, kms } = fixture
-  /** Version ids whose objects are in the token. */
-  const inToken = new Set<string>()
-  const create = provider.createMasterKey.bind(provider)
-  const destroy = provider.destroyMasterKey.bind(provider)
-  provider.createMasterKey = async (ref: MasterKeyRef, options) => {
-    const made = await create(ref, options)
-    inToken.add(ref.versionId)
-    return made
-  }
-  provider.destroyMasterKey = async (ref: MasterKeyRef, options) => {
-    await destroy(ref, options)
-    inToken.delete(ref.versionId)
-  }
+  const inToken = versionsIn(provider)
   const key = await kms.createKey(call(), {})
 
   const seal = () =>

@@ -9,6 +9,7 @@ export type KmsAction =
   | 'CreateAlias'
   | 'CreateGrant'
   | 'CreateKey'
+  | 'CreateKeyVersion'
   | 'Decrypt'
   | 'DeleteAlias'
   | 'DeleteImportedKeyMaterial'

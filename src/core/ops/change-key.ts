@@ -30,5 +30,10 @@ export async function changeKey(
     await deps.directory.keyChanged(next.region, next.keyId)
     return next
   }
-  throw new KmsError('CONFLICT', 'The key is being changed by others at the same time.', {})
+  throw beaten()
+}
+
+/** Others were first every time. */
+export function beaten(): KmsError<'CONFLICT'> {
+  return new KmsError('CONFLICT', 'The key is being changed by others at the same time.', {})
 }

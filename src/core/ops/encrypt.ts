@@ -8,7 +8,7 @@ import { attach } from '../envelope/detached-envelope.ts'
 import type { EnvelopeLayout } from '../envelope/envelope.ts'
 import type { Presentation } from '../envelope/payload-form.ts'
 import { ciphertextInvalid, KmsError } from '../errors.ts'
-import { requireKey, requireState, requireVersion } from '../find-key.ts'
+import { requireKey, requireNamedVersion, requireState, requireVersion } from '../find-key.ts'
 import type { KeyIdentifier, KeyVersion, MasterKey } from '../key.ts'
 import type { CallContext, KmsDeps, UsingContext } from '../kms-context.ts'
 import { requireAlgorithm, requireUsage } from '../usage.ts'
@@ -30,6 +30,8 @@ export interface EncryptInput extends AadInput {
   readonly style?: SealStyle | undefined
   /** By its name in AWS KMS; that of symmetric keys when absent. */
   readonly algorithm?: string | undefined
+  /** Of a key pair alone; its primary version when absent. */
+  readonly versionId?: string | undefined
 }
 
 export interface DecryptInput extends AadInput {
@@ -38,6 +40,8 @@ export interface DecryptInput extends AadInput {
   /** The key that the ciphertext must belong to, where the caller names one. Ciphertexts of RSA name none themselves. */
   readonly key?: KeyIdentifier | undefined
   readonly algorithm?: string | undefined
+  /** Of a key pair alone, whose ciphertexts do not say it; its primary version when absent. */
+  readonly versionId?: string | undefined
 }
 
 /** A ciphertext whose IV and key version are beside it. */
@@ -57,6 +61,8 @@ export interface ReEncryptInput {
   readonly sourceEncryptionContext?: EncryptionContext | undefined
   readonly sourceKey?: KeyIdentifier | undefined
   readonly sourceAlgorithm?: string | undefined
+  /** As in {@link DecryptInput}. */
+  readonly sourceVersionId?: string | undefined
   readonly destinationKey: KeyIdentifier
   readonly destinationEncryptionContext?: EncryptionContext | undefined
   /** The native one when absent. */
@@ -79,15 +85,21 @@ export async function encrypt(
   const key = await requireKey(deps, context, 'Encrypt', input.key)
   requireUsage(key, 'Encrypt')
   const onChecked = () => checksPassed(context, 'Encrypt', key)
-  const { algorithm = SYMMETRIC, plaintext, style } = input
-  return sealAs(deps, context, { key, algorithm }, plaintext, callerAadOf(input), onChecked, style)
+  const { algorithm = SYMMETRIC, versionId, plaintext, style } = input
+  return sealAs(deps, context, { key, algorithm, versionId }, plaintext, callerAadOf(input), onChecked, style)
 }
 
-/** @throws {@link KmsError} `KEY_ALGORITHM_INVALID` */
+interface SealTarget {
+  readonly key: MasterKey
+  readonly algorithm: string
+  readonly versionId?: string | undefined
+}
+
+/** @throws {@link KmsError} `KEY_ALGORITHM_INVALID`; `KEY_VERSION_NOT_FOUND` */
 async function sealAs(
   deps: KmsDeps,
   context: CallContext,
-  { key, algorithm }: { readonly key: MasterKey; readonly algorithm: string },
+  { key, algorithm, versionId }: SealTarget,
   plaintext: Buffer,
   aad: CallerAad,
   onChecked: () => void,
@@ -96,7 +108,8 @@ async function sealAs(
   const oaep = oaepOf(requireAlgorithm(key, 'encryption', algorithm))
   if (oaep === undefined) return sealBytes(deps, context, key, plaintext, aad, onChecked, style)
   refuseAad(oaep, aad)
-  return encryptRsa(key, oaep, plaintext, onChecked)
+  const version = requireNamedVersion(key, versionId)
+  return encryptRsa({ key, version }, oaep, plaintext, onChecked)
 }
 
 export async function decrypt(
@@ -142,6 +155,7 @@ export async function reEncrypt(
     encryptionContext: input.sourceEncryptionContext,
     key: input.sourceKey,
     algorithm: input.sourceAlgorithm,
+    versionId: input.sourceVersionId,
   }
   const opened = await openAs(deps, context, 'ReEncryptFrom', source, (key) =>
     checksPassed(context, 'ReEncrypt', key, destinationKey),
@@ -182,7 +196,10 @@ async function openAs(
     requireUsage(expected, operation)
     const oaep = oaepOf(requireAlgorithm(expected, 'encryption', algorithm))
     if (oaep) refuseAad(oaep, callerAad)
-    if (oaep && blob) return decryptRsa(deps, context, expected, oaep, blob, () => onChecked(expected))
+    if (oaep && blob) {
+      const version = requireNamedVersion(expected, input.versionId)
+      return decryptRsa(deps, context, { key: expected, version }, oaep, blob, () => onChecked(expected))
+    }
   }
   if (!blob) return endWithoutBlob(callerAad, expected, onChecked)
   // A ciphertext of RSA does not say whose it is.

@@ -1,12 +1,12 @@
 import { DAY_MS } from '../../lib/clock.ts'
 import { invariant } from '../../lib/invariant.ts'
 import { KmsError } from '../errors.ts'
-import { requireKey, requireState } from '../find-key.ts'
+import { requireKey, requireOwnOrigin, requireState } from '../find-key.ts'
 import { pendingMaterial } from '../imported-material.ts'
 import { type KeyVersion, type MasterKey, ROTATION_PERIOD_DAYS } from '../key.ts'
 import type { CallContext, KmsDeps } from '../kms-context.ts'
 import { refuseReplica, regionsOf } from '../multi-region.ts'
-import { changeKey } from './change-key.ts'
+import { beaten, changeKey } from './change-key.ts'
 import type { Page, PageInput } from './list-keys.ts'
 import { rotateKey } from './rotate-key.ts'
 import { callOptions } from './seal-payload.ts'
@@ -113,7 +113,7 @@ export async function rotateKeyOnDemand(
     const rotated = await deps.creations.use(accountId, rotate, busy)
     if (rotated) return rotated
   }
-  throw new KmsError('CONFLICT', 'The key is being changed by others at the same time.', {})
+  throw beaten()
 }
 
 function requireRotation(key: MasterKey): void {
@@ -164,13 +164,7 @@ async function turnToPending(deps: KmsDeps, context: CallContext, keyId: string)
   })
 }
 
-/** Keys whose owner gives them their material are not rotated by themselves. */
-function requireOwnOrigin({ keyId, origin = 'AWS_KMS' }: MasterKey): void {
-  if (origin === 'AWS_KMS') return
-  throw new KmsError('KEY_ORIGIN_INVALID', 'The material of the key is imported.', { keyId, origin })
-}
-
-/** Keys of other specs have one version for ever (AWS KMS, "RotateKeyOnDemand"). */
+/** Keys of other specs are not rotated (AWS KMS, "RotateKeyOnDemand"). */
 function requireRotatable({ spec, keyId }: MasterKey): void {
   if (spec === 'SYMMETRIC_DEFAULT') return
   throw new KmsError('KEY_NOT_ROTATABLE', 'Only symmetric encryption keys are rotated.', { keyId })

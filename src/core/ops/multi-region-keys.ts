@@ -3,7 +3,7 @@ import { requireKey, requireState } from '../find-key.ts'
 import type { MasterKey } from '../key.ts'
 import type { CallContext, KmsDeps } from '../kms-context.ts'
 import { type AttachmentsInput, attachmentsOf } from './attachments.ts'
-import { CHANGE_ATTEMPTS_MAX } from './change-key.ts'
+import { beaten, CHANGE_ATTEMPTS_MAX } from './change-key.ts'
 import { requirePolicy } from './key-policies.ts'
 import { requireTags } from './tags.ts'
 
@@ -129,8 +129,4 @@ function requireServed(deps: KmsDeps, region: string): void {
 
 function alreadyThere(keyId: string, region: string): KmsError<'ALREADY_EXISTS'> {
   return new KmsError('ALREADY_EXISTS', `Key '${keyId}' exists in ${region} already.`, { keyId, region })
-}
-
-function beaten(): KmsError<'CONFLICT'> {
-  return new KmsError('CONFLICT', 'The key is being changed by others at the same time.', {})
 }

@@ -1,7 +1,7 @@
 import { checksPassed } from '../dry-run.ts'
 import { KmsError } from '../errors.ts'
 import { requireKey, requirePrimaryVersion, requireState, requireVersion, tokenRef } from '../find-key.ts'
-import type { KeyIdentifier, MasterKey } from '../key.ts'
+import type { KeyIdentifier, KeyVersion, MasterKey } from '../key.ts'
 import { pairOfSpec } from '../key-spec.ts'
 import type { CallContext, KmsDeps, UsingContext } from '../kms-context.ts'
 import { peerPoint } from '../peer-key.ts'
@@ -11,6 +11,7 @@ import { callOptions } from './seal-payload.ts'
 
 export interface PublicKey {
   readonly key: MasterKey
+  readonly version: KeyVersion
   /** SubjectPublicKeyInfo in DER. */
   readonly publicKey: Buffer
 }
@@ -32,19 +33,22 @@ export interface SharedSecret {
 /**
  * The public key of a key pair, from the store: no token is asked.
  *
- * @throws {@link KmsError} `UNSUPPORTED` of a key that has none.
+ * @param versionId - The primary version of the key when absent.
+ * @throws {@link KmsError} `UNSUPPORTED` of a key that has none; `KEY_VERSION_NOT_FOUND`.
  */
 export async function getPublicKey(
   deps: KmsDeps,
   context: CallContext,
   identifier: KeyIdentifier,
+  versionId?: string,
 ): Promise<PublicKey> {
   const key = await requireKey(deps, context, 'GetPublicKey', identifier)
   if (!pairOfSpec(key.spec))
     throw new KmsError('UNSUPPORTED', `A key of spec ${key.spec} has no public key.`, {})
   // A disabled key keeps its public key to itself by the table of key states; AWS KMS was seen to answer all the same.
   requireState(key, 'Enabled', 'Disabled')
-  return { key, publicKey: spkiOf(requireVersion(key, key.primaryVersionId)) }
+  const version = requireVersion(key, versionId ?? key.primaryVersionId)
+  return { key, version, publicKey: spkiOf(version) }
 }
 
 /** @throws {@link KmsError} `REQUEST_INVALID` when the other's key is no point of the curve of this one. */

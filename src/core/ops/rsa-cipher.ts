@@ -2,8 +2,8 @@ import { constants, publicEncrypt } from 'node:crypto'
 import { invariant } from '../../lib/invariant.ts'
 import type { CallerAad } from '../caller-aad.ts'
 import { ciphertextInvalid, KmsError } from '../errors.ts'
-import { requirePrimaryVersion, tokenRef } from '../find-key.ts'
-import type { MasterKey } from '../key.ts'
+import { tokenRef } from '../find-key.ts'
+import type { KeyVersion, MasterKey } from '../key.ts'
 import { type EncryptionAlgorithm, OAEP_ALGORITHMS, type OaepAlgorithm, pairOfSpec } from '../key-spec.ts'
 import type { CallContext, KmsDeps } from '../kms-context.ts'
 import { oaepBytesMax } from '../oaep.ts'
@@ -11,6 +11,12 @@ import { publicKeyOf, spkiOf } from '../verify-signature.ts'
 import { callOptions, type OpenedPayload, type SealedPayload } from './seal-payload.ts'
 
 /** Encryption with RSA: with the public key here, and with the private one in the token. */
+
+/** A key pair, and which version of it. */
+export interface PairVersion {
+  readonly key: MasterKey
+  readonly version: KeyVersion
+}
 
 /** @returns The algorithm as one of RSA; `undefined` for that of symmetric keys. */
 export function oaepOf(algorithm: EncryptionAlgorithm): OaepAlgorithm | undefined {
@@ -34,12 +40,11 @@ export function refuseAad(algorithm: OaepAlgorithm, aad: CallerAad): void {
  * @throws {@link KmsError} `REQUEST_INVALID` where the plaintext is too long; in the words of AWS KMS.
  */
 export function encryptRsa(
-  key: MasterKey,
+  { key, version }: PairVersion,
   algorithm: OaepAlgorithm,
   plaintext: Buffer,
   onChecked: () => void,
 ): SealedPayload {
-  const version = requirePrimaryVersion(key)
   const bytesMax = oaepBytesMax(algorithm, modulusBytesOf(key))
   if (plaintext.length > bytesMax) {
     const message = `Algorithm ${algorithm} and key spec ${key.spec} cannot encrypt data larger than ${bytesMax} bytes.`
@@ -58,14 +63,13 @@ export function encryptRsa(
 export async function decryptRsa(
   deps: KmsDeps,
   context: CallContext,
-  key: MasterKey,
+  { key, version }: PairVersion,
   algorithm: OaepAlgorithm,
   ciphertext: Buffer,
   onChecked: () => void,
 ): Promise<OpenedPayload> {
-  const version = requirePrimaryVersion(key)
   // What is no number below the modulus is told before the token is asked; that is no secret of anybody's.
-  if (ciphertext.length !== modulusBytesOf(key) || !isBelow(ciphertext, modulusOf(key)))
+  if (ciphertext.length !== modulusBytesOf(key) || !isBelow(ciphertext, modulusOf(version)))
     throw ciphertextInvalid()
   onChecked()
   const { provider } = deps
@@ -86,8 +90,8 @@ function modulusBytesOf({ spec }: MasterKey): number {
   return pair.modulusBits / 8
 }
 
-function modulusOf(key: MasterKey): Buffer {
-  const { n = '' } = publicKeyOf(requirePrimaryVersion(key)).export({ format: 'jwk' })
+function modulusOf(version: KeyVersion): Buffer {
+  const { n = '' } = publicKeyOf(version).export({ format: 'jwk' })
   return Buffer.from(n, 'base64url')
 }
 

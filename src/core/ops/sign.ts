@@ -3,7 +3,7 @@ import { checksPassed } from '../dry-run.ts'
 import { ecdsaToDer } from '../ecdsa-signature.ts'
 import { describeOtherThanEd25519ph } from '../ed25519ph.ts'
 import { KmsError } from '../errors.ts'
-import { requireKey, requirePrimaryVersion, tokenRef } from '../find-key.ts'
+import { requireKey, requireNamedVersion, tokenRef } from '../find-key.ts'
 import type { KeyIdentifier, KeyVersion, MasterKey } from '../key.ts'
 import { HASH_BYTES, SIGNING_ALGORITHMS, type SigningAlgorithm, type SigningScheme } from '../key-spec.ts'
 import type { CallContext, KmsDeps, UsingContext } from '../kms-context.ts'
@@ -17,6 +17,8 @@ export type MessageKind = 'message' | 'digest' | 'mu'
 
 export interface SignInput {
   readonly key: KeyIdentifier
+  /** The primary version of the key when absent. */
+  readonly versionId?: string | undefined
   /** By its name in AWS KMS. */
   readonly algorithm: string
   readonly kind: MessageKind
@@ -31,6 +33,7 @@ export interface VerifyInput extends SignInput {
 
 export interface Signed {
   readonly key: MasterKey
+  readonly version: KeyVersion
   /** Of ECDSA in DER. */
   readonly signature: Buffer
 }
@@ -39,7 +42,8 @@ export interface Signed {
  * Signs in the token. What tokens were seen to give another signature for, or know by a number that no ratified standard has,
  * is verified before it is given out.
  *
- * @throws {@link KmsError} `UNSUPPORTED`, naming token and mechanism, where the token makes no such signature.
+ * @throws {@link KmsError} `UNSUPPORTED`, naming token and mechanism, where the token makes no such signature;
+ *   `KEY_VERSION_NOT_FOUND`.
  */
 export async function sign(deps: KmsDeps, context: UsingContext, input: SignInput): Promise<Signed> {
   const { key, version, algorithm } = await requireSigningKey(deps, context, 'Sign', input)
@@ -51,7 +55,7 @@ export async function sign(deps: KmsDeps, context: UsingContext, input: SignInpu
   const signature = await deps.provider.sign(tokenRef(key, version), asked, data, callOptions(context))
   if ((kind === 'mu' || scheme === 'eddsa-ph') && !CHECKS[kind](version, algorithm, data, signature))
     throw otherSignature(key, version, kind, data, signature)
-  return { key, signature: scheme === 'ecdsa' ? ecdsaToDer(signature) : signature }
+  return { key, version, signature: scheme === 'ecdsa' ? ecdsaToDer(signature) : signature }
 }
 
 /** What the token is given to sign. */
@@ -66,7 +70,8 @@ const CHECKS = { message: verifyMessage, digest: verifyDigest, mu: verifyMu } as
 /**
  * Verifies with the public key of the version: no token is asked.
  *
- * @throws {@link KmsError} `SIGNATURE_INVALID` when the signature is not the one of this key, algorithm and message.
+ * @throws {@link KmsError} `SIGNATURE_INVALID` when the signature is not the one of this version, algorithm and message;
+ *   `KEY_VERSION_NOT_FOUND`.
  */
 export async function verify(deps: KmsDeps, context: UsingContext, input: VerifyInput): Promise<MasterKey> {
   const { key, version, algorithm } = await requireSigningKey(deps, context, 'Verify', input)
@@ -91,7 +96,7 @@ async function requireSigningKey(
   const key = await requireKey(deps, context, operation, input.key)
   requireUsage(key, operation)
   const algorithm = requireAlgorithm(key, 'signing', input.algorithm)
-  const version = requirePrimaryVersion(key)
+  const version = requireNamedVersion(key, input.versionId)
   requireKind(algorithm, input)
   return { key, version, algorithm }
 }

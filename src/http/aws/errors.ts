@@ -73,6 +73,8 @@ export const AWS_FAULTS = {
   IMPORT_TOKEN_EXPIRED: ['ExpiredImportTokenException', 400, nothing],
   // Recorded without a text.
   KEY_NOT_ROTATABLE: ['UnsupportedOperationException', 400, nothing],
+  // Of the Alibaba Cloud API alone.
+  KEY_VERSION_TOO_SOON: ['LimitExceededException', 400, sentence],
   ROTATIONS_EXHAUSTED: [
     'LimitExceededException',
     400,

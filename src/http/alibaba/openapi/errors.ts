@@ -1,6 +1,7 @@
 import { isKmsError, type KmsError, type KmsErrorCode, type KmsErrorDetails } from '../../../core/errors.ts'
 import type { KeyState } from '../../../core/key.ts'
 import { invalidParameter, OpenApiFault, type OpenApiFaultCode } from './fault.ts'
+import { toUtc } from './timestamp.ts'
 
 type FaultRow<C extends KmsErrorCode> = readonly [
   code: OpenApiFaultCode,
@@ -32,6 +33,13 @@ export const OPENAPI_FAULTS = {
   ALIAS_NOT_FOUND: ['Forbidden.AliasNotFound', 404, 'The specified Alias is not found.'],
   ALREADY_EXISTS: ['AliasAlreadyExists', 400, 'AliasName Already Exists.'],
   KEY_NOT_ROTATABLE: ['Rejected.UnsupportedOperation', 400, 'Unsupported operation.'],
+  // The code is that of the page on CreateKeyVersion; a time is told in whole seconds.
+  KEY_VERSION_TOO_SOON: [
+    'Rejected.UnsupportedOperation',
+    400,
+    ({ from }) =>
+      `Unsupported operation. The next version of the key can be made from ${toUtc(from + 999)} on.`,
+  ],
   ROTATIONS_EXHAUSTED: ['Rejected.LimitExceeded', 400, LIMIT_EXCEEDED],
   ROTATION_IN_PROGRESS: UNAVAILABLE,
   // Which code depends on the operation as well: stateFault().

@@ -6,6 +6,8 @@ import { parseBase64 } from '../../../lib/bytes.ts'
 
 export const keyId = z.string().min(1).max(2048)
 
+export const keyVersionId = z.string().min(1).max(128)
+
 /** `alias/` and 1 to 250 more; which characters, the core's grammar says. */
 export const aliasName = z.string().min(1).max(256)
 

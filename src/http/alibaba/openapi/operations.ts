@@ -33,7 +33,6 @@ export const OPENAPI_OPERATIONS: ReadonlyMap<string, OpenApiOperation> = new Map
 export const UNSUPPORTED_OPENAPI_OPERATIONS: ReadonlySet<string> = new Set([
   'BatchGetSecretValue',
   'ConnectKmsInstance',
-  'CreateKeyVersion',
   'CreateNetworkRule',
   'CreateSecret',
   'DeleteNetworkRule',

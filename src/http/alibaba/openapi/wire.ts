@@ -1,4 +1,5 @@
-import type { KeySpec, KeyState, KeyUsage, MasterKey } from '../../../core/key.ts'
+import type { KeySpec, KeyState, KeyUsage, KeyVersion, MasterKey } from '../../../core/key.ts'
+import { isSymmetric } from '../../../core/key-spec.ts'
 import { keyArn } from './key-names.ts'
 import type { AcsScope } from './operation.ts'
 import { toUtc } from './timestamp.ts'
@@ -40,6 +41,11 @@ export function protectionLevelOf({ protectionLevel }: MasterKey): 'SOFTWARE' | 
   return protectionLevel ?? 'HSM'
 }
 
+/** What the answer of an operation says of the key that it used. */
+export function keyMembers({ key, version }: { readonly key: MasterKey; readonly version: KeyVersion }) {
+  return { KeyId: key.keyId, KeyVersionId: version.versionId }
+}
+
 /** `KeyMetadata`, without what DescribeKey alone tells. Members that do not apply are empty texts. */
 export function keyMetadata(scope: AcsScope, key: MasterKey) {
   const primary = key.versions.find(({ versionId }) => versionId === key.primaryVersionId)
@@ -57,10 +63,18 @@ export function keyMetadata(scope: AcsScope, key: MasterKey) {
     PrimaryKeyVersion: key.primaryVersionId,
     DeleteDate: toUtc(key.deletionAt),
     MaterialExpireTime: toUtc(primary?.imported?.expiresAt),
-    LastRotationDate: toUtc(primary?.createdAt),
+    LastRotationDate: toUtc(lastCreated(key)),
     ...rotationMembers(key),
     DKMSInstanceId: '',
   }
+}
+
+/** Of a symmetric key its primary version is the last one that rotation made; versions of a key pair come beside the primary one. */
+function lastCreated({ spec, versions, primaryVersionId }: MasterKey): number | undefined {
+  const last = isSymmetric(spec)
+    ? versions.find(({ versionId }) => versionId === primaryVersionId)
+    : versions.at(-1)
+  return last?.createdAt
 }
 
 const DAY_SECONDS = 86_400

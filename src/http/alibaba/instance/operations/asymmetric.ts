@@ -1,5 +1,5 @@
 import { presentPublicKey } from '../../../../core/envelope/present.ts'
-import { isKmsError, KmsError } from '../../../../core/errors.ts'
+import { isKmsError } from '../../../../core/errors.ts'
 import type { KeyIdentifier, MasterKey } from '../../../../core/key.ts'
 import { invalidParameter, unsupported } from '../fault.ts'
 import { missing, requireKeyId } from '../members.ts'
@@ -18,16 +18,19 @@ const ALGORITHMS: ReadonlyMap<string, string> = new Map([
 ])
 const SM2 = 'SM2DSA'
 
-/** Operations with asymmetric keys: KMS Instance API, one section per name. Signatures of ECDSA are in DER. */
+/**
+ * Operations with asymmetric keys: KMS Instance API, one section per name. They use the initial version unless the client names
+ * another one. Signatures of ECDSA are in DER.
+ */
 export const ASYMMETRIC_OPERATIONS = {
   Sign: instanceOperation({
     request: 'SignRequest',
     answer: 'SignResponse',
     handle: async (call, message) => {
       const { input, told } = await signingInput(call, message)
-      const { key, signature } = await call.kms.sign(call.context, input)
-      const keyVersionId = usedVersion(call, key)
-      return { fields: { KeyId: key.keyId, Signature: signature, ...told }, keyVersionId }
+      const { key, version, signature } = await call.kms.sign(call.context, input)
+      const fields = { KeyId: key.keyId, Signature: signature, ...told }
+      return { fields, keyVersionId: version.versionId }
     },
   }),
 
@@ -40,7 +43,8 @@ export const ASYMMETRIC_OPERATIONS = {
       if (signature.length > SIGNATURE_BYTES_MAX) throw invalidParameter()
       const { input, told, key } = await signingInput(call, message)
       const Value = await isTrue(call.kms.verify(call.context, { ...input, signature }))
-      return { fields: { KeyId: key.keyId, Value, ...told }, keyVersionId: usedVersion(call, key) }
+      const keyVersionId = call.keyVersionId ?? key.primaryVersionId
+      return { fields: { KeyId: key.keyId, Value, ...told }, keyVersionId }
     },
   }),
 
@@ -48,16 +52,17 @@ export const ASYMMETRIC_OPERATIONS = {
     request: 'GetPublicKeyRequest',
     answer: 'GetPublicKeyResponse',
     handle: async (call, { KeyId }) => {
-      const { key, publicKey } = await call.kms.getPublicKey(call.context, requireKeyId(KeyId))
+      const { kms, context, keyVersionId } = call
+      const { key, version, publicKey } = await kms.getPublicKey(context, requireKeyId(KeyId), keyVersionId)
       const PublicKey = presentPublicKey('pkcs8-pem', publicKey).toString('latin1')
-      return { fields: { KeyId: key.keyId, PublicKey }, keyVersionId: usedVersion(call, key) }
+      return { fields: { KeyId: key.keyId, PublicKey }, keyVersionId: version.versionId }
     },
   }),
 } as const satisfies Readonly<Record<string, InstanceOperation>>
 
 /** What the core is to sign or verify, and what the answer says of it. */
 async function signingInput(
-  { kms, context }: InstanceCall,
+  { kms, context, keyVersionId: versionId }: InstanceCall,
   message: Pick<Message<'SignRequest'>, 'KeyId' | 'Digest' | 'Algorithm' | 'Message' | 'MessageType'>,
 ) {
   const identifier = requireKeyId(message.KeyId)
@@ -73,7 +78,7 @@ async function signingInput(
     MessageType: kind === 'digest' ? 'DIGEST' : 'RAW',
   }
   const named: KeyIdentifier = { kind: 'id', keyId: key.keyId }
-  return { input: { key: named, algorithm: name, kind, message: bytes }, told, key }
+  return { input: { key: named, versionId, algorithm: name, kind, message: bytes }, told, key }
 }
 
 /** Clients of the first release send a digest in a field of its own. */
@@ -103,14 +108,4 @@ async function isTrue(verified: Promise<unknown>): Promise<boolean> {
     if (isKmsError(error, 'SIGNATURE_INVALID')) return false
     throw error
   }
-}
-
-/**
- * The version that was used; such a key has one.
- *
- * @throws {@link KmsError} `KEY_VERSION_NOT_FOUND` where the client asked for another one.
- */
-function usedVersion(call: InstanceCall, { keyId, primaryVersionId }: MasterKey): string {
-  if (call.keyVersionId === undefined || call.keyVersionId === primaryVersionId) return primaryVersionId
-  throw new KmsError('KEY_VERSION_NOT_FOUND', `Key '${keyId}' has no such version.`, { keyId })
 }

@@ -58,7 +58,8 @@ export const DATA_OPERATIONS = {
       if (oaep === undefined) return opened(await openDetached(call, message), AES_GCM)
       const key = requireKeyId(message.KeyId)
       const aad = toCallerAad(message.Aad)
-      return opened(await call.kms.decrypt(call.context, { key, blob, aad, algorithm: oaep }), oaep)
+      const { kms, context, keyVersionId: versionId } = call
+      return opened(await kms.decrypt(context, { key, versionId, blob, aad, algorithm: oaep }), oaep)
     },
   }),
 
@@ -108,7 +109,7 @@ async function encrypt({ kms, context }: InstanceCall, message: Message<'Encrypt
 
 /** With the public key; what would go beside the ciphertext in AES-GCM is refused. */
 async function encryptRsa(
-  { kms, context }: InstanceCall,
+  { kms, context, keyVersionId: versionId }: InstanceCall,
   message: Message<'EncryptRequest'>,
   algorithm: string,
 ) {
@@ -116,6 +117,7 @@ async function encryptRsa(
   requireNoPadding(message.PaddingMode)
   const { blob, key, version } = await kms.encrypt(context, {
     key: requireKeyId(message.KeyId),
+    versionId,
     plaintext: requirePlaintext(message.Plaintext),
     aad: toCallerAad(message.Aad),
     algorithm,

@@ -1,11 +1,11 @@
 import { z } from 'zod'
 import { presentPublicKey } from '../../../../core/envelope/present.ts'
 import { isKmsError } from '../../../../core/errors.ts'
-import { requireVersion } from '../../../../core/find-key.ts'
 import type { MasterKey } from '../../../../core/key.ts'
 import { parseKeyIdentifier } from '../key-names.ts'
-import { blob, choice, keyId } from '../members.ts'
+import { blob, choice, keyId, keyVersionId } from '../members.ts'
 import { type OpenApiOperation, openApiOperation } from '../operation.ts'
+import { keyMembers } from '../wire.ts'
 
 const MESSAGE_BYTES_MAX = 4096
 const CIPHERTEXT_BYTES_MAX = 512
@@ -22,7 +22,7 @@ const signingAlgorithm = choice(['RSA_PSS_SHA_256', 'RSA_PKCS1_SHA_256', 'ECDSA_
 const encryptionAlgorithm = choice(['RSAES_OAEP_SHA_256', 'RSAES_OAEP_SHA_1'], ['SM2PKE'])
 const macAlgorithm = choice(['HMAC_SHA_224', 'HMAC_SHA_256', 'HMAC_SHA_384', 'HMAC_SHA_512'], ['HMAC_SM3'])
 
-const keyAndVersion = z.object({ KeyId: keyId, KeyVersionId: z.string().min(1).max(128) })
+const keyAndVersion = z.object({ KeyId: keyId, KeyVersionId: keyVersionId })
 const signParameters = keyAndVersion.extend({
   Algorithm: signingAlgorithm,
   Digest: blob(DIGEST_BYTES, DIGEST_BYTES),
@@ -33,7 +33,7 @@ const macParameters = z.object({
   Message: blob(1, MESSAGE_BYTES_MAX),
 })
 
-/** What is done with key pairs and with keys for MACs. A key pair has one version, which requests name all the same. */
+/** What is done with key pairs, whose version requests name, and with keys for MACs. */
 export const ASYMMETRIC_OPERATIONS = {
   AsymmetricEncrypt: openApiOperation({
     dryRun: true,
@@ -45,10 +45,11 @@ export const ASYMMETRIC_OPERATIONS = {
       try {
         const sealed = await kms.encrypt(context, {
           key: parseKeyIdentifier(scope, body.KeyId),
+          versionId: body.KeyVersionId,
           algorithm: body.Algorithm,
           plaintext: body.Plaintext,
         })
-        return { ...keyMembers(sealed.key, body), CiphertextBlob: sealed.blob.toString('base64') }
+        return { ...keyMembers(sealed), CiphertextBlob: sealed.blob.toString('base64') }
       } finally {
         body.Plaintext.fill(0)
       }
@@ -62,13 +63,14 @@ export const ASYMMETRIC_OPERATIONS = {
       CiphertextBlob: blob(1, CIPHERTEXT_BYTES_MAX),
     }),
     handle: async ({ kms, context, scope }, body) => {
-      const { key, plaintext } = await kms.decrypt(context, {
+      const { plaintext, ...opened } = await kms.decrypt(context, {
         key: parseKeyIdentifier(scope, body.KeyId),
+        versionId: body.KeyVersionId,
         algorithm: body.Algorithm,
         blob: body.CiphertextBlob,
       })
       try {
-        return { ...keyMembers(key, body), Plaintext: plaintext.toString('base64') }
+        return { ...keyMembers(opened), Plaintext: plaintext.toString('base64') }
       } finally {
         plaintext.fill(0)
       }
@@ -79,13 +81,14 @@ export const ASYMMETRIC_OPERATIONS = {
     dryRun: true,
     parameters: signParameters,
     handle: async ({ kms, context, scope }, body) => {
-      const { key, signature } = await kms.sign(context, {
+      const { signature, ...signed } = await kms.sign(context, {
         key: parseKeyIdentifier(scope, body.KeyId),
+        versionId: body.KeyVersionId,
         algorithm: SIGNING_ALGORITHMS[body.Algorithm],
         kind: 'digest',
         message: body.Digest,
       })
-      return { ...keyMembers(key, body), Value: signature.toString('base64') }
+      return { ...keyMembers(signed), Value: signature.toString('base64') }
     },
   }),
 
@@ -95,14 +98,15 @@ export const ASYMMETRIC_OPERATIONS = {
     handle: async ({ kms, context, scope }, body) => {
       const input = {
         key: parseKeyIdentifier(scope, body.KeyId),
+        versionId: body.KeyVersionId,
         algorithm: SIGNING_ALGORITHMS[body.Algorithm],
         kind: 'digest' as const,
         message: body.Digest,
         signature: body.Value,
       }
-      const key = await isValid(kms.verify(context, input))
-      if (key) return { ...keyMembers(key, body), Value: true }
-      return { KeyId: context.trail.keyId ?? '', KeyVersionId: body.KeyVersionId, Value: false }
+      const valid = await isValid(kms.verify(context, input))
+      const { KeyVersionId } = body
+      return { KeyId: context.trail.keyId ?? '', KeyVersionId, Value: valid !== undefined }
     },
   }),
 
@@ -110,9 +114,10 @@ export const ASYMMETRIC_OPERATIONS = {
     dryRun: true,
     parameters: keyAndVersion,
     handle: async ({ kms, context, scope }, body) => {
-      const { key, publicKey } = await kms.getPublicKey(context, parseKeyIdentifier(scope, body.KeyId))
+      const key = parseKeyIdentifier(scope, body.KeyId)
+      const { publicKey, ...named } = await kms.getPublicKey(context, key, body.KeyVersionId)
       return {
-        ...keyMembers(key, body),
+        ...keyMembers(named),
         PublicKey: presentPublicKey('pkcs8-pem', publicKey).toString('latin1'),
       }
     },
@@ -151,9 +156,4 @@ async function isValid(verified: Promise<MasterKey>): Promise<MasterKey | undefi
     if (isKmsError(error, 'SIGNATURE_INVALID') || isKmsError(error, 'MAC_INVALID')) return undefined
     throw error
   }
-}
-
-/** @throws {@link KmsError} `KEY_VERSION_NOT_FOUND` when the version that the request names is none of the key. */
-function keyMembers(key: MasterKey, { KeyVersionId }: { readonly KeyVersionId: string }) {
-  return { KeyId: key.keyId, KeyVersionId: requireVersion(key, KeyVersionId).versionId }
 }

@@ -10,7 +10,7 @@ import { tagsJson } from './tags.ts'
 const DESCRIPTION_CHARACTERS_MAX = 8192
 
 /** How long a new key pair waits while the token makes others, before the caller is throttled. Milliseconds. */
-const PAIR_WAIT_MS = 5_000
+export const PAIR_WAIT_MS = 5_000
 
 /** Specs of the real service that no key has here. */
 const OTHER_SPECS = ['Aliyun_AES_128', 'Aliyun_AES_192', 'Aliyun_SM4', 'EC_SM2'] as const

@@ -4,8 +4,9 @@ import { z } from 'zod'
 import type { OpenedPayload, SealedPayload } from '../../../../core/ops/seal-payload.ts'
 import { invalidParameter } from '../fault.ts'
 import { parseKeyIdentifier } from '../key-names.ts'
-import { blob, choice, encryptionContext, integer, keyId, opaqueText } from '../members.ts'
+import { blob, choice, encryptionContext, integer, keyId, keyVersionId, opaqueText } from '../members.ts'
 import { type OpenApiCall, type OpenApiOperation, openApiOperation } from '../operation.ts'
+import { keyMembers } from '../wire.ts'
 
 /** 6 KB, as the real service takes them, in base64. */
 const PLAINTEXT_BYTES_MAX = 8192
@@ -80,6 +81,7 @@ export const CRYPTOGRAPHIC_OPERATIONS = {
     parameters: z.object({
       CiphertextBlob: ciphertextBlob,
       SourceKeyId: keyId.optional(),
+      SourceKeyVersionId: keyVersionId.optional(),
       SourceEncryptionAlgorithm: sourceAlgorithm.optional(),
       SourceEncryptionContext: encryptionContext.optional(),
       DestinationKeyId: keyId,
@@ -90,6 +92,7 @@ export const CRYPTOGRAPHIC_OPERATIONS = {
         blob: body.CiphertextBlob,
         sourceKey: body.SourceKeyId === undefined ? undefined : parseKeyIdentifier(scope, body.SourceKeyId),
         sourceAlgorithm: body.SourceEncryptionAlgorithm,
+        sourceVersionId: body.SourceKeyVersionId,
         sourceEncryptionContext: body.SourceEncryptionContext,
         destinationKey: parseKeyIdentifier(scope, body.DestinationKeyId),
         destinationEncryptionContext: body.DestinationEncryptionContext,
@@ -157,10 +160,6 @@ function dataKeyInput({ scope }: OpenApiCall, body: z.output<typeof dataKeyParam
     encryptionContext: body.EncryptionContext,
     style: DATA_KEY_STYLE,
   }
-}
-
-function keyMembers({ key, version }: Pick<SealedPayload, 'key' | 'version'>) {
-  return { KeyId: key.keyId, KeyVersionId: version.versionId }
 }
 
 function sealedMembers(sealed: SealedPayload) {

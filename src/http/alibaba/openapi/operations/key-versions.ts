@@ -2,23 +2,33 @@ import { z } from 'zod'
 import { requireVersion } from '../../../../core/find-key.ts'
 import type { KeyVersion, MasterKey } from '../../../../core/key.ts'
 import { missing } from '../fault.ts'
-import { parseManagedKeyId } from '../key-names.ts'
-import { flag, keyId, page, pageOf, rotationInterval } from '../members.ts'
+import { parseKeyIdentifier, parseManagedKeyId } from '../key-names.ts'
+import { flag, keyId, keyVersionId, page, pageOf, rotationInterval } from '../members.ts'
 import { type OpenApiOperation, openApiOperation } from '../operation.ts'
 import { toUtc } from '../timestamp.ts'
+import { keyMembers } from '../wire.ts'
+import { PAIR_WAIT_MS } from './create-key.ts'
 
 function versionRow(key: MasterKey, version: KeyVersion) {
   return {
-    KeyId: key.keyId,
-    KeyVersionId: version.versionId,
+    ...keyMembers({ key, version }),
     CreationDate: toUtc(version.createdAt),
   }
 }
 
 /** The generations of a key's material. */
 export const KEY_VERSION_OPERATIONS = {
+  CreateKeyVersion: openApiOperation({
+    parameters: z.object({ KeyId: keyId }),
+    handle: async ({ kms, context, scope }, body) => {
+      const named = parseKeyIdentifier(scope, body.KeyId)
+      const { key, version } = await kms.createKeyVersion(context, { key: named, waitMs: PAIR_WAIT_MS })
+      return { KeyVersion: versionRow(key, version) }
+    },
+  }),
+
   DescribeKeyVersion: openApiOperation({
-    parameters: z.object({ KeyId: keyId, KeyVersionId: z.string().min(1).max(128) }),
+    parameters: z.object({ KeyId: keyId, KeyVersionId: keyVersionId }),
     handle: async ({ kms, context, scope }, body) => {
       const id = parseManagedKeyId(scope, body.KeyId)
       const key = await kms.describeKey(context, { kind: 'id', keyId: id })
