@@ -39,6 +39,8 @@ typedef enum {
   K_GCM_IV,
   K_WRONG_TAG,
   K_UNWRAP_NO_OVERRIDE,
+  K_ML_DSA,
+  K_ED25519PH,
   K_TOKEN_INFO
 } Kind;
 
@@ -60,7 +62,7 @@ typedef struct {
 
   uint64_t times, after, for_us;
   double probability;
-  bool has_mechanism, after_call, keep_login;
+  bool has_mechanism, after_call, keep_login, external_mu, hashes_again;
   CK_MECHANISM_TYPE mechanism;
   const char *token, *once, *state, *manufacturer, *model;
   int signal;

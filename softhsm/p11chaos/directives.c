@@ -17,10 +17,14 @@ enum {
   O_STATE = 1 << 6,
   O_KEEP_LOGIN = 1 << 7,
   O_IDENTITY = 1 << 8,
+  O_EXTERNAL_MU = 1 << 9,
   O_PER_CALL = O_COUNTS | O_MECHANISM | O_TOKEN | O_AFTER_CALL
 };
 
-/* Arguments by letter: F functions, R return values, D duration, M mechanisms, N number, P path, V where IVs come from. */
+/*
+ * Arguments by letter: F functions, R return values, D duration, M mechanisms, N number, P path, V where IVs come from, H what is
+ * hashed.
+ */
 static const struct {
   const char *name;
   Kind kind;
@@ -48,6 +52,8 @@ static const struct {
     {"gcm-iv", K_GCM_IV, "V", O_TOKEN},
     {"wrong-tag", K_WRONG_TAG, "R", O_TOKEN},
     {"unwrap-no-template-override", K_UNWRAP_NO_OVERRIDE, "", O_TOKEN},
+    {"ml-dsa", K_ML_DSA, "", O_TOKEN | O_EXTERNAL_MU},
+    {"ed25519ph", K_ED25519PH, "H", O_TOKEN},
     {"token-info", K_TOKEN_INFO, "", O_TOKEN | O_IDENTITY},
 };
 
@@ -118,7 +124,8 @@ static bool parse_list(char kind, const char *text, Rule *rule, char wrong[NAME_
 
 static bool parse_argument(char kind, const char *word, Rule *rule, char problem[CONFIG_ERROR_BYTES]) {
   static const char *const WANTED[] = {['D'] = "a duration, as 250us, 5ms or 2s", ['N'] = "a number",
-                                       ['P'] = "an absolute path", ['V'] = "written-back or appended"};
+                                       ['P'] = "an absolute path", ['V'] = "written-back or appended",
+                                       ['H'] = "of-digests or of-messages"};
   char wrong[NAME_BYTES];
   bool good;
   switch (kind) {
@@ -133,6 +140,10 @@ static bool parse_argument(char kind, const char *word, Rule *rule, char problem
                         : strcmp(word, "appended") == 0   ? IV_APPENDED
                                                           : IV_OF_CALLER;
       good = rule->iv_source != IV_OF_CALLER;
+      break;
+    case 'H':
+      rule->hashes_again = strcmp(word, "of-messages") == 0;
+      good = rule->hashes_again || strcmp(word, "of-digests") == 0;
       break;
     default:
       if (parse_list(kind, word, rule, wrong)) return true;
@@ -178,8 +189,17 @@ static bool parse_option(const char *word, unsigned allowed, Rule *rule) {
   if (OPTION(O_IDENTITY, "model=")) return parse_text(value, 16, &rule->model);
   if (OPTION(O_AFTER_CALL, "after-call")) return rule->after_call = true;
   if (OPTION(O_KEEP_LOGIN, "keep-login")) return rule->keep_login = true;
+  if (OPTION(O_EXTERNAL_MU, "external-mu")) return rule->external_mu = true;
 #undef OPTION
   return false;
+}
+
+/* What the list of mechanisms has more while the rule stands. */
+static void add_mechanisms(Rule *rule) {
+  if (rule->kind != K_ML_DSA) return;
+  rule->mechanisms[rule->mechanism_count++] = CKM_ML_DSA_KEY_PAIR_GEN;
+  rule->mechanisms[rule->mechanism_count++] = CKM_ML_DSA;
+  if (rule->external_mu) rule->mechanisms[rule->mechanism_count++] = CKM_ML_DSA_EXTERNAL_MU;
 }
 
 bool parse_rule(char *const *words, size_t count, Rule *rule, char problem[CONFIG_ERROR_BYTES]) {
@@ -201,6 +221,7 @@ bool parse_rule(char *const *words, size_t count, Rule *rule, char problem[CONFI
       snprintf(problem, CONFIG_ERROR_BYTES, "%s does not take \"%.100s\"", words[0], words[i]);
       return false;
     }
+    add_mechanisms(rule);
     return true;
   }
   snprintf(problem, CONFIG_ERROR_BYTES, "unknown directive \"%.100s\"", words[0]);

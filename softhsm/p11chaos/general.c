@@ -172,7 +172,8 @@ static CK_ULONG edit_mechanisms(const Call *call, CK_MECHANISM_TYPE *list, CK_UL
 
 static CK_RV list_mechanisms(const Call *call, CK_SLOT_ID slot, CK_MECHANISM_TYPE *to, CK_ULONG *room) {
   Rule rule;
-  bool rules = rule_copied(K_HIDE_MECHANISM, call, &rule) || rule_copied(K_LIST_MECHANISM, call, &rule);
+  bool rules = rule_copied(K_HIDE_MECHANISM, call, &rule) || rule_copied(K_LIST_MECHANISM, call, &rule) ||
+               rule_copied(K_ML_DSA, call, &rule);
   if (!rules || room == NULL) return REAL(C_GetMechanismList, slot, to, room);
   CK_ULONG count = 0;
   CK_RV rv = REAL(C_GetMechanismList, slot, NULL, &count);
@@ -200,7 +201,8 @@ CK_RV C_GetMechanismInfo(CK_SLOT_ID slotID, CK_MECHANISM_TYPE type, CK_MECHANISM
     state_lock();
     Config *config = state_config();
     bool hidden = config != NULL && rules_name_mechanism(config, K_HIDE_MECHANISM, &call, type);
-    bool listed = config != NULL && rules_name_mechanism(config, K_LIST_MECHANISM, &call, type);
+    bool listed = config != NULL && (rules_name_mechanism(config, K_LIST_MECHANISM, &call, type) ||
+                                     rules_name_mechanism(config, K_ML_DSA, &call, type));
     state_unlock();
     if (pInfo == NULL) hidden = listed = false;
     call.rv = hidden ? CKR_MECHANISM_INVALID : REAL(C_GetMechanismInfo, slotID, type, pInfo);

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "call.h"
+#include "new-pairs.h"
 
 /* Attributes of a template that p11chaos is ready to add to. */
 #define TEMPLATE_MAX 128
@@ -51,7 +52,7 @@ CK_RV C_GetAttributeValue(CK_SESSION_HANDLE hSession, CK_OBJECT_HANDLE hObject, 
                           CK_ULONG ulCount) {
   Call call = call_on_session(F_C_GetAttributeValue, hSession);
   call_object(&call, "hObject", hObject, CKR_OBJECT_HANDLE_INVALID);
-  FORWARD(&call, C_GetAttributeValue, hSession, hObject, pTemplate, ulCount);
+  if (call_enter(&call)) call.rv = new_pair_attributes(&call, hSession, hObject, pTemplate, ulCount);
   if (call_succeeded(&call)) trace_template(&call, "out", "pTemplate", pTemplate, ulCount);
   return call_end(&call);
 }
@@ -108,8 +109,10 @@ CK_RV C_GenerateKeyPair(CK_SESSION_HANDLE hSession, CK_MECHANISM_PTR pMechanism,
   call_mechanism(&call, pMechanism);
   trace_template(&call, "in", "pPublicKeyTemplate", pPublicKeyTemplate, ulPublicKeyAttributeCount);
   trace_template(&call, "in", "pPrivateKeyTemplate", pPrivateKeyTemplate, ulPrivateKeyAttributeCount);
-  FORWARD(&call, C_GenerateKeyPair, hSession, pMechanism, pPublicKeyTemplate, ulPublicKeyAttributeCount,
-          pPrivateKeyTemplate, ulPrivateKeyAttributeCount, phPublicKey, phPrivateKey);
+  if (call_enter(&call)) {
+    call.rv = new_pair_generate(&call, hSession, pMechanism, pPublicKeyTemplate, ulPublicKeyAttributeCount,
+                                pPrivateKeyTemplate, ulPrivateKeyAttributeCount, phPublicKey, phPrivateKey);
+  }
   if (call_succeeded(&call)) {
     give_object(&call, "phPublicKey", *phPublicKey);
     give_object(&call, "phPrivateKey", *phPrivateKey);

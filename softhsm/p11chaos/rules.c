@@ -82,7 +82,8 @@ bool rules_name_mechanism(Config *config, Kind kind, const Call *call, CK_MECHAN
 CK_ULONG rules_list_mechanisms(Config *config, const Call *call, CK_MECHANISM_TYPE *list, CK_ULONG count) {
   for (size_t i = 0; i < config->rule_count; i++) {
     const Rule *rule = &config->rules[i];
-    if (rule->kind != K_LIST_MECHANISM || !meets_token(rule, call)) continue;
+    bool lists = rule->kind == K_LIST_MECHANISM || rule->kind == K_ML_DSA;
+    if (!lists || !meets_token(rule, call)) continue;
     for (size_t j = 0; j < rule->mechanism_count; j++) {
       if (!holds(list, count, rule->mechanisms[j])) list[count++] = rule->mechanisms[j];
     }

@@ -6,6 +6,7 @@
 #define P11CHAOS_STATE_H
 
 #include "config.h"
+#include "openssl.h"
 
 #define APPENDED_IV_BYTES 16
 #define SLOTS_MAX 64
@@ -22,6 +23,8 @@ typedef struct Session {
   CK_MECHANISM_TYPE mechanisms[OP_COUNT];
   bool append_iv; /* the encryption under way ends with the IV that we drew */
   CK_BYTE iv[APPENDED_IV_BYTES];
+  PairKind sign_kind; /* PAIR_NONE: the real token signs by itself */
+  SignScheme sign_scheme;
 } Session;
 
 typedef struct {

@@ -12,6 +12,7 @@ import {
 import { ed25519ph } from '@noble/curves/ed25519.js'
 import { ml_dsa44, ml_dsa65, ml_dsa87 } from '@noble/post-quantum/ml-dsa.js'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { NODE_KNOWS_ML_DSA } from '../support/new-keys.ts'
 import { muOf } from '../support/noble-signatures.ts'
 import { ALICE_KEY, awsFixture } from './aws-fixture.ts'
 
@@ -95,8 +96,6 @@ describe('ED25519_PH_SHA_512', () => {
 const VERIFIERS = { ML_DSA_44: ml_dsa44, ML_DSA_65: ml_dsa65, ML_DSA_87: ml_dsa87 }
 const SETS = Object.keys(VERIFIERS) as (keyof typeof VERIFIERS)[]
 const nodeName = (spec: string) => spec.toLowerCase().replaceAll('_', '-')
-/** Node knows ML-DSA by OpenSSL 3.5. */
-const nodeKnows = Number.parseFloat(process.versions.openssl) >= 3.5
 
 describe('ML_DSA_SHAKE_256', () => {
   const SigningAlgorithm = 'ML_DSA_SHAKE_256'
@@ -163,7 +162,7 @@ describe('ML_DSA_SHAKE_256', () => {
     )
   })
 
-  it.runIf(nodeKnows).each(SETS)('of a key %s is what OpenSSL says, both ways', async (spec) => {
+  it.runIf(NODE_KNOWS_ML_DSA).each(SETS)('of a key %s is what OpenSSL says, both ways', async (spec) => {
     const { KeyId, spki } = await newKey(spec)
     const publicKey = createPublicKey({ key: spki, format: 'der', type: 'spki' })
     expect(publicKey.asymmetricKeyType).toBe(nodeName(spec))

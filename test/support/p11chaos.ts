@@ -58,6 +58,12 @@ export interface Chaos {
   readonly env: Readonly<Record<string, string>>
 }
 
+/** Builds p11chaos where it is out of date. @returns The path of the module. */
+export function buildChaos(): string {
+  execFileSync('make', ['-s', '-C', FOLDER], { stdio: ['ignore', 'ignore', 'inherit'] })
+  return join(FOLDER, 'build/p11chaos.so')
+}
+
 /**
  * Builds p11chaos where it is out of date, and points this process's environment at it. To be called in the main thread,
  * after {@link makeSoftHsm} and before C_Initialize: C code sees the environment of the main thread alone.
@@ -70,7 +76,7 @@ export function makeChaos(
   always: readonly string[] = [],
   options: { readonly trace?: boolean } = {},
 ): Chaos {
-  execFileSync('make', ['-s', '-C', FOLDER], { stdio: ['ignore', 'ignore', 'inherit'] })
+  const module = buildChaos()
   const conf = join(softHsm.directory, 'p11chaos.conf')
   const [trace, stats] = [`${softHsm.directory}/p11chaos.trace`, `${softHsm.directory}/p11chaos.stats`]
   const env = { P11CHAOS_CONF: conf, P11CHAOS_MODULE: SOFTHSM_MODULE }
@@ -86,7 +92,7 @@ export function makeChaos(
   set([])
   Object.assign(process.env, env)
   return {
-    module: join(FOLDER, 'build/p11chaos.so'),
+    module,
     env,
     set: (rules) => set(typeof rules === 'string' ? [rules] : rules),
     clear: () => set([]),

@@ -8,10 +8,10 @@ const SOFTHSM_MODULE = findSofthsmModule(process.env)
 const byText = (a: string, b: string) => (a < b ? -1 : 1)
 
 /**
- * Labels of the secret keys that the token holds, in order. A C_GenerateKey that was cut off may leave SoftHSM an object
+ * Labels of the keys of a class that the token holds, secret keys unless told otherwise, in order. A C_GenerateKey that was cut off may leave SoftHSM an object
  * that is not whole: one without CKA_LOCAL, which it sets together with the value, holds no key.
  */
-export function tokenLabels(home: string): string[] {
+export function tokenLabels(home: string, keyClass = graphene.ObjectClass.SECRET_KEY): string[] {
   process.env['SOFTHSM2_CONF'] = join(home, 'softhsm2.conf')
   const module = graphene.Module.load(SOFTHSM_MODULE)
   module.initialize()
@@ -23,7 +23,8 @@ export function tokenLabels(home: string): string[] {
     if (!slot) throw new Error('no token')
     const session = slot.open(graphene.SessionFlag.SERIAL_SESSION)
     session.login(readFileSync(join(home, 'secrets/user-pin'), 'utf8').trim())
-    const objects = session.find({ class: graphene.ObjectClass.SECRET_KEY, local: true })
+    const whole = keyClass === graphene.ObjectClass.SECRET_KEY ? { local: true } : {}
+    const objects = session.find({ class: keyClass, ...whole })
     return Array.from({ length: objects.length }, (_, i) => objects.items(i).getAttribute('label')).toSorted(
       byText,
     )

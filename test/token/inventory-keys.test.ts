@@ -7,6 +7,8 @@ import { knownKeys } from '../../src/providers/pkcs11/inspect/lint/known-version
 import { type Linted, lintToken } from '../../src/providers/pkcs11/inspect/lint/lint.ts'
 import { type ObjectRole, objectId } from '../../src/providers/pkcs11/templates.ts'
 import { sampleKey } from '../support/key-store-samples.ts'
+import { NEW_KEYS, NODE_KNOWS_ML_DSA } from '../support/new-keys.ts'
+import { type Chaos, makeChaos } from '../support/p11chaos.ts'
 import {
   describeWith,
   inOtherProcess,
@@ -21,7 +23,7 @@ import {
 
 const LABEL = 'inventory-keys'
 const KINDS = (Object.keys(KEY_SPECS) as KeySpec[])
-  .filter((spec) => spec !== 'SYMMETRIC_DEFAULT')
+  .filter((spec) => spec !== 'SYMMETRIC_DEFAULT' && (NODE_KNOWS_ML_DSA || !spec.startsWith('ML_DSA')))
   .flatMap((spec) => keySpecRow(spec).usages.map((usage) => [spec, usage] as const))
 
 const DESTROY = `
@@ -41,12 +43,14 @@ p11.C_GenerateKey(session, { mechanism: 0x1080 }, template)
 
 describeWith([SOFTHSM_MODULE], 'the inventory of key pairs and MAC keys', () => {
   let softHsm: SoftHsm
+  let chaos: Chaos
   const keys: MasterKey[] = []
 
   beforeAll(async () => {
     softHsm = makeSoftHsm()
     softHsm.initToken(LABEL)
-    const provider = await startProvider(settingsFor(LABEL))
+    chaos = makeChaos(softHsm, NEW_KEYS, { trace: false })
+    const provider = await startProvider(settingsFor(LABEL, { module: chaos.module }))
     for (const [spec, usage] of KINDS) {
       const key = sampleKey({ spec, usage })
       await provider.createMasterKey(refOf(key), within(90_000))
@@ -64,8 +68,8 @@ describeWith([SOFTHSM_MODULE], 'the inventory of key pairs and MAC keys', () => 
   const lint = async (known = true, of: readonly MasterKey[] = keys): Promise<Linted> => {
     const walk = await inspect(
       'walkToken',
-      { path: SOFTHSM_MODULE, criteria: { label: LABEL }, objectsMax: 1000 },
-      { environment: {}, callTimeoutMs: 20_000, pin: Buffer.from(USER_PIN) },
+      { path: chaos.module, criteria: { label: LABEL }, objectsMax: 1000 },
+      { environment: chaos.env, callTimeoutMs: 20_000, pin: Buffer.from(USER_PIN) },
     )
     return lintToken(walk, known ? knownKeys(of, of, 'main') : undefined, new Set(), [])
   }
@@ -116,6 +120,13 @@ describeWith([SOFTHSM_MODULE], 'the inventory of key pairs and MAC keys', () => 
     expect(asRsa.findings[0]?.message).toMatch(
       /is no private key of spec RSA_4096|is no public key of spec RSA_4096/,
     )
+  })
+
+  it.runIf(NODE_KNOWS_ML_DSA)('tells an Edwards key in the place of one of ML-DSA', async () => {
+    const mlDsa = keyOf('ML_DSA_65', 'SIGN_VERIFY')
+    const edwards = { ...mlDsa, spec: 'ECC_NIST_EDWARDS25519' } as const
+    const linted = await lint(true, [...keys.filter((key) => key !== mlDsa), edwards])
+    expect(codesOf(linted, mlDsa.keyId)).toEqual(['error WRONG_KIND', 'error WRONG_KIND'])
   })
 
   it('tells a missing object, and one of another kind in its place', async () => {
