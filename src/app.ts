@@ -10,6 +10,7 @@ import { Kms } from './core/kms.ts'
 import { LastUses } from './core/last-uses.ts'
 import { Maintenance } from './core/maintenance.ts'
 import { PairGate } from './core/pair-gate.ts'
+import { PublicKeyProofs } from './core/public-key-proofs.ts'
 import { countSeals } from './counted-seals.ts'
 import { createInstanceFacade } from './http/alibaba/instance/facade.ts'
 import { createOpenApiFacade } from './http/alibaba/openapi/facade.ts'
@@ -124,6 +125,7 @@ async function assemble(
     creations: new InFlightLimit(CREATIONS),
     keyVersionIntervalMs: config.keys.keyVersionIntervalDays * DAY_MS,
     pairs: new PairGate({ leases: store, clock, newId: randomUUID, pairTimeoutMs }),
+    publicKeys: new PublicKeyProofs({ provider, entriesMax: cacheEntriesMax }),
     regions: config.regions.map(({ name }) => name),
     lastUses,
     tokenForNewKeys: config.keys.tokenForNewKeys ?? first.name,

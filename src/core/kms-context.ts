@@ -8,6 +8,7 @@ import type { PairGate } from './pair-gate.ts'
 import type { ProviderTimings } from './ports/crypto-provider.ts'
 import type { ImportStore } from './ports/import-store.ts'
 import type { KeyStore } from './ports/key-store.ts'
+import type { PublicKeyProofs } from './public-key-proofs.ts'
 
 /** What one call of an operation carries along. */
 export interface CallContext {
@@ -61,6 +62,8 @@ export interface KmsDeps {
   readonly pairs: PairGate
   /** How long after the last version of a key pair another one may be made. Milliseconds. */
   readonly keyVersionIntervalMs: number
+  /** To be asked before a public key of the store is used or given out. */
+  readonly publicKeys: PublicKeyProofs
   /** Remembers what keys were last used for. */
   readonly lastUses: LastUses
   /** Name of the token that new keys are made in. */

@@ -14,6 +14,7 @@ import { PairGate } from '../../src/core/pair-gate.ts'
 import type { CryptoProvider } from '../../src/core/ports/crypto-provider.ts'
 import type { WithImports } from '../../src/core/ports/import-store.ts'
 import type { KeyStore } from '../../src/core/ports/key-store.ts'
+import { PublicKeyProofs } from '../../src/core/public-key-proofs.ts'
 import { ManualClock } from './manual-clock.ts'
 import { MemoryKeyStore } from './memory-key-store.ts'
 import { MemoryLeaseStore } from './memory-lease-store.ts'
@@ -86,6 +87,7 @@ export function kmsOn<S extends KeyStore & WithImports, P extends CryptoProvider
         return versions.intervalMs
       },
       pairs: new PairGate({ leases, clock, newId: randomUUID, pairTimeoutMs: () => PAIR_TIMEOUT_MS }),
+      publicKeys: new PublicKeyProofs({ provider, entriesMax: 1000 }),
       regions: TEST_REGIONS,
       lastUses: new LastUses({ store, clock }),
       tokenForNewKeys: TEST_TOKEN,

@@ -93,10 +93,11 @@ describeWith([SOFTHSM_MODULE], 'key pairs and MAC keys of a token and its replic
       fixture.pull('first')
       expect(await use(token.crypto, ref, pair)).toBe(true)
       expect(memberOf(token, 'replica')?.served).toBe(1)
-      await expect(token.crypto.readPublicKey(ref, within())).rejects.toMatchObject(GONE)
+      expect(await token.crypto.readPublicKey(ref, within())).toEqual(spkiOf(pair))
       await fixture.stop(token)
       const later = await fixture.start()
       expect(memberOf(later, 'primary')?.status.state).toBe('connecting')
+      expect(await later.crypto.readPublicKey(ref, within())).toEqual(spkiOf(pair))
       expect(await use(later.crypto, ref, pair)).toBe(true)
     })
 

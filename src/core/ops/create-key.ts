@@ -149,7 +149,10 @@ async function makeVersion(
   const [version] = creating.versions
   try {
     const { publicKey } = await deps.provider.createMasterKey(tokenRef(creating, version), options)
-    return publicKey ? { ...version, publicKey: publicKey.toString('base64') } : version
+    if (!publicKey) return version
+    const made = { ...version, publicKey: publicKey.toString('base64') }
+    deps.publicKeys.note(made)
+    return made
   } catch (error) {
     if (mayRollBack && isKmsError(error, 'UNSUPPORTED')) await rollBack(deps, creating)
     throw error

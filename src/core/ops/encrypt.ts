@@ -109,7 +109,7 @@ async function sealAs(
   if (oaep === undefined) return sealBytes(deps, context, key, plaintext, aad, onChecked, style)
   refuseAad(oaep, aad)
   const version = requireNamedVersion(key, versionId)
-  return encryptRsa({ key, version }, oaep, plaintext, onChecked)
+  return encryptRsa(deps, context, { key, version }, oaep, plaintext, onChecked)
 }
 
 export async function decrypt(

@@ -31,7 +31,7 @@ export interface SharedSecret {
 }
 
 /**
- * The public key of a key pair, from the store: no token is asked.
+ * The public key of a key pair, from the store, of which the token is asked once.
  *
  * @param versionId - The primary version of the key when absent.
  * @throws {@link KmsError} `UNSUPPORTED` of a key that has none; `KEY_VERSION_NOT_FOUND`.
@@ -48,6 +48,7 @@ export async function getPublicKey(
   // A disabled key keeps its public key to itself by the table of key states; AWS KMS was seen to answer all the same.
   requireState(key, 'Enabled', 'Disabled')
   const version = requireVersion(key, versionId ?? key.primaryVersionId)
+  await deps.publicKeys.require(tokenRef(key, version), version, callOptions(context))
   return { key, version, publicKey: spkiOf(version) }
 }
 

@@ -39,18 +39,21 @@ export function refuseAad(algorithm: OaepAlgorithm, aad: CallerAad): void {
  * @param onChecked - Called when nothing can refuse any more.
  * @throws {@link KmsError} `REQUEST_INVALID` where the plaintext is too long; in the words of AWS KMS.
  */
-export function encryptRsa(
+export async function encryptRsa(
+  deps: KmsDeps,
+  context: CallContext,
   { key, version }: PairVersion,
   algorithm: OaepAlgorithm,
   plaintext: Buffer,
   onChecked: () => void,
-): SealedPayload {
+): Promise<SealedPayload> {
   const bytesMax = oaepBytesMax(algorithm, modulusBytesOf(key))
   if (plaintext.length > bytesMax) {
     const message = `Algorithm ${algorithm} and key spec ${key.spec} cannot encrypt data larger than ${bytesMax} bytes.`
     throw new KmsError('REQUEST_INVALID', message, { field: 'Plaintext' })
   }
   onChecked()
+  await deps.publicKeys.require(tokenRef(key, version), version, callOptions(context))
   const { hash } = OAEP_ALGORITHMS[algorithm]
   const options = { padding: constants.RSA_PKCS1_OAEP_PADDING, oaepHash: hash }
   return { blob: publicEncrypt({ key: publicKeyOf(version), ...options }, plaintext), key, version }
@@ -72,7 +75,9 @@ export async function decryptRsa(
   if (ciphertext.length !== modulusBytesOf(key) || !isBelow(ciphertext, modulusOf(version)))
     throw ciphertextInvalid()
   onChecked()
-  const { provider } = deps
+  const { provider, publicKeys } = deps
+  // The token is tried with it where it refuses: another one would pass for a broken token.
+  await publicKeys.require(tokenRef(key, version), version, callOptions(context))
   const spki = spkiOf(version)
   const plaintext = await provider.decryptRsa(
     tokenRef(key, version),

@@ -68,7 +68,7 @@ function dataOf(algorithm: SigningAlgorithm, { kind, message }: SignInput): Buff
 const CHECKS = { message: verifyMessage, digest: verifyDigest, mu: verifyMu } as const
 
 /**
- * Verifies with the public key of the version: no token is asked.
+ * Verifies with the public key of the version, of which the token is asked once.
  *
  * @throws {@link KmsError} `SIGNATURE_INVALID` when the signature is not the one of this version, algorithm and message;
  *   `KEY_VERSION_NOT_FOUND`.
@@ -76,6 +76,7 @@ const CHECKS = { message: verifyMessage, digest: verifyDigest, mu: verifyMu } as
 export async function verify(deps: KmsDeps, context: UsingContext, input: VerifyInput): Promise<MasterKey> {
   const { key, version, algorithm } = await requireSigningKey(deps, context, 'Verify', input)
   checksPassed(context, 'Verify', key)
+  await deps.publicKeys.require(tokenRef(key, version), version, callOptions(context))
   const { kind, message, signature } = input
   if (CHECKS[kind](version, algorithm, message, signature)) return key
   throw new KmsError('SIGNATURE_INVALID', 'The signature is not valid.', {})

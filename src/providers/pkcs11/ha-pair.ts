@@ -160,9 +160,9 @@ export class HaPair implements CryptoProvider {
     return this.#serve(ref, need, options, (token) => token.open(ref, mode, sealed, aad, options))
   }
 
-  /** What a creation made is on the primary alone. */
+  /** What a creation made is on the primary alone; a replica that is proven has the same. */
   readPublicKey(ref: MasterKeyRef, options: CallOptions): Promise<Buffer> {
-    return this.#parts.primary.readPublicKey(ref, options)
+    return this.#serve(ref, 'use', options, (token) => token.readPublicKey(ref, options))
   }
 
   readonly sign: CryptoProvider['sign'] = (ref, algorithm, data, options) =>
