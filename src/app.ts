@@ -141,6 +141,7 @@ async function assemble(
   const aws = awsSettings(config)
   const alibaba = alibabaSettings(config)
   const clientAccess = assembleClientAccess(config, store.access, clock, seat !== undefined)
+  teardown.add(() => clientAccess.close())
   // The last one takes what no header tells apart.
   const facades = [
     createInstanceFacade({ kms, clock, credentials: clientAccess.directory, requestTimeoutMs }),

@@ -16,6 +16,8 @@ const ISSUES = { max: 4, perAccountMax: 2 } as const
 export interface ClientAccessParts {
   readonly directory: ClientKeyDirectory
   readonly operations: ClientAccess
+  /** Ends what requests that were cut off have begun. */
+  close(): Promise<void>
 }
 
 /** @param hasPeers - Whether other processes serve from the same store. */
@@ -33,15 +35,16 @@ export function assembleClientAccess(
     configured: configuredCredentials(config),
     hasPeers,
   })
+  const issuer = new Pkcs12Issuer()
   const operations = new ClientAccess({
     access,
     directory,
-    issuer: new Pkcs12Issuer(),
+    issuer,
     issues: new InFlightLimit(ISSUES),
     clock,
     newId: randomUUID,
   })
-  return { directory, operations }
+  return { directory, operations, close: () => issuer.close() }
 }
 
 function configuredCredentials(config: Config): ClientCredential[] {

@@ -9,7 +9,6 @@ const HEAP_MB_MAX = 64
 
 /** What a thread is started with. The password's memory is the thread's own, which zeroes it. */
 export interface ThreadRequest extends Omit<IssueRequest, 'password'> {
-  /** Latin-1. */
   readonly password: Uint8Array<ArrayBuffer>
 }
 
@@ -33,6 +32,7 @@ interface IssuerSettings {
 export class Pkcs12Issuer implements ClientKeyIssuer {
   readonly #thread: URL
   readonly #timeoutMs: number
+  readonly #threads = new Set<Worker>()
 
   constructor({ thread = threadFile(), timeoutMs = ISSUE_TIMEOUT_MS }: IssuerSettings = {}) {
     this.#thread = thread
@@ -41,10 +41,7 @@ export class Pkcs12Issuer implements ClientKeyIssuer {
 
   /** @throws Error when the thread fails: a fault of this program. */
   async issue({ password, ...request }: IssueRequest): Promise<IssuedClientKey> {
-    const workerData: ThreadRequest = {
-      ...request,
-      password: Uint8Array.from(Buffer.from(password, 'latin1')),
-    }
+    const workerData: ThreadRequest = { ...request, password: new TextEncoder().encode(password) }
     const thread = new Worker(this.#thread, {
       name: 'client key',
       env: {},
@@ -53,14 +50,19 @@ export class Pkcs12Issuer implements ClientKeyIssuer {
       workerData,
       transferList: [workerData.password.buffer],
     })
-    // A process that ends waits for nobody's key.
-    thread.unref()
+    this.#threads.add(thread)
     try {
       const { publicKey, pkcs12 } = await resultOf(thread, this.#timeoutMs)
       return { publicKey: Buffer.from(publicKey.buffer), pkcs12: Buffer.from(pkcs12.buffer) }
     } finally {
+      this.#threads.delete(thread)
       await thread.terminate()
     }
+  }
+
+  /** Ends what is being made, for a process that ends: nobody waits for it any more. */
+  async close(): Promise<void> {
+    await Promise.all([...this.#threads].map((thread) => thread.terminate()))
   }
 }
 
@@ -69,7 +71,7 @@ function resultOf(thread: Worker, timeoutMs: number): Promise<ThreadResult> {
     const timer = setTimeout(() => {
       const message = 'Making the client key took too long.'
       reject(new KmsError('ISSUER_BUSY', message, {}))
-    }, timeoutMs).unref()
+    }, timeoutMs)
     const fail = (cause?: unknown) => {
       clearTimeout(timer)
       reject(new Error('The thread that makes client keys failed.', { cause }))

@@ -6,7 +6,7 @@ import { makeClientKey } from './pkcs12.ts'
 
 invariant(parentPort, 'client keys are made in a thread of their own')
 const { password: bytes, ...request } = workerData as ThreadRequest
-const password = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('latin1')
+const password = new TextDecoder().decode(bytes)
 bytes.fill(0)
 const { publicKey, pkcs12 } = makeClientKey({ ...request, password })
 // Copies, each of a memory of its own that can be handed over.

@@ -60,6 +60,15 @@ describe('a client key', () => {
     })
   })
 
+  it('is made no further once the issuer is closed', async () => {
+    const issuer = scripted('setInterval(() => undefined, 1_000)', 600_000)
+    const refused = expect(issuer.issue(request())).rejects.toMatchObject({
+      message: expect.stringContaining('failed'),
+    })
+    await issuer.close()
+    await refused
+  })
+
   it('that takes too long may be asked for again, and its thread is ended', async () => {
     const file = join(folder, 'beats')
     const beating = `import { appendFileSync } from 'node:fs'
