@@ -7,7 +7,7 @@ const FILE = new URL('../docs/cli.md', import.meta.url)
 
 const HEAD = `# The command line
 
-\`p11kms\` is \`node dist/main.js\` of a built checkout. Output is for people unless \`--json\` is given; what the JSON texts look like is in
+\`p11kms\` is \`scripts/p11kms\` of a built checkout, or \`node dist/main.js\` with a Node that is new enough. Output is for people unless \`--json\` is given; what the JSON texts look like is in
 [operating/doctor.md](operating/doctor.md) and [operating/looking-into-tokens.md](operating/looking-into-tokens.md). Colours appear on terminals alone, and not where \`NO_COLOR\` is set.
 
 This page is rendered from the program by \`node scripts/render-cli-docs.ts\`; a check keeps it current.

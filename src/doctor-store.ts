@@ -14,7 +14,7 @@ export async function checkStore({ store: { path }, tokens }: Config): Promise<C
     return [{ state: 'ok', code: 'STORE_FILE', message: `${path} is not there yet; the service makes it` }]
   try {
     const keys = (await readKeys(path)).filter(({ state }) => state !== 'Deleted')
-    const message = `${path} is sound; ${keys.length} keys`
+    const message = `${path} is sound; ${keys.length === 1 ? '1 key' : `${keys.length} keys`}`
     return [{ state: 'ok', code: 'STORE_FILE', message }, ...strayChecks(keys, tokens)]
   } catch (error) {
     if (error instanceof StoreOpenError) return error.problems.map(problemCheck)
@@ -42,7 +42,7 @@ function strayChecks(keys: readonly MasterKey[], tokens: Config['tokens']): Chec
   return [...strays].map(([token, group]) => ({
     state: 'fail',
     code: 'STORE_KEYS',
-    message: `${group.length} keys are in token "${token}", which is not configured`,
+    message: `${group.length === 1 ? '1 key is' : `${group.length} keys are`} in token "${token}", which is not configured`,
     next: 'Configure the token under that name again, or delete its keys.',
   }))
 }

@@ -9,7 +9,7 @@ if (supported) {
 } else {
   process.stderr.write(
     `p11kms: needs Node 24, or 22.18 and newer; this is ${process.versions.node} at ${process.execPath}. ` +
-      'scripts/start brings one along in .node/.\n',
+      'scripts/start brings one along, which scripts/p11kms runs.\n',
   )
   process.exitCode = 78
 }

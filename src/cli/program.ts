@@ -86,7 +86,9 @@ export function buildProgram(
   const home = environment['P11KMS_HOME'] || DEFAULT_HOME
   const configFile = environment['P11KMS_CONFIG'] || `${home}/config.yaml`
   const program = new Command('p11kms')
-    .description('A key management service over any PKCS#11 HSM that speaks the AWS KMS API.')
+    .description(
+      'A key management service over any PKCS#11 HSM that speaks the AWS KMS and Alibaba Cloud KMS APIs.',
+    )
     .version(version)
     .addHelpText('after', EXIT_HELP)
     .showHelpAfterError('(p11kms --help lists the commands)')

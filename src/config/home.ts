@@ -149,6 +149,10 @@ function softhsmConf(tokens: string): string {
   return `directories.tokendir = ${tokens}\nobjectstore.backend = file\nlog.level = ERROR\nslots.removable = false`
 }
 
+/** SoftHSM unwraps nothing with OAEP and SHA-256, as the documentation of AWS KMS has it, and wraps no Ed25519 key. */
+const CONFIG_HEAD = `# Made by the quick start; docs/config.md explains every field.
+# allowHostMemory: SoftHSM is a library in the memory of this process, so nothing is lost by it. Take it out for an HSM.`
+
 function configYaml(home: Home, module: string): string {
   const config = {
     store: { path: 'store.sqlite' },
@@ -167,12 +171,13 @@ function configYaml(home: Home, module: string): string {
         name: 'softhsm',
         module,
         label: home.tokenLabel,
+        allowHostMemory: true,
         pin: { file: 'secrets/user-pin' },
         environment: { SOFTHSM2_CONF: home.softhsmConf },
       },
     ],
   }
-  return `# Made by the quick start; docs/config.md explains every field.\n${stringify(config).trimEnd()}`
+  return `${CONFIG_HEAD}\n${stringify(config).trimEnd()}`
 }
 
 /** What the account of the quick start has of Alibaba Cloud. */
@@ -222,6 +227,7 @@ export function writeEnvFile(home: Home, listening: string, keyId: string): void
     AWS_DEFAULT_REGION: home.region,
     ALIBABA_CLOUD_ACCESS_KEY_ID: home.alibabaAccessKeyId,
     ALIBABA_CLOUD_ACCESS_KEY_SECRET: home.alibabaAccessKeySecret,
+    P11KMS_CONFIG: home.configFile,
     P11KMS_ENDPOINT: endpoint,
     P11KMS_KEY_ID: keyId,
   }

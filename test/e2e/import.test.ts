@@ -1,4 +1,6 @@
 import { randomBytes } from 'node:crypto'
+import { readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import {
   CreateKeyCommand,
   DecryptCommand,
@@ -14,6 +16,8 @@ import { type Gateway, newHome, removeHome, sdkClient, startGateway } from '../s
 import { wrapMaterial } from '../support/wrap-material.ts'
 
 const MATERIAL_BYTES = 32
+
+type Wrapping = Parameters<typeof wrapMaterial>[0]
 
 describe('material that its owner brings, in the built program', () => {
   let home: string
@@ -38,16 +42,9 @@ describe('material that its owner brings, in the built program', () => {
     const { KeyMetadata } = await client.send(new DescribeKeyCommand({ KeyId }))
     return KeyMetadata?.KeyState
   }
-  const parametersFor = (
-    KeyId: string,
-    WrappingAlgorithm: 'RSAES_OAEP_SHA_1' | 'RSA_AES_KEY_WRAP_SHA_1' | 'RSAES_OAEP_SHA_256',
-  ) =>
+  const parametersFor = (KeyId: string, WrappingAlgorithm: Wrapping) =>
     client.send(new GetParametersForImportCommand({ KeyId, WrappingAlgorithm, WrappingKeySpec: 'RSA_2048' }))
-  const bring = async (
-    KeyId: string,
-    material: Buffer,
-    algorithm: 'RSAES_OAEP_SHA_1' | 'RSA_AES_KEY_WRAP_SHA_1' = 'RSAES_OAEP_SHA_1',
-  ) => {
+  const bring = async (KeyId: string, material: Buffer, algorithm: Wrapping = 'RSAES_OAEP_SHA_1') => {
     const { ImportToken, PublicKey = new Uint8Array() } = await parametersFor(KeyId, algorithm)
     return client.send(
       new ImportKeyMaterialCommand({
@@ -144,7 +141,20 @@ describe('material that its owner brings, in the built program', () => {
     expect(await open(await seal(KeyId, 'well'))).toBe('well')
   })
 
+  it.each(['RSAES_OAEP_SHA_256', 'RSA_AES_KEY_WRAP_SHA_256'] as const)(
+    'comes as the documentation of AWS KMS has it, with %s, because the quick start allows host memory',
+    async (algorithm) => {
+      const KeyId = await newExternalKey()
+      await bring(KeyId, randomBytes(MATERIAL_BYTES), algorithm)
+      expect(await open(await seal(KeyId, 'well'))).toBe('well')
+    },
+  )
+
   it('is not taken through host memory where the operator has not allowed that, and names the switch', async () => {
+    const file = join(home, 'config.yaml')
+    const allowed = readFileSync(file, 'utf8')
+    writeFileSync(file, allowed.replace(/^ *allowHostMemory: true\n/m, ''))
+    await restart()
     const KeyId = await newExternalKey()
     for (let attempt = 1; attempt <= 10; attempt++)
       await expect(parametersFor(KeyId, 'RSAES_OAEP_SHA_256')).rejects.toMatchObject({

@@ -188,6 +188,10 @@ describe('the commands that look into tokens', () => {
       flags: ['encrypt', 'decrypt'],
       usedFor: 'seals data keys',
     })
+    const used = new Map(mechanisms.map(({ name, usedFor }) => [name, usedFor]))
+    expect([used.get('CKM_ECDSA'), used.get('CKM_SHA256_HMAC')]).toEqual(['signs', 'makes MACs'])
+    expect(used.get('CKM_EC_KEY_PAIR_GEN')).toContain('makes key pairs')
+    expect(used.get('CKM_AES_CTR')).toBeUndefined()
     const human = await p11kms(['token', 'info', 'softhsm', '--config', config()])
     expect(human.stdout).toMatch(/used by p11kms:\n(\s+CKM_.*\n)*\s+CKM_AES_GCM .*seals data keys/)
     const unknown = await p11kms(['token', 'info', 'other', '--config', config()])

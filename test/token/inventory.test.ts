@@ -200,6 +200,12 @@ describeWith([SOFTHSM_MODULE], 'the inventory of a token', () => {
     ])
     const waived = lintToken(await walk(), undefined, new Set(['local']), [])
     expect(codes(waived)).not.toContain('warning NOT_LOCAL')
+    const imported = { state: 'Imported', since: 0 } as const
+    const versions = other.versions.map((version) => ({ ...version, imported }))
+    expect(codes(await lint([key, { ...other, origin: 'EXTERNAL', versions }]))).toEqual([
+      'info IMPORTED',
+      'info IMPORTED',
+    ])
   })
 
   it('tells of a second object with the CKA_ID and the label of a first', async () => {

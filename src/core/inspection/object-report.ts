@@ -49,6 +49,8 @@ export interface OurName {
   readonly versionId?: string
   /** State of the key in the store. */
   readonly state?: KeyState
+  /** Whether the store says that its owner imported it. */
+  readonly imported?: true
 }
 
 export interface ObjectReport extends TokenObject {
@@ -67,6 +69,7 @@ export const FINDING_CODES = [
   'NOT_ALWAYS_SENSITIVE',
   'NOT_NEVER_EXTRACTABLE',
   'NOT_LOCAL',
+  'IMPORTED',
   'MODIFIABLE',
   'COPYABLE',
   'WRONG_KIND',

@@ -31,11 +31,12 @@ const prepare = (path = folder) => prepareHome(path, () => '/usr/lib/softhsm/lib
 const modeOf = (path: string) => statSync(path).mode & 0o777
 
 function variables(envFile: string): Record<string, string> {
-  const script = '. "$1"; printf "%s\\n" "$P11KMS_ENDPOINT" "$AWS_ENDPOINT_URL_KMS" "$AWS_ENDPOINT_URL_STS"'
-  const [endpoint = '', kms = '', sts = ''] = execFileSync('sh', ['-c', script, 'sh', envFile], {
+  const names = ['P11KMS_ENDPOINT', 'AWS_ENDPOINT_URL_KMS', 'AWS_ENDPOINT_URL_STS', 'P11KMS_CONFIG']
+  const script = `. "$1"; printf "%s\\n" ${names.map((name) => `"$${name}"`).join(' ')}`
+  const [endpoint = '', kms = '', sts = '', config = ''] = execFileSync('sh', ['-c', script, 'sh', envFile], {
     encoding: 'utf8',
   }).split('\n')
-  return { endpoint, kms, sts }
+  return { endpoint, kms, sts, config }
 }
 
 describe('the home of the quick start', () => {
@@ -93,11 +94,16 @@ describe('the home of the quick start', () => {
       `directories.tokendir = ${join(root, name, 'tokens')}\n`,
     )
     const config = parse(readFileSync(home.configFile, 'utf8')) as {
-      tokens: [{ environment: Record<string, string> }]
+      tokens: [{ environment: Record<string, string>; allowHostMemory: boolean }]
     }
     expect(config.tokens[0].environment).toEqual({ SOFTHSM2_CONF: home.softhsmConf })
+    // Without it what AWS's documentation of imports shows does not work on SoftHSM.
+    expect(config.tokens[0].allowHostMemory).toBe(true)
     writeEnvFile(home, 'http://127.0.0.1:7711', 'key')
-    expect(variables(home.envFile)['endpoint']).toBe('http://127.0.0.1:7711')
+    expect(variables(home.envFile)).toMatchObject({
+      endpoint: 'http://127.0.0.1:7711',
+      config: home.configFile,
+    })
   })
 
   it.each(['a=b', 'a#b', 'a\nb', `${'x'.repeat(250)}/`.repeat(4)])(
@@ -160,6 +166,6 @@ describe('the home of the quick start', () => {
   ])('says to clients, of %s, %s', (listening, endpoint) => {
     const home = prepare()
     writeEnvFile(home, listening, 'key')
-    expect(variables(home.envFile)).toEqual({ endpoint, kms: endpoint, sts: endpoint })
+    expect(variables(home.envFile)).toMatchObject({ endpoint, kms: endpoint, sts: endpoint })
   })
 })

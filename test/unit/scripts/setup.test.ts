@@ -18,7 +18,7 @@ function checkout(stubs: Readonly<Record<string, string>>) {
   })
   for (const name of Object.keys(stubs)) chmodSync(join(root, 'bin', name), 0o755)
   for (const folder of ['bin', 'scripts']) mkdirSync(join(root, folder), { recursive: true })
-  for (const name of ['setup.sh', 'start', 'test'])
+  for (const name of ['setup.sh', 'start', 'test', 'p11kms'])
     copyFileSync(`scripts/${name}`, join(root, 'scripts', name))
   for (const tool of SYSTEM_TOOLS) {
     const path = ['/usr/bin', '/bin'].map((folder) => `${folder}/${tool}`).find(existsSync)
@@ -55,4 +55,25 @@ it('shows the end of the log of a step that failed, and stops', () => {
   expect(status).toBe(70)
   expect(stderr).toContain('| no route to mirror')
   expect(stderr).toContain(join(root, '.node/apt-update.log'))
+})
+
+it('scripts/p11kms runs the built program by a Node that it supports, with the home of the checkout', () => {
+  const facts = '24.1.0 137 x64 /usr'
+  const { root, run } = checkout({
+    node: `case $1 in -p) echo ${facts} ;; *) echo "$P11KMS_HOME: $*" ;; esac`,
+  })
+  const unbuilt = run('scripts/p11kms', 'doctor')
+  expect([unbuilt.status, unbuilt.stderr]).toEqual([69, expect.stringContaining('scripts/start builds it')])
+  mkdirSync(join(root, 'dist'))
+  copyFileSync('package.json', join(root, 'dist/main.js'))
+  // npm is there only to say that nothing is to be installed.
+  const { status, stdout, stderr } = run('scripts/p11kms', 'token', 'list')
+  expect(stdout, stderr).toBe(`${root}/.p11kms: ${root}/dist/main.js token list\n`)
+  expect(status).toBe(0)
+})
+
+it('scripts/p11kms says what to do where no Node is new enough', () => {
+  const { run } = checkout({ node: 'echo 20.20.2 115 x64 /usr' })
+  const { status, stderr } = run('scripts/p11kms', 'doctor')
+  expect([status, stderr]).toEqual([69, expect.stringContaining('scripts/start sets one up')])
 })

@@ -1,5 +1,6 @@
 import { MechanismEnum, MechanismFlag } from 'graphene-pk11'
 import type { MechanismReport } from '../../../core/inspection/token-report.ts'
+import { MAC_ALGORITHMS } from '../../../core/key-spec.ts'
 import {
   CKM_AES_CBC_PAD,
   CKM_AES_GCM,
@@ -8,8 +9,18 @@ import {
   CKM_AES_KEY_WRAP_PAD,
   CKM_EC_EDWARDS_KEY_PAIR_GEN,
   CKM_EC_KEY_PAIR_GEN,
+  CKM_ECDH1_DERIVE,
+  CKM_ECDSA,
+  CKM_EDDSA,
   CKM_GENERIC_SECRET_KEY_GEN,
+  CKM_ML_DSA,
+  CKM_ML_DSA_KEY_PAIR_GEN,
+  CKM_RSA_PKCS,
   CKM_RSA_PKCS_KEY_PAIR_GEN,
+  CKM_RSA_PKCS_OAEP,
+  CKM_RSA_PKCS_PSS,
+  CKM_RSA_X_509,
+  hmacMechanism,
 } from '../mechanisms.ts'
 import type { Handle } from '../module.ts'
 import type { Library } from './library.ts'
@@ -30,15 +41,26 @@ const FLAG_WORDS: readonly (readonly [flag: number, word: string])[] = [
   [MechanismFlag.DERIVE, 'derive'],
 ]
 
-const MAKES_PAIRS = 'makes data key pairs inside the token'
+const MAKES_PAIRS = 'makes key pairs, and data key pairs inside the token'
+const SIGNS = 'signs'
 const WRAPS_DATA_KEYS = 'wraps data keys inside the token'
 const USED_FOR: Readonly<Record<number, string>> = {
   [CKM_AES_GCM]: 'seals data keys',
   [CKM_AES_KEY_GEN]: 'makes master keys',
-  [CKM_GENERIC_SECRET_KEY_GEN]: 'makes data keys inside the token',
+  [CKM_GENERIC_SECRET_KEY_GEN]: 'makes keys for MACs, and data keys inside the token',
   [CKM_RSA_PKCS_KEY_PAIR_GEN]: MAKES_PAIRS,
   [CKM_EC_KEY_PAIR_GEN]: MAKES_PAIRS,
   [CKM_EC_EDWARDS_KEY_PAIR_GEN]: MAKES_PAIRS,
+  [CKM_ML_DSA_KEY_PAIR_GEN]: 'makes key pairs',
+  [CKM_RSA_PKCS]: SIGNS,
+  [CKM_RSA_PKCS_PSS]: SIGNS,
+  [CKM_ECDSA]: SIGNS,
+  [CKM_EDDSA]: SIGNS,
+  [CKM_ML_DSA]: SIGNS,
+  [CKM_RSA_PKCS_OAEP]: 'decrypts, and unwraps imported material',
+  [CKM_RSA_X_509]: 'decrypts, and unwraps imported material, where the token does no OAEP with the hash',
+  [CKM_ECDH1_DERIVE]: 'derives shared secrets',
+  ...Object.fromEntries(Object.values(MAC_ALGORITHMS).map(({ hash }) => [hmacMechanism(hash), 'makes MACs'])),
   [CKM_AES_KEY_WRAP_KWP]: WRAPS_DATA_KEYS,
   [CKM_AES_KEY_WRAP_PAD]: WRAPS_DATA_KEYS,
   [CKM_AES_CBC_PAD]: `${WRAPS_DATA_KEYS}, where nothing better works`,

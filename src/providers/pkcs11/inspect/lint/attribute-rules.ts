@@ -106,17 +106,35 @@ export function lintMasterKey(
   const name = nameOf(object)
   const broken = MASTER_KEY_RULES.filter(
     ({ attribute, expected, severity }) =>
-      isAsked(ours.role, attribute) &&
+      isAsked(ours, attribute) &&
       !waived.has(attribute) &&
       breaks(object.attributes[attribute], expected, severity),
   ).map(({ code, severity, message, next }) => ({ severity, code, message: `${name} ${message}.`, next }))
-  return [...broken, ...lintKind(object, name, ours), ...lintUsage(object, name, ours)]
+  return [
+    ...(ours.imported ? [imported(name)] : []),
+    ...broken,
+    ...lintKind(object, name, ours),
+    ...lintUsage(object, name, ours),
+  ]
+}
+
+/** In place of what {@link MASTER_KEY_RULES} would say of where it comes from. */
+function imported(name: string): Remark {
+  return {
+    severity: 'info',
+    code: 'IMPORTED',
+    message: `${name} was imported by the owner of its key.`,
+    next: 'Whoever brought it may have a copy: that is what importing is for.',
+  }
 }
 
 /** A public key is nobody's secret. */
 const ASKED_OF_PUBLIC_KEYS: readonly ObjectAttribute[] = ['modifiable', 'local']
+/** What imported material cannot be. */
+const NOT_ASKED_OF_IMPORTED: readonly ObjectAttribute[] = ['local', 'alwaysSensitive', 'neverExtractable']
 
-function isAsked(role: OurName['role'], attribute: ObjectAttribute): boolean {
+function isAsked({ role, imported: brought }: OurName, attribute: ObjectAttribute): boolean {
+  if (brought && NOT_ASKED_OF_IMPORTED.includes(attribute)) return false
   return role !== 'pub' || ASKED_OF_PUBLIC_KEYS.includes(attribute)
 }
 

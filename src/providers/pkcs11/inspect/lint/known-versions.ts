@@ -6,6 +6,8 @@ import { type MaterialName, type ObjectRole, objectId, rolesOf } from '../../tem
 export interface KnownVersion extends MaterialName {
   /** As the store had it after the token was walked. */
   readonly state: KeyState
+  /** Of material that the owner of the key imported. */
+  readonly imported?: true
   /** False when its row changed while the token was walked: what is missing may have come or gone meanwhile. */
   readonly settled: boolean
 }
@@ -53,6 +55,7 @@ function numbered({ versions, pendingVersion, state }: MasterKey) {
     .map(({ versionId, number, imported }) => ({
       versionId,
       versionNumber: number,
+      ...(imported && { imported: true as const }),
       ...(imported?.importId !== undefined && { importId: imported.importId }),
       state: imported && imported.state !== 'Imported' ? ('Creating' as const) : state,
     }))
