@@ -146,20 +146,6 @@ export const KEY_SPECS = {
 
 export type KeySpec = keyof typeof KEY_SPECS
 
-/**
- * Specs of AWS KMS that no token is asked for: what they may be made for, and the mechanism that makes such keys (PKCS#11
- * v3.2; SM2 has none in the standard).
- */
-export const UNDRIVEN_KEY_SPECS = {
-  SM2: { usages: ['ENCRYPT_DECRYPT', 'SIGN_VERIFY', 'KEY_AGREEMENT'], mechanism: 'CKM_SM2_KEY_PAIR_GEN' },
-  ML_KEM_512: { usages: ['ENCAPSULATE_DECAPSULATE'], mechanism: 'CKM_ML_KEM_KEY_PAIR_GEN' },
-  ML_KEM_768: { usages: ['ENCAPSULATE_DECAPSULATE'], mechanism: 'CKM_ML_KEM_KEY_PAIR_GEN' },
-  ML_KEM_1024: { usages: ['ENCAPSULATE_DECAPSULATE'], mechanism: 'CKM_ML_KEM_KEY_PAIR_GEN' },
-} as const satisfies Readonly<
-  Record<string, { readonly usages: readonly string[]; readonly mechanism: string }>
->
-export type UndrivenKeySpec = keyof typeof UNDRIVEN_KEY_SPECS
-
 /** The row of a spec. */
 export function keySpecRow(spec: KeySpec): KeySpecRow {
   return KEY_SPECS[spec]

@@ -1,5 +1,6 @@
 import type { KeyIdentifier, MasterKey } from './key.ts'
 import type { CallContext, KmsDeps, UsingContext } from './kms-context.ts'
+import { encapsulation } from './ops/encapsulate.ts'
 import * as crypto from './ops/encrypt.ts'
 import * as dataKeys from './ops/generate-data-key.ts'
 import * as keyPairs from './ops/generate-data-key-pair.ts'
@@ -107,6 +108,16 @@ export abstract class KmsCryptography {
     input: publicKeys.DeriveSharedSecretInput,
   ): Promise<publicKeys.SharedSecret> {
     return this.#using(context, (using) => publicKeys.deriveSharedSecret(this.deps, using, input))
+  }
+
+  /** @throws {@link KmsError} `UNSUPPORTED`, always, of a key that is there and enabled. */
+  encapsulate(context: CallContext, key: KeyIdentifier): Promise<never> {
+    return encapsulation(this.deps, context, 'Encapsulate', key)
+  }
+
+  /** As {@link Kms.encapsulate}. */
+  decapsulate(context: CallContext, key: KeyIdentifier): Promise<never> {
+    return encapsulation(this.deps, context, 'Decapsulate', key)
   }
 
   /** @param lengthBytes - 1 to 1024. */

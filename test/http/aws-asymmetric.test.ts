@@ -7,6 +7,7 @@ import {
   generateKeyPairSync,
   publicEncrypt,
   randomBytes,
+  randomUUID,
   verify,
 } from 'node:crypto'
 import { beforeEach, describe, expect, it } from 'vitest'
@@ -152,9 +153,7 @@ describe('CreateKey', () => {
   ])('%s is refused with the names of token and mechanism', async (KeySpec, KeyUsage, mechanism) => {
     const [type, message] = await fault('CreateKey', { KeySpec, KeyUsage })
     expect(type).toBe('UnsupportedOperationException')
-    expect(message).toContain(KeySpec)
-    expect(message).toContain(mechanism)
-    expect(message).toContain('"main"')
+    expect(message).toContain(`The token "main" is not asked for keys of spec ${KeySpec} (${mechanism}): `)
     expect(await ok('ListKeys', {})).toMatchObject({ Keys: [] })
   })
 
@@ -659,4 +658,28 @@ describe('usages and states', () => {
       expect((await fault(operation, { KeyId: absent, ...MAKE[operation] }))[0]).toBe('NotFoundException')
     },
   )
+})
+
+describe('Encapsulate and Decapsulate', () => {
+  const SharedSecretCiphertextBlob = Buffer.alloc(1088).toString('base64')
+  const cases = [
+    ['Encapsulate', 'C_EncapsulateKey', {}],
+    ['Decapsulate', 'C_DecapsulateKey', { SharedSecretCiphertextBlob }],
+  ] as const
+
+  it.each(cases)('%s is refused with the names of the token and of %s', async (operation, name, members) => {
+    const { KeyId } = await newKey('ECC_NIST_P256', 'KEY_AGREEMENT')
+    const input = { KeyId, EncapsulationAlgorithm: 'ML_KEM', ...members }
+    const refusal = [
+      'UnsupportedOperationException',
+      `${operation} is not carried out by the token "main": it takes ${name} with CKM_ML_KEM of PKCS#11 v3.2, which the binding to tokens does not call.`,
+    ]
+    expect(await fault(operation, input)).toEqual(refusal)
+    expect(await fault(operation, { ...input, DryRun: true })).toEqual(refusal)
+    const absent = await fault(operation, { ...input, KeyId: randomUUID() })
+    expect(absent[0]).toBe('NotFoundException')
+    expect((await fault(operation, { KeyId, ...members }))[0]).toBe('ValidationException')
+    await ok('DisableKey', { KeyId })
+    expect((await fault(operation, input))[0]).toBe('DisabledException')
+  })
 })

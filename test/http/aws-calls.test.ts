@@ -147,6 +147,12 @@ const CALLS: Readonly<Record<string, Row>> = {
     'deriveSharedSecret',
     { key: byId(KEY), algorithm: 'ECDH', publicKey: Buffer.from('ABC') },
   ],
+  Encapsulate: [{ KeyId: 'alias/e', EncapsulationAlgorithm: 'ML_KEM' }, 'encapsulate', byAlias('alias/e')],
+  Decapsulate: [
+    { KeyId: KEY, EncapsulationAlgorithm: 'ML_KEM', SharedSecretCiphertextBlob: 'QUJD' },
+    'decapsulate',
+    byId(KEY),
+  ],
   DescribeKey: [{ KeyId: 'alias/b' }, 'describeKey', byAlias('alias/b')],
   ListKeys: [
     { Limit: 7, Marker: encodeMarker(SCOPE, 'ListKeys', OTHER_KEY) },

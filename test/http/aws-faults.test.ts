@@ -207,13 +207,6 @@ describe('a failure behind the façade', () => {
 })
 
 describe('an operation', () => {
-  it('that AWS KMS has and this service has not', async () => {
-    expect(await fault('Encapsulate', {})).toEqual([
-      'UnsupportedOperationException',
-      'Encapsulate is not supported by this service yet.',
-    ])
-  })
-
   it.each(['Nonsense', '', 'constructor', '__proto__'])('that AWS KMS has not: %j', async (operation) => {
     const [type] = await fault(operation, {})
     expect(type).toBe('UnknownOperationException')

@@ -1,4 +1,4 @@
-import { createPrivateKey, createPublicKey, sign, verify } from 'node:crypto'
+import { createPrivateKey, createPublicKey, randomUUID, sign, verify } from 'node:crypto'
 import { beforeEach, describe, expect, it } from 'vitest'
 import { KEY_PAIR_SPECS } from '../../src/core/key-pair-spec.ts'
 import { ALICE } from '../support/kms-fixture.ts'
@@ -84,16 +84,19 @@ describe('data key pairs', () => {
     expect(opened.json['Plaintext']).toBe(json['PrivateKeyPlaintext'])
   })
 
-  it.each(['SM2', 'ML_KEM_768'])(
-    'of spec %s are refused by name, before the key is looked up',
-    async (KeyPairSpec) => {
-      const { json } = await fixture.request('GenerateDataKeyPair', { KeyId: 'no such key', KeyPairSpec })
-      expect(json).toEqual({
-        __type: 'UnsupportedOperationException',
-        message: `KeyPairSpec ${KeyPairSpec} is not supported by this service yet.`,
-      })
-    },
-  )
+  it.each([
+    ['SM2', 'CKM_SM2_KEY_PAIR_GEN'],
+    ['ML_KEM_768', 'CKM_ML_KEM_KEY_PAIR_GEN'],
+  ])('of spec %s are refused with the names of token and mechanism', async (KeyPairSpec, mechanism) => {
+    for (const operation of ['GenerateDataKeyPair', 'GenerateDataKeyPairWithoutPlaintext']) {
+      const { json } = await fixture.request(operation, { KeyId: keyId, KeyPairSpec })
+      expect(json['__type']).toBe('UnsupportedOperationException')
+      const start = `The token "main" is not asked for keys of spec ${KeyPairSpec} (${mechanism}): `
+      expect(json['message']).toContain(start)
+      const other = await fixture.request(operation, { KeyId: randomUUID(), KeyPairSpec })
+      expect(other.json['__type']).toBe('NotFoundException')
+    }
+  })
 
   it.each(['GenerateDataKeyPair', 'GenerateDataKeyPairWithoutPlaintext'])(
     '%s wants a spec of the model, and a key that is enabled',

@@ -87,6 +87,14 @@ const MEMBERS: Readonly<Record<string, object>> = {
   ListRetirableGrants: { RetiringPrincipal: 'x', Limit: 1, Marker: 'x' },
   RetireGrant: { GrantToken: 't', KeyId: KEY, GrantId: 'g', DryRun: true },
   RevokeGrant: { KeyId: KEY, GrantId: 'g', DryRun: true },
+  Encapsulate: { KeyId: KEY, EncapsulationAlgorithm: 'ML_KEM', GrantTokens: [], DryRun: true },
+  Decapsulate: {
+    KeyId: KEY,
+    EncapsulationAlgorithm: 'ML_KEM',
+    SharedSecretCiphertextBlob: 'QUJD',
+    GrantTokens: [],
+    DryRun: true,
+  },
   ConnectCustomKeyStore: { CustomKeyStoreId: 'c' },
   CreateCustomKeyStore: {
     CustomKeyStoreName: 'n',

@@ -9,9 +9,10 @@ import {
   type MasterKey,
   MULTI_REGION_ID_PREFIX,
 } from '../key.ts'
-import { pairOfSpec, UNDRIVEN_KEY_SPECS, type UndrivenKeySpec } from '../key-spec.ts'
+import { pairOfSpec } from '../key-spec.ts'
 import type { CallContext, KmsDeps } from '../kms-context.ts'
 import type { CallOptions } from '../ports/crypto-provider.ts'
+import { isUndriven, type UndrivenKeySpec, undrivenSpec } from '../undriven-specs.ts'
 import { type AttachmentsInput, attachmentsOf } from './attachments.ts'
 import { inTime } from './in-time.ts'
 import { requirePolicy } from './key-policies.ts'
@@ -57,7 +58,7 @@ export async function createKey(
   requireTags(input.tags ?? [])
   const token = deps.tokenForNewKeys
   const { spec = 'SYMMETRIC_DEFAULT', usage = 'ENCRYPT_DECRYPT' } = input
-  if (isUndriven(spec)) throw undriven(token, spec)
+  if (isUndriven(spec)) throw undrivenSpec(token, spec)
   const made = { ...input, spec, usage }
   if (input.origin === 'EXTERNAL') return createExternal(deps, context, made)
   const busy = () =>
@@ -196,16 +197,6 @@ async function requireFinished(deps: KmsDeps, creating: MasterKey): Promise<Mast
     'The key took too long to make and was rolled back; nothing was created.',
     {},
   )
-}
-
-function isUndriven(spec: KeySpec | UndrivenKeySpec): spec is UndrivenKeySpec {
-  return Object.hasOwn(UNDRIVEN_KEY_SPECS, spec)
-}
-
-function undriven(token: string, spec: UndrivenKeySpec): KmsError<'UNSUPPORTED'> {
-  const { mechanism } = UNDRIVEN_KEY_SPECS[spec]
-  const message = `Keys of spec ${spec} are not made: this service does not use the mechanism ${mechanism} of the token "${token}".`
-  return new KmsError('UNSUPPORTED', message, {})
 }
 
 function newMasterKey(deps: KmsDeps, context: CallContext, input: MadeInput): NewKey {

@@ -9,13 +9,15 @@ import type { KeyIdentifier } from '../key.ts'
 import type { KeyPairSpec } from '../key-pair-spec.ts'
 import type { KmsDeps, UsingContext } from '../kms-context.ts'
 import type { SealedKeyPair } from '../ports/crypto-provider.ts'
+import { isUndriven, type UndrivenKeySpec, undrivenSpec } from '../undriven-specs.ts'
 import { requireUsage } from '../usage.ts'
 import { inTime } from './in-time.ts'
 import { NATIVE_STYLE, requireSealVersion, type SealedPayload, type SealStyle } from './seal-payload.ts'
 
 export interface GenerateDataKeyPairInput extends AadInput {
   readonly key: KeyIdentifier
-  readonly spec: KeyPairSpec
+  /** One that no token is asked for is refused by the name of the key's token. */
+  readonly spec: KeyPairSpec | UndrivenKeySpec
   /** How both keys are written, here and by a later Decrypt. */
   readonly presentation: PrivateKeyPresentation
   /** In the native envelope, under the primary version, when absent. */
@@ -65,11 +67,13 @@ async function makePair(
 ): Promise<SealedDataKeyPair & { readonly sealed: SealedKeyPair }> {
   const key = await requireKey(deps, context, operation, input.key)
   requireUsage(key, operation)
+  const { spec } = input
+  if (isUndriven(spec)) throw undrivenSpec(key.token, spec)
   const { layout: name, version: role } = input.style ?? NATIVE_STYLE
   const version = requireSealVersion(key, role)
   const layout = ENVELOPE_LAYOUTS[name]
   const callerAad = callerAadOf(input)
-  const { presentation, spec } = input
+  const { presentation } = input
   if (context.dryRun) encodeCallerAad(callerAad)
   checksPassed(context, operation, key)
   const leftMs = context.deadlineAt - Date.now()

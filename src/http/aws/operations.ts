@@ -1,8 +1,9 @@
-import { AwsFault, unsupported } from './fault.ts'
+import { AwsFault } from './fault.ts'
 import type { AwsOperation } from './operation.ts'
 import { ALIAS_OPERATIONS } from './operations/aliases.ts'
 import { CRYPTOGRAPHIC_OPERATIONS } from './operations/cryptography.ts'
 import { CUSTOM_KEY_STORE_OPERATIONS } from './operations/custom-key-stores.ts'
+import { ENCAPSULATION_OPERATIONS } from './operations/encapsulation.ts'
 import { GRANT_OPERATIONS } from './operations/grants.ts'
 import { IMPORT_OPERATIONS } from './operations/imports.ts'
 import { KEY_PAIR_OPERATIONS } from './operations/key-pairs.ts'
@@ -13,7 +14,7 @@ import { ROTATION_OPERATIONS } from './operations/rotations.ts'
 import { SIGNING_OPERATIONS } from './operations/signing.ts'
 import { TAG_OPERATIONS } from './operations/tags.ts'
 
-/** Every operation that this service carries out: one row per `X-Amz-Target: TrentService.<name>`. */
+/** Every operation of AWS KMS, with those that are refused by name: one row per `X-Amz-Target: TrentService.<name>`. */
 export const AWS_OPERATIONS: ReadonlyMap<string, AwsOperation> = new Map(
   Object.entries({
     ...CRYPTOGRAPHIC_OPERATIONS,
@@ -21,6 +22,7 @@ export const AWS_OPERATIONS: ReadonlyMap<string, AwsOperation> = new Map(
     ...KEY_OPERATIONS,
     ...ROTATION_OPERATIONS,
     ...SIGNING_OPERATIONS,
+    ...ENCAPSULATION_OPERATIONS,
     ...IMPORT_OPERATIONS,
     ...ALIAS_OPERATIONS,
     ...MULTI_REGION_OPERATIONS,
@@ -31,24 +33,18 @@ export const AWS_OPERATIONS: ReadonlyMap<string, AwsOperation> = new Map(
   }),
 )
 
-/** Operations of AWS KMS that this service does not carry out yet. With the rows above: the whole service model. */
-export const UNSUPPORTED_OPERATIONS: ReadonlySet<string> = new Set(['Decapsulate', 'Encapsulate'])
-
 const TARGET_PREFIX = 'TrentService.'
 
 /** Name of the operation that an `X-Amz-Target` header names, if AWS KMS has it. */
 export function operationName(target: string | readonly string[] | undefined): string | undefined {
   if (typeof target !== 'string' || !target.startsWith(TARGET_PREFIX)) return undefined
   const name = target.slice(TARGET_PREFIX.length)
-  return AWS_OPERATIONS.has(name) || UNSUPPORTED_OPERATIONS.has(name) ? name : undefined
+  return AWS_OPERATIONS.has(name) ? name : undefined
 }
 
-/** @throws {@link AwsFault} `UnknownOperationException`, `UnsupportedOperationException` */
+/** @throws {@link AwsFault} `UnknownOperationException` */
 export function requireOperation(name: string | undefined): AwsOperation {
-  if (name === undefined) {
-    throw new AwsFault('UnknownOperationException', 'X-Amz-Target names no operation of AWS KMS.')
-  }
-  const operation = AWS_OPERATIONS.get(name)
-  if (!operation) throw unsupported(name)
-  return operation
+  const operation = name === undefined ? undefined : AWS_OPERATIONS.get(name)
+  if (operation) return operation
+  throw new AwsFault('UnknownOperationException', 'X-Amz-Target names no operation of AWS KMS.')
 }

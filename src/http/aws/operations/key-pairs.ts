@@ -2,7 +2,8 @@ import { z } from 'zod'
 import { KEY_PAIR_SPEC_NAMES, KEY_PAIR_SPECS, type KeyPairSpec } from '../../../core/key-pair-spec.ts'
 import { keyMaterialId } from '../../../core/material-id.ts'
 import type { SealedDataKeyPair } from '../../../core/ops/generate-data-key-pair.ts'
-import { unsupported } from '../fault.ts'
+import { isUndriven, type UndrivenKeySpec } from '../../../core/undriven-specs.ts'
+import { invariant } from '../../../lib/invariant.ts'
 import { parseKeyIdentifier } from '../key-names.ts'
 import {
   dataKeyPairSpec,
@@ -48,12 +49,20 @@ const SPECS: ReadonlyMap<string, KeyPairSpec> = new Map(
   KEY_PAIR_SPEC_NAMES.map((spec) => [KEY_PAIR_SPECS[spec].aws, spec]),
 )
 
+function specOf(name: KeyPairBody['KeyPairSpec']): KeyPairSpec | UndrivenKeySpec {
+  if (isUndriven(name)) return name
+  const spec = SPECS.get(name)
+  invariant(
+    spec !== undefined,
+    'a spec of the service model is one of ours, or one that no token is asked for',
+  )
+  return spec
+}
+
 function keyPairInput({ scope, keyPairWaitMs }: AwsCall, body: KeyPairBody) {
-  const spec = SPECS.get(body.KeyPairSpec)
-  if (spec === undefined) throw unsupported(`KeyPairSpec ${body.KeyPairSpec}`)
   return {
     key: parseKeyIdentifier(scope, body.KeyId),
-    spec,
+    spec: specOf(body.KeyPairSpec),
     presentation: 'pkcs8-der' as const,
     encryptionContext: toEncryptionContext(body.EncryptionContext),
     waitMs: keyPairWaitMs,

@@ -1,11 +1,6 @@
 import { z } from 'zod'
-import {
-  KEY_SPECS as KEY_SPECS_MADE,
-  type KeySpec,
-  type KeyUsage,
-  UNDRIVEN_KEY_SPECS,
-  type UndrivenKeySpec,
-} from '../../../core/key-spec.ts'
+import { KEY_SPECS as KEY_SPECS_MADE, type KeySpec, type KeyUsage } from '../../../core/key-spec.ts'
+import { UNDRIVEN_KEY_SPECS, type UndrivenKeySpec } from '../../../core/undriven-specs.ts'
 import { unsupported, validation } from '../fault.ts'
 import { parseKeyIdentifier, parseManagedKeyId } from '../key-names.ts'
 import { encodeMarker, parseMarker } from '../markers.ts'

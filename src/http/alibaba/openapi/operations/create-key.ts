@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import type { KeySpec, KeyUsage } from '../../../../core/key.ts'
+import type { UndrivenKeySpec } from '../../../../core/undriven-specs.ts'
 import { invalidParameter, missing, unsupported } from '../fault.ts'
 import { flag, rotationInterval } from '../members.ts'
 import { type OpenApiOperation, openApiOperation } from '../operation.ts'
@@ -13,7 +14,7 @@ const DESCRIPTION_CHARACTERS_MAX = 8192
 export const PAIR_WAIT_MS = 5_000
 
 /** Specs of the real service that no key has here. */
-const OTHER_SPECS = ['Aliyun_AES_128', 'Aliyun_AES_192', 'Aliyun_SM4', 'EC_SM2'] as const
+const OTHER_SPECS = ['Aliyun_AES_128', 'Aliyun_AES_192', 'Aliyun_SM4'] as const
 
 function isOther(spec: string): spec is (typeof OTHER_SPECS)[number] {
   return OTHER_SPECS.some((other) => other === spec)
@@ -27,11 +28,14 @@ const SPECS = {
   RSA_4096: { spec: 'RSA_4096', usages: ['SIGN_VERIFY', 'ENCRYPT_DECRYPT'] },
   EC_P256: { spec: 'ECC_NIST_P256', usages: ['SIGN_VERIFY'] },
   EC_P256K: { spec: 'ECC_SECG_P256K1', usages: ['SIGN_VERIFY'] },
+  EC_SM2: { spec: 'SM2', usages: ['SIGN_VERIFY', 'ENCRYPT_DECRYPT'] },
   HMAC_224: { spec: 'HMAC_224', usages: ['GENERATE_VERIFY_MAC'] },
   HMAC_256: { spec: 'HMAC_256', usages: ['GENERATE_VERIFY_MAC'] },
   HMAC_384: { spec: 'HMAC_384', usages: ['GENERATE_VERIFY_MAC'] },
   HMAC_512: { spec: 'HMAC_512', usages: ['GENERATE_VERIFY_MAC'] },
-} as const satisfies Readonly<Record<string, { spec: KeySpec; usages: readonly [KeyUsage, ...KeyUsage[]] }>>
+} as const satisfies Readonly<
+  Record<string, { spec: KeySpec | UndrivenKeySpec; usages: readonly [KeyUsage, ...KeyUsage[]] }>
+>
 
 const USAGES = {
   'ENCRYPT/DECRYPT': 'ENCRYPT_DECRYPT',
@@ -53,6 +57,7 @@ export const CREATE_KEY_OPERATIONS = {
           'RSA_4096',
           'EC_P256',
           'EC_P256K',
+          'EC_SM2',
           'HMAC_224',
           'HMAC_256',
           'HMAC_384',
