@@ -1,3 +1,4 @@
+import { isUuid } from '../lib/bytes.ts'
 import type { KeySpec, KeyUsage } from './key-spec.ts'
 
 export type { KeySpec, KeyUsage } from './key-spec.ts'
@@ -29,6 +30,12 @@ export type MultiRegionRole = 'PRIMARY' | 'REPLICA'
 
 /** Ids of multi-region keys begin so, and no others. */
 export const MULTI_REGION_ID_PREFIX = 'mrk-'
+const MULTI_REGION_ID = /^mrk-[0-9a-f]{32}$/
+
+/** Whether a key could have this id: a UUID in lower case, or that of a multi-region key. */
+export function isKeyId(text: string): boolean {
+  return isUuid(text) || MULTI_REGION_ID.test(text)
+}
 
 /** What rotates a key: the scheduler (its period, or the bound of GCM invocations), or a caller. */
 export type RotationType = 'AUTOMATIC' | 'ON_DEMAND'

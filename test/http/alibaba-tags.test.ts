@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { call } from '../support/kms-fixture.ts'
 import { alibabaFixture, faultOf } from './alibaba-fixture.ts'
 
 const RESOURCES = { RegionId: 'us-east-1', ResourceType: 'key' }
@@ -80,6 +81,24 @@ describe('tags of keys', () => {
     expect(await list({ NextToken: a })).toMatchObject({
       TagResources: { TagResource: [row(b, 'stage', 'test')] },
     })
+  })
+
+  it('are walked over all keys, 200 at a time, those of several regions among them', async () => {
+    const other = alibabaFixture()
+    const keyIds: string[] = []
+    for (let key = 0; key < 201; key++)
+      keyIds.push((await other.kms.createKey(call(), { multiRegion: true })).keyId)
+    const last = keyIds.toSorted().at(-1) ?? ''
+    await other.rpc('TagResource', { KeyId: last, Tags: json({ last: '' }) })
+    const list = async (parameters: Record<string, string>) =>
+      (await other.rpc('ListTagResources', { ...RESOURCES, ...parameters })).json
+    const first = await list({})
+    expect(first).toMatchObject({ TagResources: { TagResource: [] }, NextToken: keyIds.toSorted().at(-2) })
+    expect(await list({ NextToken: String(first['NextToken']) })).toMatchObject({
+      TagResources: { TagResource: [{ ResourceId: last, TagKey: 'last' }] },
+      NextToken: '',
+    })
+    expect(await list({ NextToken: 'none' })).toMatchObject({ Code: 'InvalidParameter' })
   })
 
   it('are bounded in number, and of keys alone', async () => {

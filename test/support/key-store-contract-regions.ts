@@ -110,6 +110,17 @@ export function regionClauses(store: () => KeyStore): void {
     expect(await store().getKey(REGION, primary.keyId)).toStrictEqual(after)
   })
 
+  it('STO-61 another primary version that was there before is one of every region', async () => {
+    const { primary, replica } = await replicated()
+    const after = rotated(primary)
+    await store().replaceKey(after)
+    const back = next(after, { primaryVersionId: primary.primaryVersionId })
+    expect(await store().replaceKey(back)).toBe(true)
+    const { versions, primaryVersionId } = back
+    const shared = next(next(replica), { versions, primaryVersionId })
+    expect(await store().getKey(ELSEWHERE, primary.keyId)).toStrictEqual(shared)
+  })
+
   it('STO-61 a rotation in one region leaves keys of other ids as they are', async () => {
     const { primary } = await replicated()
     const other = sampleKey({ region: ELSEWHERE })

@@ -1,14 +1,12 @@
 import { ALIAS_PREFIX, isAliasName } from '../../core/alias.ts'
 import { KmsError } from '../../core/errors.ts'
-import type { KeyIdentifier } from '../../core/key.ts'
-import { isUuid } from '../../lib/bytes.ts'
+import { isKeyId, type KeyIdentifier } from '../../core/key.ts'
 import { AwsFault, validation } from './fault.ts'
 import type { ArnScope } from './wire.ts'
 
 /** Aliases that AWS keeps for keys of its own services. */
 const RESERVED_ALIAS_PREFIX = 'alias/aws/'
 
-const MULTI_REGION_KEY_ID = /^mrk-[0-9a-f]{32}$/
 const KEY_RESOURCE = 'key/'
 
 /**
@@ -46,7 +44,7 @@ function localResource(scope: ArnScope, arn: string): string {
 }
 
 function parseKeyId(text: string): string {
-  if (isUuid(text) || MULTI_REGION_KEY_ID.test(text)) return text
+  if (isKeyId(text)) return text
   throw new KmsError('KEY_ID_INVALID', `'${text}' is no key id.`, { keyId: text })
 }
 

@@ -19,6 +19,43 @@ describe('authorize', () => {
   })
 })
 
+describe('a principal that may use some keys alone', () => {
+  const limited = (...keyIds: string[]) => ({ ...ALICE, keyIds: new Set(keyIds) })
+
+  it('uses those, and what is of no key', () => {
+    const { sealing, signing } = stage.keys
+    const principal = limited(sealing.keyId)
+    expect(() => authorize(principal, 'Encrypt', sealing)).not.toThrow()
+    expect(() => authorize(principal, 'GenerateRandom')).not.toThrow()
+    expect(() => authorize(principal, 'Sign', signing)).toThrow('not allowed')
+  })
+
+  it('may do nothing at all where these are none', () => {
+    expect(() => authorize(limited(), 'Encrypt', stage.keys.sealing)).toThrow('not allowed')
+    expect(() => authorize(limited(), 'GenerateRandom')).toThrow('not allowed')
+  })
+
+  it('opens nothing that another key sealed, whether it names the key or not', async () => {
+    const { fixture, blob, keys, named } = stage
+    const context = { ...call(), principal: limited(keys.regional.keyId) }
+    fixture.provider.calls.length = 0
+    const detached = {
+      key: named('sealing'),
+      ...stage.detached,
+      aad: { kind: 'bytes', bytes: Buffer.of() },
+    } as const
+    for (const denied of [
+      fixture.kms.decrypt(context, { blob }),
+      fixture.kms.decrypt(context, { blob, key: named('sealing') }),
+      fixture.kms.decryptDetached(context, detached),
+      fixture.kms.reEncrypt(context, { blob, destinationKey: named('regional') }),
+      fixture.kms.describeKey(context, named('sealing')),
+    ])
+      await expect(denied).rejects.toMatchObject({ code: 'ACCESS_DENIED' })
+    expect(fixture.provider.calls).toEqual([])
+  })
+})
+
 describe('key usage', () => {
   const foreign: readonly KeyUsage[] = ['SIGN_VERIFY', 'GENERATE_VERIFY_MAC', 'KEY_AGREEMENT']
   const encrypting = Object.entries(KMS_OPERATIONS).filter(([, { uses }]) => uses?.keys.includes('sealing'))

@@ -39,6 +39,14 @@ describe('a grant', () => {
     expect(await codeOf(fixture.kms.describeKey({ ...call(), grantTokens: [token] }, named))).toBe('done')
   })
 
+  it('has its tokens checked where the ciphertext alone names the key', async () => {
+    const named = { kind: 'id', keyId: key.keyId } as const
+    const { blob } = await fixture.kms.encrypt(call(), { key: named, plaintext: Buffer.from('x') })
+    const showing = (token: string) => fixture.kms.decrypt({ ...call(), grantTokens: [token] }, { blob })
+    expect(await codeOf(showing(`${grant.token}A`))).toBe('GRANT_TOKEN_INVALID')
+    expect(await codeOf(showing(grant.token))).toBe('done')
+  })
+
   it('is not found under another key, in a dry run neither', async () => {
     const other = await fixture.kms.createKey(call(), {})
     for (const context of [call(), { ...call(), dryRun: true } as const])

@@ -2,9 +2,8 @@ import { isAliasName } from '../../../core/alias.ts'
 import type { CallerAad } from '../../../core/caller-aad.ts'
 import type { PrivateKeyPresentation } from '../../../core/envelope/payload-form.ts'
 import { KmsError } from '../../../core/errors.ts'
-import type { KeyIdentifier } from '../../../core/key.ts'
+import { isKeyId, type KeyIdentifier } from '../../../core/key.ts'
 import type { KeyPairSpec } from '../../../core/key-pair-spec.ts'
-import { isUuid } from '../../../lib/bytes.ts'
 import { InstanceFault, invalidParameter, unsupported } from './fault.ts'
 
 /** What fields of several operations mean, and their limits. */
@@ -17,7 +16,6 @@ const PLAINTEXT_BYTES_MAX = 6144
 const AAD_BYTES_MAX = 8192
 const IV_BYTES = 12
 const ALIAS_PREFIX = 'alias/'
-const MULTI_REGION_KEY_ID = /^mrk-[0-9a-f]{32}$/
 
 /** Algorithms of asymmetric keys, by the names that the core has as well. */
 const OAEP_ALGORITHMS: ReadonlySet<string> = new Set(['RSAES_OAEP_SHA_256', 'RSAES_OAEP_SHA_1'])
@@ -54,7 +52,7 @@ const KEY_FORMATS: ReadonlyMap<string, PrivateKeyPresentation> = new Map([
 export function requireKeyId(text: string): KeyIdentifier {
   if (text === '') throw missing('KeyId')
   if (!text.startsWith(ALIAS_PREFIX)) {
-    if (isUuid(text) || MULTI_REGION_KEY_ID.test(text)) return { kind: 'id', keyId: text }
+    if (isKeyId(text)) return { kind: 'id', keyId: text }
     throw new KmsError('KEY_ID_INVALID', 'There is no such key id.', { keyId: '' })
   }
   if (isAliasName(text)) return { kind: 'alias', alias: text }

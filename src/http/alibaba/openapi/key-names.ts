@@ -1,13 +1,11 @@
 import { ALIAS_PREFIX, isAliasName } from '../../../core/alias.ts'
 import { KmsError } from '../../../core/errors.ts'
-import type { KeyIdentifier } from '../../../core/key.ts'
-import { isUuid } from '../../../lib/bytes.ts'
+import { isKeyId, type KeyIdentifier } from '../../../core/key.ts'
 import { invalidParameter, OpenApiFault } from './fault.ts'
 import type { AcsScope } from './operation.ts'
 
 const ARN_PREFIX = 'acs:kms:'
 const KEY_RESOURCE = 'key/'
-export const MULTI_REGION_KEY_ID = /^mrk-[0-9a-f]{32}$/
 
 /** Aliases that Alibaba Cloud keeps for keys of its own services. */
 const RESERVED_ALIAS_PREFIX = 'alias/acs/'
@@ -62,7 +60,7 @@ function localResource(scope: AcsScope, arn: string): string {
 }
 
 function parseKeyId(text: string): string {
-  if (isUuid(text) || MULTI_REGION_KEY_ID.test(text)) return text
+  if (isKeyId(text)) return text
   throw new KmsError('KEY_ID_INVALID', 'This is no key id.', { keyId: text })
 }
 

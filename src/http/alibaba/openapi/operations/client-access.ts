@@ -5,8 +5,7 @@ import {
   type ClientKey,
   USER_PERMISSION,
 } from '../../../../core/client-key.ts'
-import { isUuid } from '../../../../lib/bytes.ts'
-import { MULTI_REGION_KEY_ID } from '../key-names.ts'
+import { isKeyId } from '../../../../core/key.ts'
 import { isPlainObject, page, pageOf, parseJson } from '../members.ts'
 import { type AcsScope, type OpenApiOperation, openApiOperation } from '../operation.ts'
 import { toUtc, utc } from '../timestamp.ts'
@@ -41,11 +40,7 @@ function isResource(text: string): boolean {
   const [kind, name = ''] = text.split('/', 2)
   if (text.length > 256) return false
   if (kind === 'secret') return name !== ''
-  return (
-    kind === 'key' &&
-    (name === '*' || isUuid(name) || MULTI_REGION_KEY_ID.test(name)) &&
-    text === `key/${name}`
-  )
+  return kind === 'key' && (name === '*' || isKeyId(name)) && text === `key/${name}`
 }
 
 /** Network rules would not be enforced, and a rule that is kept and not enforced is worse than none. */

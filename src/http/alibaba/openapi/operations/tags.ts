@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { isKeyId } from '../../../../core/key.ts'
 import type { Tag } from '../../../../core/ports/tag-store.ts'
 import { collectAll } from '../collect.ts'
 import { invalidParameter, missing, unsupported } from '../fault.ts'
@@ -110,7 +111,11 @@ export const TAG_OPERATIONS = {
   }),
 
   ListTagResources: openApiOperation({
-    parameters: z.object({ RegionId: z.string(), ResourceType: z.string(), NextToken: z.uuid().optional() }),
+    parameters: z.object({
+      RegionId: z.string(),
+      ResourceType: z.string(),
+      NextToken: z.string().refine(isKeyId).optional(),
+    }),
     handle: async (call, body) => {
       requireKeyType(body.ResourceType)
       const wanted = tagsIn(call.parameters)
