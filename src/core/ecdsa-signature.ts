@@ -1,4 +1,4 @@
-import { DER_TAG, derUnsigned, encodeDer, readDer } from '../lib/der.ts'
+import { DER_TAG, derUnsigned, encodeDer, readUnsignedPair } from '../lib/der.ts'
 import { invariant } from '../lib/invariant.ts'
 
 /**
@@ -17,19 +17,10 @@ export function ecdsaToDer(raw: Buffer): Buffer {
 
 /** The numbers of a signature; `undefined` for anything but the one DER form of two numbers that are not negative. */
 export function parseEcdsaDer(der: Buffer): { readonly r: bigint; readonly s: bigint } | undefined {
-  const whole = readDer(der, DER_TAG.sequence)
-  if (whole?.end !== der.length) return undefined
-  const first = readDer(whole.content, DER_TAG.integer)
-  const second = first && readDer(whole.content, DER_TAG.integer, first.end)
-  if (second?.end !== whole.content.length) return undefined
-  const [r, s] = [numberOf(first?.content), numberOf(second.content)]
-  return r === undefined || s === undefined ? undefined : { r, s }
+  const [r, s] = readUnsignedPair(der) ?? []
+  return r && s && { r: numberOf(r), s: numberOf(s) }
 }
 
-/** `undefined` for a negative number and for one with a needless zero before it. */
-function numberOf(content: Buffer | undefined): bigint | undefined {
-  const [first, second] = content ?? []
-  if (!content || first === undefined || first >= 0x80) return undefined
-  if (first === 0 && second !== undefined && second < 0x80) return undefined
-  return BigInt(`0x${content.toString('hex')}`)
+function numberOf(magnitude: Buffer): bigint {
+  return BigInt(`0x${magnitude.toString('hex')}`)
 }

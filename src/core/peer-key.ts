@@ -1,11 +1,10 @@
 import { createPublicKey } from 'node:crypto'
-import { DER_TAG, readDer } from '../lib/der.ts'
 import { KmsError } from './errors.ts'
 import type { KeySpec } from './key.ts'
 import type { Curve } from './key-pair-spec.ts'
 import { pairOfSpec } from './key-spec.ts'
 import { EC_OID } from './pkcs8.ts'
-import { ecSpki } from './spki.ts'
+import { ecSpki, parseSpki } from './spki.ts'
 
 /**
  * The point of a public key that somebody else brings to a key agreement. OpenSSL refuses one that is not on the curve that it
@@ -28,7 +27,7 @@ export function peerPoint(spec: KeySpec, spki: Buffer): Buffer {
  * take one that spells its curve out, and others that some bytes follow, and would try every kind of key there is.
  */
 function pointOn(curve: Curve, spki: Buffer): Buffer | undefined {
-  const point = bitsOfNamedCurve(curve, spki)
+  const point = parseSpki(spki, Buffer.concat([EC_OID, curve.oid]))
   if (!point) return undefined
   try {
     // OpenSSL reads the point at infinity and throws when it is to write it.
@@ -43,14 +42,4 @@ function pointOn(curve: Curve, spki: Buffer): Buffer | undefined {
   } catch {
     return undefined
   }
-}
-
-/** The point as it is encoded, of whatever form; not looked into. */
-function bitsOfNamedCurve(curve: Curve, spki: Buffer): Buffer | undefined {
-  const info = readDer(spki, DER_TAG.sequence)
-  const algorithm = info && readDer(info.content, DER_TAG.sequence)
-  const bits = algorithm && readDer(info.content, DER_TAG.bitString, algorithm.end)
-  if (info?.end !== spki.length || bits?.end !== info.content.length || bits.content[0] !== 0)
-    return undefined
-  return algorithm?.content.equals(Buffer.concat([EC_OID, curve.oid])) ? bits.content.subarray(1) : undefined
 }

@@ -55,6 +55,28 @@ export function readDer(bytes: Buffer, tag: number, at = 0): DerRead | undefined
   return { content: bytes.subarray(start, start + length), end: start + length }
 }
 
+/**
+ * Reads a SEQUENCE of two INTEGERs that are not negative, and nothing else. Reads untrusted bytes.
+ *
+ * @returns Their magnitudes, big-endian, without a zero before them but for 0 itself; `undefined` for anything but the one DER form.
+ */
+export function readUnsignedPair(bytes: Buffer): readonly [Buffer, Buffer] | undefined {
+  const whole = readDer(bytes, DER_TAG.sequence)
+  const first = whole && readDer(whole.content, DER_TAG.integer)
+  const second = first && readDer(whole.content, DER_TAG.integer, first.end)
+  if (whole?.end !== bytes.length || second?.end !== whole.content.length) return undefined
+  const [one, other] = [magnitudeOf(first?.content), magnitudeOf(second.content)]
+  return one && other && [one, other]
+}
+
+/** `undefined` for a negative number and for one with a needless zero before it. */
+function magnitudeOf(content: Buffer | undefined): Buffer | undefined {
+  const [first, second] = content ?? []
+  if (!content || first === undefined || first >= 0x80) return undefined
+  if (first !== 0 || second === undefined) return content
+  return second < 0x80 ? undefined : content.subarray(1)
+}
+
 function write(value: DerValue, bytes: Buffer, start: number): number {
   const length = contentSize(value)
   const lengthBytes = lengthSize(length) - 1

@@ -274,5 +274,13 @@ describe('data keys', () => {
     expect(long.json['Code']).toBe('InvalidParameter')
     const other = await rpc('ExportDataKey', { CiphertextBlob, ...wrapping, PublicKeyBlob: 'AAAA' })
     expect(other.json['Message']).toContain('"PublicKeyBlob"')
+    // OpenSSL takes it for a key, and fails when it is to encrypt.
+    const even = Buffer.from(publicKey).fill(0, publicKey.length - 6, publicKey.length - 5)
+    const broken = await rpc('ExportDataKey', {
+      CiphertextBlob,
+      ...wrapping,
+      PublicKeyBlob: even.toString('base64'),
+    })
+    expect([broken.status, broken.json['Code']]).toEqual([400, 'InvalidParameter'])
   })
 })

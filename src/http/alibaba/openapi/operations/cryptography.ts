@@ -1,6 +1,7 @@
 import { isUtf8 } from 'node:buffer'
-import { constants, createPublicKey, type KeyObject, publicEncrypt } from 'node:crypto'
+import { constants, publicEncrypt } from 'node:crypto'
 import { z } from 'zod'
+import { exportKey } from '../../../../core/export-key.ts'
 import type { OpenedPayload, SealedPayload } from '../../../../core/ops/seal-payload.ts'
 import { invalidParameter } from '../fault.ts'
 import { parseKeyIdentifier } from '../key-names.ts'
@@ -193,7 +194,8 @@ function wrapperOf(body: {
   readonly PublicKeyBlob: Buffer
   readonly WrappingAlgorithm: keyof typeof OAEP_HASHES
 }): (dataKey: Buffer) => string {
-  const key = parseRsaKey(body.PublicKeyBlob)
+  const key = exportKey(body.PublicKeyBlob, EXPORT_KEY_BITS)
+  if (!key) throw invalidParameter('PublicKeyBlob')
   const oaepHash = OAEP_HASHES[body.WrappingAlgorithm]
   const longest = EXPORT_KEY_BITS / 8 - 2 * (oaepHash === 'sha256' ? 32 : 20) - 2
   return (dataKey) => {
@@ -206,21 +208,5 @@ function wrapperOf(body: {
     } finally {
       bytes.fill(0)
     }
-  }
-}
-
-function parseRsaKey(der: Buffer): KeyObject {
-  const key = publicKeyOf(der)
-  if (key?.asymmetricKeyType === 'rsa' && key.asymmetricKeyDetails?.modulusLength === EXPORT_KEY_BITS) {
-    return key
-  }
-  throw invalidParameter('PublicKeyBlob')
-}
-
-function publicKeyOf(der: Buffer): KeyObject | undefined {
-  try {
-    return createPublicKey({ key: der, format: 'der', type: 'spki' })
-  } catch {
-    return undefined
   }
 }
