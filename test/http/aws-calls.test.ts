@@ -238,9 +238,9 @@ const CALLS: Readonly<Record<string, Row>> = {
     { KeyId: KEY, PolicyName: 'default', Policy: '{}', BypassPolicyLockoutSafetyCheck: true },
     'putKeyPolicy',
     KEY,
-    { policy: '{}', bypassLockoutCheck: true },
+    { language: 'AWS', policy: '{}', bypassLockoutCheck: true },
   ],
-  GetKeyPolicy: [{ KeyId: KEY }, 'getKeyPolicy', KEY],
+  GetKeyPolicy: [{ KeyId: KEY }, 'getKeyPolicy', KEY, 'AWS'],
   ListKeyPolicies: [{ KeyId: KEY, Limit: 5 }, 'listKeyPolicies', KEY],
   CreateGrant: [
     {
