@@ -34,7 +34,8 @@ beforeAll(async () => {
   for (const account of config.accounts) account.clientKeys = [{ clientKeyId, publicKeyFile: 'client.pem' }]
   writeFileSync(file, stringify(config))
   // Two workers: a pair is one at a time over both.
-  service = await startService({ home, workers: 2, environment: { P11KMS_LOG_LEVEL: 'info' } })
+  const environment = { P11KMS_LOG_LEVEL: 'info', P11KMS_KEYS_KEY_VERSION_INTERVAL_DAYS: '0' }
+  service = await startService({ home, workers: 2, environment })
   client = new DkmsClient({ clientKeyId, privateKey }, httpTransport(service.endpoint))
   KeyId = service.env['P11KMS_KEY_ID'] ?? ''
 })
@@ -47,8 +48,8 @@ const credential = () => ({
   accessKeyId: service.env['ALIBABA_CLOUD_ACCESS_KEY_ID'] ?? '',
   accessKeySecret: service.env['ALIBABA_CLOUD_ACCESS_KEY_SECRET'] ?? '',
 })
-const ok = async (api: string, fields: Fields): Promise<DkmsAnswer> => {
-  const answer = await client.call(api, fields)
+const ok = async (api: string, fields: Fields, options = {}): Promise<DkmsAnswer> => {
+  const answer = await client.call(api, fields, options)
   expect(answer, JSON.stringify(answer.text)).toMatchObject({ status: 200 })
   return answer
 }
@@ -132,6 +133,32 @@ describe('the instance API on SoftHSM', () => {
     const opened = await ok('Decrypt', { KeyId: rsa, CiphertextBlob, Algorithm: 'RSAES_OAEP_SHA_256' })
     expect(opened.bytes['Plaintext']).toEqual(Plaintext)
     aws.destroy()
+  })
+
+  it('uses the version of a key pair that the header names, which the OpenAPI made, in every worker at once', async () => {
+    const request = sdkCalls(service.endpoint, credential())['openapi-core V3 query'] ?? expect.fail()
+    const { KeyMetadata } = await request('CreateKey', { KeySpec: 'EC_P256' })
+    const { KeyId: signing, PrimaryKeyVersion } = KeyMetadata as Record<string, string>
+    const pem = async (options = {}) =>
+      (await ok('GetPublicKey', { KeyId: signing }, options)).text['PublicKey'] ?? ''
+    const first = await pem()
+    // Both workers know the key as it was.
+    await Promise.all(Array.from({ length: 8 }, () => pem()))
+    const { KeyVersion } = await request('CreateKeyVersion', { KeyId: signing ?? '' })
+    const { KeyVersionId } = KeyVersion as Record<string, string>
+    const under = { headers: { 'x-kms-migrationkeyversionid': KeyVersionId ?? '' } }
+    const sign = { KeyId: signing, Message: Plaintext, Algorithm: 'ECDSA_SHA_256' }
+    const answers = await Promise.all(Array.from({ length: 8 }, () => ok('Sign', sign, under)))
+    const second = await pem(under)
+    expect(second).not.toBe(first)
+    for (const { bytes, headers } of answers) {
+      expect(headers['x-kms-migrationkeyversionid']).toBe(KeyVersionId)
+      expect(verify('sha256', Plaintext, second, bytes['Signature'] ?? Buffer.alloc(0))).toBe(true)
+    }
+    const unnamed = await ok('Sign', sign)
+    expect(unnamed.headers['x-kms-migrationkeyversionid']).toBe(PrimaryKeyVersion)
+    expect(verify('sha256', Plaintext, first, unnamed.bytes['Signature'] ?? Buffer.alloc(0))).toBe(true)
+    expect(await pem()).toBe(first)
   })
 
   it.each(CLIENTS)('takes client keys that %s makes by the OpenAPI, in every worker', async (name) => {

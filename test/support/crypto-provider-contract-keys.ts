@@ -97,6 +97,36 @@ export function otherKeysContract(
       await expect(useOnce(provider, made)).rejects.toMatchObject({ code: 'TOKEN_UNAVAILABLE' })
     }, 120_000)
   })
+
+  describe('versions of one key pair', () => {
+    const kinds = KINDS.filter(
+      ([spec]) => !unable.includes(spec) && ['RSA_2048', 'ECC_NIST_P256'].includes(spec),
+    )
+
+    it.each(kinds)(
+      'of %s for %s stand beside each other, and each goes alone',
+      async (spec, usage) => {
+        const { provider } = opened()
+        const first = await make(spec, usage)
+        const ref = { ...first.ref, versionId: randomUUID(), versionNumber: 2 }
+        const { publicKey = Buffer.alloc(0) } = await provider.createMasterKey(ref, within(PAIR_MS))
+        const second = { ref, publicKey }
+        expect(publicKey).not.toEqual(first.publicKey)
+        for (const made of [first, second, first]) {
+          expect(await provider.readPublicKey(made.ref, within())).toEqual(made.publicKey)
+          await USES[usage](provider, made)
+        }
+        await provider.destroyMasterKey(first.ref, within())
+        expect(await provider.findMasterKey(first.ref, within())).toBe('absent')
+        await expect(useOnce(provider, first)).rejects.toMatchObject({ code: 'TOKEN_UNAVAILABLE' })
+        expect(await provider.findMasterKey(second.ref, within())).toBe('present')
+        await USES[usage](provider, second)
+        await provider.destroyMasterKey(second.ref, within())
+        expect(await provider.findMasterKey(second.ref, within())).toBe('absent')
+      },
+      180_000,
+    )
+  })
 }
 
 async function useOnce(provider: CryptoProvider, { ref, publicKey }: Made): Promise<unknown> {

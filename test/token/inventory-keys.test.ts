@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { tokenRef } from '../../src/core/find-key.ts'
 import type { MasterKey } from '../../src/core/key.ts'
@@ -141,5 +142,23 @@ describeWith([SOFTHSM_MODULE], 'the inventory of key pairs and MAC keys', () => 
     expect(codesOf(linted, half.keyId)).toEqual(['error PARTIAL_VERSION'])
     expect(codesOf(linted, gone.keyId)).toEqual(['error ROW_WITHOUT_OBJECT'])
     expect(codesOf(linted, replaced.keyId)).toEqual(['error WRONG_KIND', 'error WRONG_USAGE'])
+  })
+
+  it('knows every version of a key pair, and the one that is in the making', async () => {
+    const made = sampleKey({ spec: 'ECC_NIST_P256', usage: 'SIGN_VERIFY' })
+    const second = { versionId: randomUUID(), number: 2, createdAt: 0 }
+    const grown = { ...made, versions: [...made.versions, second] }
+    const provider = await startProvider(settingsFor(LABEL))
+    for (const version of grown.versions)
+      await provider.createMasterKey(tokenRef(grown, version), within(90_000))
+    await provider.close()
+    const told = async (key: MasterKey) => codesOf(await lint(true, [...keys, key]), key.keyId)
+    expect(await told(grown)).toEqual([])
+    const pendingVersion = { versionId: second.versionId, state: 'Making', createdAt: 0 } as const
+    expect(await told({ ...made, pendingVersion })).toEqual([])
+    expect(await told(made)).toEqual(['warning OBJECT_WITHOUT_ROW', 'warning OBJECT_WITHOUT_ROW'])
+    const third = { versionId: randomUUID(), number: 3, createdAt: 0 }
+    const lost = { ...grown, versions: [...grown.versions, third] }
+    expect(await told(lost)).toEqual(['error ROW_WITHOUT_OBJECT'])
   })
 })
