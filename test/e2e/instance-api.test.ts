@@ -147,15 +147,15 @@ describe('the instance API on SoftHSM', () => {
     const { KeyVersion } = await request('CreateKeyVersion', { KeyId: signing ?? '' })
     const { KeyVersionId } = KeyVersion as Record<string, string>
     const under = { headers: { 'x-kms-migrationkeyversionid': KeyVersionId ?? '' } }
-    const sign = { KeyId: signing, Message: Plaintext, Algorithm: 'ECDSA_SHA_256' }
-    const answers = await Promise.all(Array.from({ length: 8 }, () => ok('Sign', sign, under)))
+    const fields = { KeyId: signing, Message: Plaintext, Algorithm: 'ECDSA_SHA_256' }
+    const answers = await Promise.all(Array.from({ length: 8 }, () => ok('Sign', fields, under)))
     const second = await pem(under)
     expect(second).not.toBe(first)
     for (const { bytes, headers } of answers) {
       expect(headers['x-kms-migrationkeyversionid']).toBe(KeyVersionId)
       expect(verify('sha256', Plaintext, second, bytes['Signature'] ?? Buffer.alloc(0))).toBe(true)
     }
-    const unnamed = await ok('Sign', sign)
+    const unnamed = await ok('Sign', fields)
     expect(unnamed.headers['x-kms-migrationkeyversionid']).toBe(PrimaryKeyVersion)
     expect(verify('sha256', Plaintext, first, unnamed.bytes['Signature'] ?? Buffer.alloc(0))).toBe(true)
     expect(await pem()).toBe(first)
