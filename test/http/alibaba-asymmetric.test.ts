@@ -95,6 +95,12 @@ describe('key pairs', () => {
     ).toContain('"KeyUsage"')
     const rotated = { KeySpec: 'EC_P256', EnableAutomaticRotation: 'true', RotationInterval: '7d' }
     expect((await rpc('CreateKey', rotated)).json['Code']).toBe('InvalidParameter')
+    const tried = await rpc('GetPublicKey', {
+      KeyId: sign.KeyId,
+      KeyVersionId: sign.KeyVersionId,
+      DryRun: 'true',
+    })
+    expect([tried.status, tried.json['Code']]).toEqual([400, 'DryRunOperationError'])
     expect((await rpc('AsymmetricSign', { ...sign, DryRun: 'true' })).json['Code']).toBe(
       'DryRunOperationError',
     )

@@ -1,4 +1,4 @@
-import { checksPassed } from '../dry-run.ts'
+import { checksPassed, endDryRun } from '../dry-run.ts'
 import { KmsError } from '../errors.ts'
 import { requireKey, requirePrimaryVersion, requireState, requireVersion, tokenRef } from '../find-key.ts'
 import type { KeyIdentifier, KeyVersion, MasterKey } from '../key.ts'
@@ -48,6 +48,7 @@ export async function getPublicKey(
   // A disabled key keeps its public key to itself by the table of key states; AWS KMS was seen to answer all the same.
   requireState(key, 'Enabled', 'Disabled')
   const version = requireVersion(key, versionId ?? key.primaryVersionId)
+  endDryRun(context)
   await deps.publicKeys.require(tokenRef(key, version), version, callOptions(context))
   return { key, version, publicKey: spkiOf(version) }
 }

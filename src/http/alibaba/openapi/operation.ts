@@ -2,6 +2,7 @@ import { z } from 'zod'
 import type { ClientAccess } from '../../../core/client-access.ts'
 import type { Kms } from '../../../core/kms.ts'
 import type { CallContext } from '../../../core/kms-context.ts'
+import { invariant } from '../../../lib/invariant.ts'
 import { invalidParameter, missing, type OpenApiFault, unsupported } from './fault.ts'
 import { flag } from './members.ts'
 import type { Parameters } from './parameters.ts'
@@ -61,7 +62,12 @@ export function openApiOperation<Body>(row: {
       if (tried) call.dryRun.asked = true
       const body = requireValid(schema, members)
       if (refused !== undefined) throw unsupported(`The parameter "${refused}".`)
-      return handle(tried ? { ...call, context: { ...call.context, dryRun: true } } : call, body)
+      const answer = await handle(
+        tried ? { ...call, context: { ...call.context, dryRun: true } } : call,
+        body,
+      )
+      invariant(!tried, 'an operation that takes a dry run ends it')
+      return answer
     },
   }
 }
