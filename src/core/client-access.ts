@@ -55,6 +55,9 @@ const DAY_MS = 86_400_000
 /** How long a client key is good for where nothing is said; at most twice as long. */
 const LIFETIME_MS = 5 * 365 * DAY_MS
 
+/** The last moment that certificates and answers have a form for: the end of the year 9999. */
+const TIME_MAX = Date.UTC(10_000, 0) - 1
+
 /** 8 to 64 of letters, digits and `~!@#$%^&*?_-`; of at least two of the four kinds (lower case, upper case, digits, signs). */
 const PASSWORD = /^[A-Za-z0-9~!@#$%^&*?_-]{8,64}$/
 const PASSWORD_KINDS = [/[a-z]/, /[A-Z]/, /[0-9]/, /[~!@#$%^&*?_-]/] as const
@@ -203,7 +206,7 @@ function isPassword(text: string): boolean {
 
 function requireLifetime(input: ClientKeyInput, now: number) {
   const { notBefore = now, notAfter = notBefore + LIFETIME_MS } = input
-  const ends = notAfter > now && notAfter > notBefore
+  const ends = notAfter > now && notAfter > notBefore && notAfter <= TIME_MAX
   if (!ends || notAfter - notBefore > 2 * LIFETIME_MS) throw invalid('NotAfter')
   return { notBefore, notAfter }
 }

@@ -142,6 +142,7 @@ describe('client keys by the OpenAPI', () => {
       { NotAfter: '2031-02-31T00:00:00+01:00' },
       { NotBefore: 'now' },
       { NotBefore: '2031-13-01T00:00:00Z' },
+      { NotBefore: '2031-02-30T00:00:00Z' },
       { NotBefore: '2030-01-01T00:00:00Z', NotAfter: '2099-01-01T00:00:00Z' },
       { Password: 'short' },
       { Password: 'abcdefghijk' },

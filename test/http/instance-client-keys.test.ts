@@ -130,6 +130,8 @@ describe('a client key', () => {
       { notBefore: now - 2 * DAY_MS, notAfter: now - DAY_MS },
       { notBefore: now + DAY_MS, notAfter: now + DAY_MS },
       { notAfter: now + 11 * 365 * DAY_MS },
+      // Five years from then on no date has four digits for the year.
+      { notBefore: Date.UTC(9_996, 0) },
     ]) {
       await expect(newClientKey(times)).rejects.toMatchObject({ details: { field: 'NotAfter' } })
     }

@@ -28,12 +28,13 @@ export function requireTimely(text: string | undefined, now: number): number {
   )
 }
 
-/** A time of a parameter, as milliseconds since the epoch. */
+/** A time of a parameter, as milliseconds since the epoch. A day that no month has, which `Date` takes for a later one, is none. */
 export const utc: z.ZodType<number> = z
   .string()
   .regex(ISO_8601)
-  .transform((text) => Date.parse(text))
-  .pipe(z.int())
+  .transform((text) => ({ text, at: Date.parse(text) }))
+  .refine(({ text, at }) => !Number.isNaN(at) && toUtc(at) === `${text.slice(0, 19)}Z`)
+  .transform(({ at }) => at)
 
 /** `yyyy-MM-ddTHH:mm:ssZ`, as answers have it; empty for no time. */
 export function toUtc(milliseconds: number | undefined): string {
