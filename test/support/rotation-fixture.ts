@@ -22,6 +22,37 @@ export function versionsIn(provider: CryptoProvider): Set<string> {
   return inToken
 }
 
+/** Which call of the store or the token fails, before it has its effect or after. */
+export interface Cut {
+  readonly when: 'before' | 'after'
+  readonly step: 'replaceKey' | 'createMasterKey'
+  /** From 0. */
+  readonly nth: number
+}
+
+/**
+ * Has one call of the store or the token fail with `error`.
+ *
+ * @returns What ends it.
+ */
+export function cutAt(
+  { store, provider }: Pick<ReturnType<typeof kmsFixture>, 'store' | 'provider'>,
+  { when, step, nth }: Cut,
+  error: Error,
+): () => void {
+  const target: Record<string, unknown> = (step === 'replaceKey' ? store : provider) as never
+  const whole = (target[step] as (...args: unknown[]) => Promise<unknown>).bind(target)
+  let calls = 0
+  target[step] = async (...args: unknown[]) => {
+    if (calls++ !== nth) return whole(...args)
+    if (when === 'after') await whole(...args)
+    throw error
+  }
+  return () => {
+    target[step] = whole
+  }
+}
+
 /** The core with a key that is due for rotation after 10 invocations and refused after 40. */
 export async function rotationFixture() {
   const fixture = kmsFixture({ invocationsMax: 40, leaseInvocations: 4, rotateAt: 10 })

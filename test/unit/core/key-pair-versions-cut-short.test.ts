@@ -10,7 +10,7 @@ import {
   PAIR_TIMEOUT_MS,
   VERSION_INTERVAL_MS,
 } from '../../support/kms-fixture.ts'
-import { versionsIn } from '../../support/rotation-fixture.ts'
+import { cutAt, versionsIn } from '../../support/rotation-fixture.ts'
 
 const PAIR = { spec: 'ECC_NIST_P256', usage: 'SIGN_VERIFY' } as const
 /** Longer than who makes a pair goes on with it. */
@@ -68,18 +68,9 @@ describe('a version of a key pair that is cut short', () => {
   it.each(cuts)(
     'by a process that dies %s %s %d is finished where its objects are whole, and taken back else',
     async (when, step, nth, versions) => {
-      const target: Record<string, unknown> = (
-        step === 'replaceKey' ? fixture.store : fixture.provider
-      ) as never
-      const whole = (target[step] as (...args: unknown[]) => Promise<unknown>).bind(target)
-      let calls = 0
-      target[step] = async (...args: unknown[]) => {
-        if (calls++ !== nth) return whole(...args)
-        if (when === 'after') await whole(...args)
-        throw DIED
-      }
+      const mend = cutAt(fixture, { when, step, nth }, DIED)
       expect(await codeOf(add())).toContain('the process died here')
-      target[step] = whole
+      mend()
       fixture.clock.advance(MAKING_MS)
       await fixture.rotation.run()
       await expectWhole(versions)

@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, it } from 'vitest'
 import type { MasterKey } from '../../../src/core/key.ts'
 import { call, GRACE_MS } from '../../support/kms-fixture.ts'
-import { rotationFixture } from '../../support/rotation-fixture.ts'
+import { cutAt, rotationFixture } from '../../support/rotation-fixture.ts'
 
 const MAKING_MS = 60_001
 const DAY_MS = 86_400_000
@@ -28,18 +28,9 @@ describe('a rotation that is cut short', () => {
     'by a process that dies %s %s %d is finished or made anew, and leaves nothing behind',
     async (when, step, nth) => {
       const blobs = await fixture.makeDue()
-      const target: Record<string, unknown> = (
-        step === 'replaceKey' ? fixture.store : fixture.provider
-      ) as never
-      const whole = (target[step] as (...args: unknown[]) => Promise<unknown>).bind(target)
-      let calls = 0
-      target[step] = async (...args: unknown[]) => {
-        if (calls++ !== nth) return whole(...args)
-        if (when === 'after') await whole(...args)
-        throw DIED
-      }
+      const mend = cutAt(fixture, { when, step, nth }, DIED)
       await fixture.rotation.run()
-      target[step] = whole
+      mend()
       blobs.push((await fixture.seal()).blob)
       await fixture.otherProcess().run()
       fixture.clock.advance(MAKING_MS)
