@@ -57,6 +57,12 @@ void call_object(Call *call, const char *name, CK_OBJECT_HANDLE handle, CK_RV re
   trace_number(call, "in", name, handle);
 }
 
+void call_template(Call *call, const CK_ATTRIBUTE *attributes, CK_ULONG count) {
+  if (attributes == NULL) return;
+  call->templates[call->template_count].attributes = attributes;
+  call->templates[call->template_count++].count = count;
+}
+
 /* Until the rule is gone from the file, or its time is over. */
 static void hang(const char *text, uint64_t generation, uint64_t for_us) {
   uint64_t until = for_us == UINT64_MAX ? UINT64_MAX : now_us() + for_us;

@@ -26,6 +26,11 @@ typedef struct {
     CK_RV refusal;
   } objects[2];
   size_t object_count;
+  struct {
+    const CK_ATTRIBUTE *attributes; /* of the application */
+    CK_ULONG count;
+  } templates[2];
+  size_t template_count;
   bool user_login;
   CK_RV rv;
   bool forwarded;     /* the real module was called */
@@ -41,6 +46,8 @@ Call call_on_session(Function function, CK_SESSION_HANDLE session);
 /* What the call names besides; traced as well. `refusal` is the answer where a rule made the handle stale. */
 void call_mechanism(Call *call, const CK_MECHANISM *mechanism);
 void call_object(Call *call, const char *name, CK_OBJECT_HANDLE handle, CK_RV refusal);
+/* Its template. Not traced, because C_GetAttributeValue has still to fill its own. */
+void call_template(Call *call, const CK_ATTRIBUTE *attributes, CK_ULONG count);
 /* Whether to call the real module; where not, call->rv is the answer. */
 bool call_enter(Call *call);
 CK_RV call_end(Call *call);

@@ -11,7 +11,7 @@
 #define CONFIG_LINE_BYTES_MAX 1024
 #define RULES_MAX 256
 #define WORDS_MAX 24
-/* Return values, mechanisms or patterns of functions in one list. */
+/* Return values, mechanisms, attributes or patterns of functions in one list. */
 #define LIST_MAX 64
 #define TOKEN_LABEL_BYTES 32
 
@@ -36,6 +36,7 @@ typedef enum {
   K_PIN_TRIES,
   K_HIDE_MECHANISM,
   K_LIST_MECHANISM,
+  K_HIDE_ATTRIBUTE,
   K_GCM_IV,
   K_WRONG_TAG,
   K_UNWRAP_NO_OVERRIDE,
@@ -56,6 +57,8 @@ typedef struct {
   size_t return_value_count;
   CK_MECHANISM_TYPE mechanisms[LIST_MAX];
   size_t mechanism_count;
+  CK_ATTRIBUTE_TYPE attributes[LIST_MAX];
+  size_t attribute_count;
   uint64_t number; /* microseconds, a maximum, a seed */
   const char *path;
   IvSource iv_source;

@@ -22,8 +22,8 @@ enum {
 };
 
 /*
- * Arguments by letter: F functions, R return values, D duration, M mechanisms, N number, P path, V where IVs come from, H what is
- * hashed.
+ * Arguments by letter: F functions, R return values, D duration, M mechanisms, A attributes, N number, P path, V where IVs come
+ * from, H what is hashed.
  */
 static const struct {
   const char *name;
@@ -49,6 +49,7 @@ static const struct {
     {"pin-tries", K_PIN_TRIES, "N", O_TOKEN | O_STATE},
     {"hide-mechanism", K_HIDE_MECHANISM, "M", O_TOKEN},
     {"list-mechanism", K_LIST_MECHANISM, "M", O_TOKEN},
+    {"hide-attribute", K_HIDE_ATTRIBUTE, "A", O_TOKEN},
     {"gcm-iv", K_GCM_IV, "V", O_TOKEN},
     {"wrong-tag", K_WRONG_TAG, "R", O_TOKEN},
     {"unwrap-no-template-override", K_UNWRAP_NO_OVERRIDE, "", O_TOKEN},
@@ -116,6 +117,7 @@ static bool parse_list(char kind, const char *text, Rule *rule, char wrong[NAME_
     if (known && kind == 'F') known = select_functions(wrong, rule->functions);
     if (known && kind == 'R') known = parse_return_value(wrong, &rule->return_values[rule->return_value_count++]);
     if (known && kind == 'M') known = parse_mechanism(wrong, &rule->mechanisms[rule->mechanism_count++]);
+    if (known && kind == 'A') known = parse_attribute(wrong, &rule->attributes[rule->attribute_count++]);
     if (!known) return false;
     if (start[length] == '\0') return true;
     start += length + 1;
@@ -148,7 +150,10 @@ static bool parse_argument(char kind, const char *word, Rule *rule, char problem
     default:
       if (parse_list(kind, word, rule, wrong)) return true;
       snprintf(problem, CONFIG_ERROR_BYTES, "\"%s\" is no %s", wrong,
-               kind == 'F' ? "function of Cryptoki v2.40" : kind == 'R' ? "return value" : "mechanism");
+               kind == 'F'   ? "function of Cryptoki v2.40"
+               : kind == 'R' ? "return value"
+               : kind == 'A' ? "attribute"
+                             : "mechanism");
       return false;
   }
   if (!good) snprintf(problem, CONFIG_ERROR_BYTES, "\"%.100s\" is not %s", word, WANTED[(unsigned char)kind]);

@@ -65,3 +65,7 @@ bool parse_return_value(const char *text, CK_RV *value) {
 bool parse_mechanism(const char *text, CK_MECHANISM_TYPE *value) {
   return number_of(MECHANISM_NAMES, LENGTH(MECHANISM_NAMES), text, value);
 }
+
+bool parse_attribute(const char *text, CK_ATTRIBUTE_TYPE *value) {
+  return number_of(ATTRIBUTE_NAMES, LENGTH(ATTRIBUTE_NAMES), text, value);
+}

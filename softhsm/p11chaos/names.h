@@ -40,5 +40,6 @@ const char *attribute_name(CK_ATTRIBUTE_TYPE value, char room[NAME_BYTES]);
 /* The number of a name or of a number in C's notation; false where it is neither. */
 bool parse_return_value(const char *text, CK_RV *value);
 bool parse_mechanism(const char *text, CK_MECHANISM_TYPE *value);
+bool parse_attribute(const char *text, CK_ATTRIBUTE_TYPE *value);
 
 #endif

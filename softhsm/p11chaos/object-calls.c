@@ -16,6 +16,7 @@ static void give_object(Call *call, const char *name, CK_OBJECT_HANDLE handle) {
 
 CK_RV C_CreateObject(CK_SESSION_HANDLE hSession, CK_ATTRIBUTE_PTR pTemplate, CK_ULONG ulCount, CK_OBJECT_HANDLE *phObject) {
   Call call = call_on_session(F_C_CreateObject, hSession);
+  call_template(&call, pTemplate, ulCount);
   trace_template(&call, "in", "pTemplate", pTemplate, ulCount);
   FORWARD(&call, C_CreateObject, hSession, pTemplate, ulCount, phObject);
   if (call_succeeded(&call)) give_object(&call, "phObject", *phObject);
@@ -26,6 +27,7 @@ CK_RV C_CopyObject(CK_SESSION_HANDLE hSession, CK_OBJECT_HANDLE hObject, CK_ATTR
                    CK_OBJECT_HANDLE *phNewObject) {
   Call call = call_on_session(F_C_CopyObject, hSession);
   call_object(&call, "hObject", hObject, CKR_OBJECT_HANDLE_INVALID);
+  call_template(&call, pTemplate, ulCount);
   trace_template(&call, "in", "pTemplate", pTemplate, ulCount);
   FORWARD(&call, C_CopyObject, hSession, hObject, pTemplate, ulCount, phNewObject);
   if (call_succeeded(&call)) give_object(&call, "phNewObject", *phNewObject);
@@ -52,6 +54,7 @@ CK_RV C_GetAttributeValue(CK_SESSION_HANDLE hSession, CK_OBJECT_HANDLE hObject, 
                           CK_ULONG ulCount) {
   Call call = call_on_session(F_C_GetAttributeValue, hSession);
   call_object(&call, "hObject", hObject, CKR_OBJECT_HANDLE_INVALID);
+  call_template(&call, pTemplate, ulCount);
   if (call_enter(&call)) call.rv = new_pair_attributes(&call, hSession, hObject, pTemplate, ulCount);
   if (call_succeeded(&call)) trace_template(&call, "out", "pTemplate", pTemplate, ulCount);
   return call_end(&call);
@@ -61,6 +64,7 @@ CK_RV C_SetAttributeValue(CK_SESSION_HANDLE hSession, CK_OBJECT_HANDLE hObject, 
                           CK_ULONG ulCount) {
   Call call = call_on_session(F_C_SetAttributeValue, hSession);
   call_object(&call, "hObject", hObject, CKR_OBJECT_HANDLE_INVALID);
+  call_template(&call, pTemplate, ulCount);
   trace_template(&call, "in", "pTemplate", pTemplate, ulCount);
   FORWARD(&call, C_SetAttributeValue, hSession, hObject, pTemplate, ulCount);
   return call_end(&call);
@@ -68,6 +72,7 @@ CK_RV C_SetAttributeValue(CK_SESSION_HANDLE hSession, CK_OBJECT_HANDLE hObject, 
 
 CK_RV C_FindObjectsInit(CK_SESSION_HANDLE hSession, CK_ATTRIBUTE_PTR pTemplate, CK_ULONG ulCount) {
   Call call = call_on_session(F_C_FindObjectsInit, hSession);
+  call_template(&call, pTemplate, ulCount);
   trace_template(&call, "in", "pTemplate", pTemplate, ulCount);
   FORWARD(&call, C_FindObjectsInit, hSession, pTemplate, ulCount);
   return call_end(&call);
@@ -95,6 +100,7 @@ CK_RV C_GenerateKey(CK_SESSION_HANDLE hSession, CK_MECHANISM_PTR pMechanism, CK_
                     CK_OBJECT_HANDLE *phKey) {
   Call call = call_on_session(F_C_GenerateKey, hSession);
   call_mechanism(&call, pMechanism);
+  call_template(&call, pTemplate, ulCount);
   trace_template(&call, "in", "pTemplate", pTemplate, ulCount);
   FORWARD(&call, C_GenerateKey, hSession, pMechanism, pTemplate, ulCount, phKey);
   if (call_succeeded(&call)) give_object(&call, "phKey", *phKey);
@@ -107,7 +113,9 @@ CK_RV C_GenerateKeyPair(CK_SESSION_HANDLE hSession, CK_MECHANISM_PTR pMechanism,
                         CK_OBJECT_HANDLE *phPrivateKey) {
   Call call = call_on_session(F_C_GenerateKeyPair, hSession);
   call_mechanism(&call, pMechanism);
+  call_template(&call, pPublicKeyTemplate, ulPublicKeyAttributeCount);
   trace_template(&call, "in", "pPublicKeyTemplate", pPublicKeyTemplate, ulPublicKeyAttributeCount);
+  call_template(&call, pPrivateKeyTemplate, ulPrivateKeyAttributeCount);
   trace_template(&call, "in", "pPrivateKeyTemplate", pPrivateKeyTemplate, ulPrivateKeyAttributeCount);
   if (call_enter(&call)) {
     call.rv = new_pair_generate(&call, hSession, pMechanism, pPublicKeyTemplate, ulPublicKeyAttributeCount,
@@ -166,6 +174,7 @@ CK_RV C_UnwrapKey(CK_SESSION_HANDLE hSession, CK_MECHANISM_PTR pMechanism, CK_OB
   call_mechanism(&call, pMechanism);
   call_object(&call, "hUnwrappingKey", hUnwrappingKey, CKR_UNWRAPPING_KEY_HANDLE_INVALID);
   trace_bytes(&call, "in", "pWrappedKey", pWrappedKey, ulWrappedKeyLen);
+  call_template(&call, pTemplate, ulAttributeCount);
   trace_template(&call, "in", "pTemplate", pTemplate, ulAttributeCount);
   if (call_enter(&call)) {
     Rule rule;
@@ -184,6 +193,7 @@ CK_RV C_DeriveKey(CK_SESSION_HANDLE hSession, CK_MECHANISM_PTR pMechanism, CK_OB
   Call call = call_on_session(F_C_DeriveKey, hSession);
   call_mechanism(&call, pMechanism);
   call_object(&call, "hBaseKey", hBaseKey, CKR_KEY_HANDLE_INVALID);
+  call_template(&call, pTemplate, ulAttributeCount);
   trace_template(&call, "in", "pTemplate", pTemplate, ulAttributeCount);
   FORWARD(&call, C_DeriveKey, hSession, pMechanism, hBaseKey, pTemplate, ulAttributeCount, phKey);
   if (call_succeeded(&call)) give_object(&call, "phKey", phKey == NULL ? 0 : *phKey);

@@ -91,6 +91,20 @@ CK_ULONG rules_list_mechanisms(Config *config, const Call *call, CK_MECHANISM_TY
   return count;
 }
 
+/* Whether a template of the call names an attribute that the token is not to know. */
+static bool names_hidden_attribute(Config *config, const Call *call) {
+  for (size_t i = 0; i < config->rule_count; i++) {
+    const Rule *rule = &config->rules[i];
+    if (rule->kind != K_HIDE_ATTRIBUTE || !meets_token(rule, call)) continue;
+    for (size_t j = 0; j < call->template_count; j++) {
+      for (CK_ULONG k = 0; k < call->templates[j].count; k++) {
+        if (holds(rule->attributes, rule->attribute_count, call->templates[j].attributes[k].type)) return true;
+      }
+    }
+  }
+  return false;
+}
+
 static CK_RV refuse_stale(Config *config, const Call *call) {
   for (size_t i = 0; i < config->rule_count; i++) {
     const Rule *rule = &config->rules[i];
@@ -135,6 +149,7 @@ CK_RV rules_refuse(Config *config, const Call *call) {
                                 rules_name_mechanism(config, K_LIST_MECHANISM, call, call->mechanism))) {
     return CKR_MECHANISM_INVALID;
   }
+  if (names_hidden_attribute(config, call)) return CKR_ATTRIBUTE_TYPE_INVALID;
   return refuse_stale(config, call);
 }
 

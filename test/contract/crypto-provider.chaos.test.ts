@@ -2,6 +2,7 @@ import { expect, it } from 'vitest'
 import type { SealMode } from '../../src/core/ports/crypto-provider.ts'
 import type { GcmIvSource, Pkcs11TokenSettings } from '../../src/providers/pkcs11/settings.ts'
 import { cryptoProviderContract, type ProviderTraits } from '../support/crypto-provider-contract.ts'
+import { ONE_SPEC_OF_EACH_KIND } from '../support/crypto-provider-contract-keys.ts'
 import { makeChaos } from '../support/p11chaos.ts'
 import {
   describeWith,
@@ -56,6 +57,14 @@ const GUISES: Readonly<Record<string, Guise>> = {
     rules: ['fail C_GenerateKey CKR_TEMPLATE_INCONSISTENT mechanism=CKM_GENERIC_SECRET_KEY_GEN times=1'],
     found: { dataKeysSensitive: false, insideSealMode: 'W2' },
   },
+  'that takes no padding of RSA off': {
+    rules: ['hide-mechanism CKM_RSA_PKCS_OAEP'],
+    found: {},
+  },
+  'that knows the attributes of v2.20 alone': {
+    rules: ['hide-attribute CKA_COPYABLE,CKA_DESTROYABLE,CKA_ALLOWED_MECHANISMS'],
+    found: { allowedMechanisms: false },
+  },
   'that wraps nothing': {
     rules: [NO_KEY_WRAP],
     traits: { inside: 'none' },
@@ -84,7 +93,7 @@ for (const [name, { rules, settings, traits, found }] of Object.entries(GUISES))
         }
         return { provider, token: 'main', close }
       },
-      { ...traits, unable: 'untried' },
+      { specs: ONE_SPEC_OF_EACH_KIND, ...traits },
     )
   })
 }

@@ -2,7 +2,7 @@ import { createPrivateKey, createPublicKey, randomBytes, randomUUID } from 'node
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { KeySpec } from '../../src/core/key.ts'
 import type { CryptoProvider, MasterKeyRef, Sealed, SealMode } from '../../src/core/ports/crypto-provider.ts'
-import { otherKeysContract } from './crypto-provider-contract-keys.ts'
+import { OTHER_SPECS, otherKeysContract } from './crypto-provider-contract-keys.ts'
 
 export interface OpenProvider {
   readonly provider: CryptoProvider
@@ -20,8 +20,10 @@ export interface ProviderTraits {
   /** Shortest and longest data key that it makes so. */
   readonly insideBytesMin: number
   readonly insideBytesMax: number
-  /** Specs of master keys that it cannot make; `untried` of a token that differs from another in its AES keys alone. */
-  readonly unable: readonly KeySpec[] | 'untried'
+  /** Specs of master keys that are tried, beside the symmetric ones. */
+  readonly specs: readonly KeySpec[]
+  /** Those of them that it cannot make. */
+  readonly unable: readonly KeySpec[]
 }
 
 const USUAL: ProviderTraits = {
@@ -29,6 +31,7 @@ const USUAL: ProviderTraits = {
   inside: 'W2',
   insideBytesMin: 1,
   insideBytesMax: 1024,
+  specs: OTHER_SPECS,
   unable: [],
 }
 
@@ -40,7 +43,7 @@ export function cryptoProviderContract(
   open: () => Promise<OpenProvider>,
   differing: Partial<ProviderTraits> = {},
 ): void {
-  const { ivBytes, inside, insideBytesMin, insideBytesMax, unable } = { ...USUAL, ...differing }
+  const { ivBytes, inside, insideBytesMin, insideBytesMax, specs, unable } = { ...USUAL, ...differing }
   let opened: OpenProvider
   let provider: CryptoProvider
   let ref: MasterKeyRef
@@ -90,7 +93,7 @@ export function cryptoProviderContract(
     })
   })
 
-  if (unable !== 'untried') otherKeysContract(() => opened, unable)
+  otherKeysContract(() => opened, unable, specs)
 
   describe('sealing', () => {
     it.each([1, 31, 32, 33, 1024, 4096, 8192])('gives back %i bytes that were sealed', async (length) => {

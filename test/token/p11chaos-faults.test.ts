@@ -137,6 +137,7 @@ describeWith([SOFTHSM_MODULE], 'p11chaos, for single calls', () => {
       ['fail C_Encrypt CKR_DEVICE_ERROR probability=1.5', 'fail does not take "probability=1.5"'],
       ['latency C_Encrypt 5', '"5" is not a duration'],
       ['hide-mechanism CKM_NONE', '"CKM_NONE" is no mechanism'],
+      ['hide-attribute CKA_ID,CKA_NONE', '"CKA_NONE" is no attribute'],
       ['token-absent times=1', 'token-absent does not take "times=1"'],
       ['trace relative', '"relative" is not an absolute path'],
       ['fail', 'fail wants 2 argument(s)'],

@@ -93,6 +93,43 @@ describeWith([SOFTHSM_MODULE], 'p11chaos, for what state a token is in', () => {
     expect(ckr(wrap(CKM_AES_KEY_WRAP_PAD))).toBe('CKR_OK')
   })
 
+  it('hides attributes from templates and from what is read', () => {
+    bench.chaos.set(['hide-attribute CKA_COPYABLE,0x172', 'hide-attribute CKA_VALUE_LEN token=second'])
+    const value = { type: pkcs11js.CKA_VALUE, value: Buffer.alloc(32) }
+    const kind = [
+      { type: pkcs11js.CKA_CLASS, value: pkcs11js.CKO_SECRET_KEY },
+      { type: pkcs11js.CKA_KEY_TYPE, value: pkcs11js.CKK_AES },
+      { type: pkcs11js.CKA_TOKEN, value: false },
+      value,
+    ]
+    const create = (more: object[]) =>
+      bench.p11.C_CreateObject(bench.session, [...kind, ...more] as pkcs11js.Template)
+    const pair = (more: object[], whose: 'public' | 'private') =>
+      bench.p11.C_GenerateKeyPair(
+        bench.session,
+        { mechanism: pkcs11js.CKM_EC_KEY_PAIR_GEN },
+        [
+          { type: pkcs11js.CKA_EC_PARAMS, value: Buffer.from('06082a8648ce3d030107', 'hex') },
+          ...(whose === 'public' ? more : []),
+        ] as pkcs11js.Template,
+        (whose === 'private' ? more : []) as pkcs11js.Template,
+      )
+    const [copyable, destroyable] = [0x171, 0x172].map((type) => ({ type, value: true }))
+    for (const hidden of [copyable, destroyable]) {
+      expect(ckr(() => create([hidden ?? {}]))).toBe('CKR_ATTRIBUTE_TYPE_INVALID')
+      for (const whose of ['public', 'private'] as const)
+        expect(ckr(() => pair([hidden ?? {}], whose))).toBe('CKR_ATTRIBUTE_TYPE_INVALID')
+    }
+    const read = (type: number) => () =>
+      bench.p11.C_GetAttributeValue(bench.session, bench.key, [{ type: pkcs11js.CKA_CLASS }, { type }])
+    expect(ckr(read(0x171))).toBe('CKR_ATTRIBUTE_TYPE_INVALID')
+    // What is hidden in the other token is not in this one.
+    expect(ckr(read(pkcs11js.CKA_VALUE_LEN))).toBe('CKR_OK')
+    expect([ckr(() => create([])), ckr(() => pair([], 'private'))]).toEqual(['CKR_OK', 'CKR_OK'])
+    bench.chaos.clear()
+    expect([ckr(() => create([copyable ?? {}])), ckr(read(0x171))]).toEqual(['CKR_OK', 'CKR_OK'])
+  })
+
   it('pulls a token, of several one, and brings it back', () => {
     const second = bench.slotOf('second')
     const other = bench.login(second)
