@@ -4,6 +4,7 @@ import { HASH_BYTES, MAC_ALGORITHMS, type MacAlgorithm } from '../../src/core/ke
 import type { MasterKeyRef } from '../../src/core/ports/crypto-provider.ts'
 import type { Pkcs11Provider } from '../../src/providers/pkcs11/provider.ts'
 import { objectId, objectLabel } from '../../src/providers/pkcs11/templates.ts'
+import { bringInPair, newPair } from '../support/copied-keys.ts'
 import { call, kmsOn } from '../support/kms-fixture.ts'
 import { MemoryKeyStore } from '../support/memory-key-store.ts'
 import { type Chaos, makeChaos } from '../support/p11chaos.ts'
@@ -195,6 +196,36 @@ describeWith([SOFTHSM_MODULE], 'key pairs and MAC keys of SoftHSM', () => {
       const key = createPublicKey({ key: spki, format: 'der', type: 'spki' })
       const ciphertext = publicEncrypt({ key, ...oaep('sha1') }, DIGEST)
       expect(await provider.decryptRsa(ref, 'RSAES_OAEP_SHA_1', ciphertext, spki, within())).toEqual(DIGEST)
+    })
+
+    it('is proved of each key, also where another has shown how the token decrypts', async () => {
+      const [first, second] = [newPair('RSA_2048'), newPair('RSA_2048')]
+      const good = refOf('RSA_2048', 'ENCRYPT_DECRYPT')
+      bringInPair(LABEL, good, first)
+      expect(await provider.readPublicKey(good, within())).toEqual(
+        first.publicKey.export({ type: 'spki', format: 'der' }),
+      )
+      const forged = refOf('RSA_2048', 'ENCRYPT_DECRYPT')
+      bringInPair(LABEL, forged, { publicKey: first.publicKey, privateKey: second.privateKey })
+      const { generation } = provider.status()
+      await expect(provider.readPublicKey(forged, within())).rejects.toMatchObject({ code: 'UNSUPPORTED' })
+      // It is the pair that is wrong, not the device.
+      expect(provider.status()).toMatchObject({ state: 'up', generation })
+    })
+
+    it('is by the token all the same where it stumbled once when it was tried', async () => {
+      const ref = refOf('RSA_2048', 'ENCRYPT_DECRYPT')
+      const spki = await make(ref)
+      const key = createPublicKey({ key: spki, format: 'der', type: 'spki' })
+      const ciphertext = publicEncrypt({ key, ...oaep('sha1') }, DIGEST)
+      const decrypt = () => provider.decryptRsa(ref, 'RSAES_OAEP_SHA_1', ciphertext, spki, within())
+      // A lane that has not decrypted yet: the key was made by another.
+      chaos.set('fail C_Decrypt CKR_GENERAL_ERROR times=1')
+      expect(await decrypt()).toEqual(DIGEST)
+      chaos.trace()
+      expect(await decrypt()).toEqual(DIGEST)
+      const mechanisms = chaos.trace().filter((traced) => traced.function === 'C_Decrypt')
+      expect(mechanisms.map(({ mechanism }) => mechanism)).toEqual(['CKM_RSA_PKCS_OAEP'])
     })
 
     it('blames the device, not the ciphertext, when nothing can be decrypted', async () => {

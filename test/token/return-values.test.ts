@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { MasterKeyRef } from '../../src/core/ports/crypto-provider.ts'
-import { CKR_NAMES, CKR_RULES, type CkrRule, UNKNOWN_CKR_RULE } from '../../src/providers/pkcs11/ckr.ts'
 import type { Pkcs11Provider } from '../../src/providers/pkcs11/provider.ts'
 import { type Chaos, makeChaos } from '../support/p11chaos.ts'
+import { RETURN_VALUES, reconnects, under } from '../support/return-values.ts'
 import {
   describeWith,
   eventually,
@@ -16,21 +16,6 @@ import {
 } from '../support/softhsm.ts'
 
 const AAD = Buffer.from('aad')
-const VENDORS = 0x8000_0042
-
-interface Row {
-  readonly name: string
-  readonly number: number
-  readonly rule: CkrRule
-}
-
-const ROWS: readonly Row[] = [
-  ...Object.entries(CKR_NAMES).map(([number, name]) => {
-    return { name, number: Number(number), rule: CKR_RULES[name] ?? UNKNOWN_CKR_RULE }
-  }),
-  { name: 'a return value of a vendor', number: VENDORS, rule: UNKNOWN_CKR_RULE },
-]
-const reconnects = ({ session }: CkrRule) => session === 'reconnect' || session === 'reinitialize'
 
 describeWith([SOFTHSM_MODULE], 'what each return value does', () => {
   let softHsm: SoftHsm
@@ -61,34 +46,11 @@ describeWith([SOFTHSM_MODULE], 'what each return value does', () => {
     expect(await open()).toEqual(sealed.plaintext)
   }
 
-  /** Does one thing under some rules; says how it ended and what it did to the session and to the connection. */
-  const under = async (rule: string, work: () => Promise<unknown>, faultLasts = false) => {
-    await eventually(() => provider.available)
-    const before = provider.status()
-    const counted = chaos.stats()
-    chaos.set(rule)
-    const ended = await work().then(
-      () => 'ok',
-      (error: unknown) => String((error as { readonly code?: unknown }).code ?? error),
-    )
-    if (faultLasts) await new Promise((resolve) => setTimeout(resolve, 30))
-    else await eventually(() => provider.available)
-    const after = provider.status()
-    const counts = chaos.stats()
-    const calls = (name: string) => (counts[name]?.calls ?? 0) - (counted[name]?.calls ?? 0)
-    return {
-      ended,
-      discarded: after.sessionsDiscarded - before.sessionsDiscarded,
-      misuses: after.sessionMisuses - before.sessionMisuses,
-      connects: after.generation - before.generation,
-      logins: calls('C_Login'),
-      finalized: calls('C_Finalize'),
-      calls,
-    }
-  }
+  const meet = (rule: string, work: () => Promise<unknown>, faultLasts?: boolean) =>
+    under({ provider, chaos }, rule, work, faultLasts)
 
-  it.each(ROWS)('$name ($number) in the middle of a seal', async ({ number, rule }) => {
-    const once = await under(`fail C_Encrypt ${number} times=1`, seal)
+  it.each(RETURN_VALUES)('$name ($number) in the middle of a seal', async ({ number, rule }) => {
+    const once = await meet(`fail C_Encrypt ${number} times=1`, seal)
     const code = rule.code === 'CIPHERTEXT_INVALID' ? 'TOKEN_UNAVAILABLE' : rule.code
     const anew = reconnects(rule) ? 1 : 0
     expect(once).toMatchObject({
@@ -102,7 +64,7 @@ describeWith([SOFTHSM_MODULE], 'what each return value does', () => {
     })
     await works()
 
-    const lasting = await under(`fail C_Encrypt ${number}`, seal, true)
+    const lasting = await meet(`fail C_Encrypt ${number}`, seal, true)
     expect(lasting.ended).toBe(code)
     if (anew === 1 || rule.session === 'suspect') {
       expect(provider.available).toBe(false)
@@ -116,8 +78,8 @@ describeWith([SOFTHSM_MODULE], 'what each return value does', () => {
     await works()
   })
 
-  it.each(ROWS)('$name ($number) of an opening', async ({ number, rule }) => {
-    const once = await under(`fail C_Decrypt ${number} times=1`, open)
+  it.each(RETURN_VALUES)('$name ($number) of an opening', async ({ number, rule }) => {
+    const once = await meet(`fail C_Decrypt ${number} times=1`, open)
     const anew = reconnects(rule) && !rule.ambiguous ? 1 : 0
     const decided = rule.ambiguous || rule.code === 'CIPHERTEXT_INVALID'
     expect(once).toMatchObject({
@@ -129,13 +91,27 @@ describeWith([SOFTHSM_MODULE], 'what each return value does', () => {
     if (!decided) expect(once.discarded).toBe(1)
     await works()
 
-    const lasting = await under(`fail C_Decrypt ${number}`, open, true)
+    const lasting = await meet(`fail C_Decrypt ${number}`, open, true)
     // The canary does not open either, so the ciphertext is never to blame.
     expect(lasting.ended).toBe(rule.code === 'CIPHERTEXT_INVALID' ? 'TOKEN_UNAVAILABLE' : rule.code)
     chaos.clear()
     await eventually(() => provider.available)
     await works()
   })
+
+  it.each(RETURN_VALUES.filter(({ rule }) => rule.code === 'CIPHERTEXT_INVALID'))(
+    '$name ($number) of every unwrapping blames the token, not what was sealed inside',
+    async ({ number }) => {
+      const inside = await provider.sealRandomInside(ref, 32, () => AAD, within())
+      const openInside = () => provider.open(ref, inside.mode, inside, AAD, within())
+      const first = await openInside()
+      const lasting = await meet(`fail C_UnwrapKey ${number}`, openInside, true)
+      expect(lasting.ended).toBe('TOKEN_UNAVAILABLE')
+      chaos.clear()
+      await eventually(() => provider.available)
+      expect(await openInside()).toEqual(first)
+    },
+  )
 })
 
 describeWith([SOFTHSM_MODULE], 'a return value of C_Login', () => {
@@ -150,8 +126,8 @@ describeWith([SOFTHSM_MODULE], 'a return value of C_Login', () => {
 
   afterAll(() => softHsm.remove())
 
-  const operators = ROWS.filter(({ rule }) => rule.session === 'operator')
-  const others = ROWS.filter(({ name }) =>
+  const operators = RETURN_VALUES.filter(({ rule }) => rule.session === 'operator')
+  const others = RETURN_VALUES.filter(({ name }) =>
     ['CKR_DEVICE_ERROR', 'CKR_HOST_MEMORY', 'CKR_SESSION_HANDLE_INVALID'].includes(name),
   )
 

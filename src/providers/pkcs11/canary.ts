@@ -1,10 +1,11 @@
 import { makeDataKey, useSecret } from './data-key.ts'
-import { faultOf, ruleOf, TokenRefusal } from './errors.ts'
+import { TokenRefusal } from './errors.ts'
 import { freshIv, gcmOpen, gcmSeal, gcmUnwrapKey, gcmWrapKey } from './gcm.ts'
 import { unwrapKey, wrapKey } from './key-wrap.ts'
 import type { LaneToken } from './lane-token.ts'
 import type { Sealed } from './mechanisms.ts'
 import type { Handle } from './module.ts'
+import { openKnownGood } from './prove-open.ts'
 import type { KeyWrap } from './settings.ts'
 
 const CANARY_TEXT = Buffer.from('p11kms canary', 'utf8')
@@ -36,23 +37,14 @@ function stillOpens(token: LaneToken, key: Handle, canary: Sealed): boolean {
 /** Seals and opens a known text. @returns What was sealed. @throws As {@link checkCanary} does. */
 export function proveSealing(token: LaneToken, key: Handle): Sealed {
   const canary = gcmSeal(token, key, freshIv(token), CANARY_TEXT, CANARY_AAD)
-  if (!openCanary(token, key, canary).equals(CANARY_TEXT)) throw unlike('opened a canary to other bytes')
-  return canary
+  if (openCanary(token, key, canary).equals(CANARY_TEXT)) return canary
+  const reason = 'The token opened a canary to other bytes.'
+  throw new TokenRefusal({ code: 'TOKEN_UNAVAILABLE', reason, broken: true })
 }
 
-/** Nobody changed it since this process sealed it, so it is never the ciphertext that is to blame. */
+/** Nobody changed it since this process sealed it. */
 function openCanary(token: LaneToken, key: Handle, canary: Sealed): Buffer {
-  try {
-    return gcmOpen(token, key, canary, CANARY_AAD)
-  } catch (error) {
-    const name = error instanceof Error && !(error instanceof TokenRefusal) ? faultOf(error).name : ''
-    if (ruleOf(name).code !== 'CIPHERTEXT_INVALID') throw error
-    throw unlike(`does not open what it sealed itself: ${name}`)
-  }
-}
-
-function unlike(what: string): TokenRefusal {
-  return new TokenRefusal({ code: 'TOKEN_UNAVAILABLE', reason: `The token ${what}.`, broken: true })
+  return openKnownGood(() => gcmOpen(token, key, canary, CANARY_AAD))
 }
 
 const CANARY_KEY_BYTES = 32

@@ -48,8 +48,25 @@ function proveOn(token: LaneToken, prove: () => void): boolean {
   } catch {
     // What failed may be the session, which the failed opening poisoned.
     token.discardSession()
-    prove()
+    openKnownGood(prove)
     return false
+  }
+}
+
+/**
+ * Opens something that is known to be good, so it is never that which is to blame.
+ *
+ * @throws What the token answered; {@link TokenRefusal} where it says that it was a bad ciphertext: the token is broken.
+ */
+export function openKnownGood<T>(open: () => T): T {
+  try {
+    return open()
+  } catch (error) {
+    const fault = toFault(error)
+    const { code } = fault.kind === 'refusal' ? fault : ruleOf(fault.name)
+    if (code !== 'CIPHERTEXT_INVALID') throw error
+    const reason = `The token does not open what is known to be good: ${describeFault(fault)}.`
+    throw new TokenRefusal({ code: 'TOKEN_UNAVAILABLE', reason, broken: true })
   }
 }
 

@@ -7,7 +7,7 @@ import { deriveWith, SIGNING_MECHANISM_NAMES, signWith } from './key-operations.
 import type { OtherName } from './key-templates.ts'
 import type { LaneToken } from './lane-token.ts'
 import type { Handle } from './module.ts'
-import { rsaWay } from './rsa-decryption.ts'
+import { proveRsaKey } from './rsa-decryption.ts'
 import { unlessUnable } from './unless-unable.ts'
 
 const PROOF_TEXT = Buffer.from('p11kms/key/v1', 'utf8')
@@ -43,7 +43,7 @@ function proveDecrypting(token: LaneToken, name: OtherName, handle: Handle, spki
     const cannot = `does not decrypt with ${algorithm} (CKM_RSA_PKCS_OAEP, CKM_RSA_X_509)`
     unlessUnable(token, cannot, () => {
       try {
-        rsaWay(token, { handle, spki }, algorithm)
+        proveRsaKey(token, { handle, spki }, algorithm)
       } catch (error) {
         // What was decrypted is not what was encrypted: of a pair that is yet to be proved, it is the pair, not the device.
         requireProof(!(error instanceof TokenRefusal && error.fault.broken), cannot)

@@ -6,6 +6,7 @@ import type { LaneToken } from './lane-token.ts'
 import { CKM_RSA_X_509, oaep } from './mechanisms.ts'
 import type { Handle } from './module.ts'
 import { isUnsupported } from './private-key-wrap.ts'
+import { openKnownGood } from './prove-open.ts'
 
 /** Longest modulus. Bytes. */
 const MODULUS_BYTES_MAX = 512
@@ -27,7 +28,8 @@ export interface RsaKey {
 
 /**
  * How this token decrypts with an algorithm, found by trying with a text that is encrypted here and remembered for the
- * connection of this lane. Never by a ciphertext of a caller's.
+ * connection of this lane. Never by a ciphertext of a caller's. A device that stumbled gets a second chance: the way that it
+ * fell back to would be gone for the whole connection.
  *
  * @throws What the token answered to the last way.
  */
@@ -36,17 +38,35 @@ export function rsaWay(token: LaneToken, key: RsaKey, algorithm: OaepAlgorithm):
   if (known) return known
   let refusal: unknown
   for (const way of WAYS) {
-    try {
-      proveDecryption(token, key, algorithm, way)
-      token.rsaWays.set(algorithm, way)
-      return way
-    } catch (error) {
-      if (!isUnsupported(error) && !isAmbiguous(toFault(error))) throw error
-      token.discardSession()
-      refusal = error
+    for (let chance = 1; chance <= 2; chance++) {
+      try {
+        proveDecryption(token, key, algorithm, way)
+        token.rsaWays.set(algorithm, way)
+        return way
+      } catch (error) {
+        const fault = toFault(error)
+        // A token that leaves the hash out of account finds the padding wrong, or decrypts to something else.
+        const wrong = fault.kind === 'refusal' && fault.broken === true
+        if (!wrong && !isAmbiguous(fault) && !isUnsupported(error)) throw error
+        token.discardSession()
+        refusal = error
+        if (!isAmbiguous(fault)) break
+      }
     }
   }
   throw refusal
+}
+
+/**
+ * Proves a key that nothing is known of: that the token decrypts with it what was encrypted with its public key, in the way in which
+ * it decrypts with others where that is known.
+ *
+ * @throws What the token answered; {@link TokenRefusal} with `broken` where it decrypts to something else.
+ */
+export function proveRsaKey(token: LaneToken, key: RsaKey, algorithm: OaepAlgorithm): void {
+  const known = token.rsaWays.get(algorithm) as RsaWay | undefined
+  if (known) proveDecryption(token, key, algorithm, known)
+  else rsaWay(token, key, algorithm)
 }
 
 /** Proves that the token decrypts with a key. @throws What the token answered. */
@@ -54,7 +74,8 @@ export function proveDecryption(token: LaneToken, key: RsaKey, algorithm: OaepAl
   const options = { padding: constants.RSA_PKCS1_OAEP_PADDING, oaepHash: OAEP_ALGORITHMS[algorithm].hash }
   const publicKey = createPublicKey({ key: key.spki, format: 'der', type: 'spki' })
   const ciphertext = publicEncrypt({ key: publicKey, ...options }, PROOF_TEXT)
-  if (decryptBy(token, key.handle, algorithm, way, ciphertext)?.equals(PROOF_TEXT)) return
+  const decrypt = () => decryptBy(token, key.handle, algorithm, way, ciphertext)
+  if (openKnownGood(decrypt)?.equals(PROOF_TEXT)) return
   throw new TokenRefusal({
     code: 'TOKEN_UNAVAILABLE',
     reason: 'The token does not decrypt what was encrypted with the public key.',
