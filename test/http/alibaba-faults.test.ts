@@ -123,6 +123,59 @@ describe('a key that waits for its material', () => {
   })
 })
 
+describe('what the real service honours and this one does not', () => {
+  it.each([
+    ['GenerateDataKey', 'Recipient'],
+    ['Decrypt', 'Recipient'],
+    ['CreateKey', 'DKMSInstanceId'],
+    ['CreateKey', 'KeyStorageMechanism'],
+    ['TagResource', 'SecretName'],
+    ['UntagResource', 'CertificateId'],
+  ])('is refused of %s by its name: %s', async (action, name) => {
+    const { KeyId, CiphertextBlob } = await keyIn('Enabled')
+    fixture.provider.calls.length = 0
+    const answer = await rpc(action, { KeyId, CiphertextBlob, Tags: '[]', TagKeys: '[]', [name]: 'x' })
+    expect(faultOf(answer)).toEqual([400, 'UnsupportedOperation', expect.stringContaining(`"${name}"`)])
+    expect(answer.json).not.toHaveProperty('Plaintext')
+    expect(fixture.provider.calls).toEqual([])
+  })
+})
+
+describe('secrets', () => {
+  it('are zeroed once the answer has them', async () => {
+    const { KeyId, CiphertextBlob } = await keyIn('Enabled')
+    const { provider } = fixture
+    const given: Buffer[] = []
+    const [open, sealRandom] = [provider.open.bind(provider), provider.sealRandom.bind(provider)]
+    provider.open = async (...asked) => {
+      const plaintext = await open(...asked)
+      given.push(plaintext)
+      return plaintext
+    }
+    provider.sealRandom = async (...asked) => {
+      const sealed = await sealRandom(...asked)
+      given.push(sealed.plaintext)
+      return sealed
+    }
+    expect((await rpc('Decrypt', { CiphertextBlob })).json['Plaintext']).toBe('eA==')
+    expect((await rpc('GenerateDataKey', { KeyId })).json['Plaintext']).toHaveLength(44)
+    Object.assign(provider, { open, sealRandom })
+    expect(given.map((bytes) => bytes.every((byte) => byte === 0))).toEqual([true, true])
+  })
+})
+
+describe('where an error was sent', () => {
+  it.each([
+    ['kms.example.com:7711', 'kms.example.com:7711'],
+    ['[::1]:7711', '[::1]:7711'],
+    ['<b>', ''],
+    ['x'.repeat(256), ''],
+  ])('is told by a Host header that looks like one: %s', async (host, HostId) => {
+    const { json } = await fixture.send('POST', 'Action=ListKeys', { host })
+    expect(json['HostId']).toBe(HostId)
+  })
+})
+
 describe('names of keys', () => {
   const missing = '00000000-0000-4000-8000-000000000000'
 
@@ -158,6 +211,17 @@ describe('names of keys', () => {
       'Unsupported.Alias',
       'Alias is not valid for this api.',
     ])
+  })
+
+  it.each([
+    ['of another account', `acs:kms:us-east-1:${MALLORY_UID}`],
+    ['of another region', `acs:kms:eu-central-1:${ALICE_UID}`],
+  ])('are none of an own key in an ARN %s', async (_, arn) => {
+    const { KeyId, alias } = await keyIn('Enabled')
+    const none = [404, 'Forbidden.AliasNotFound', 'The specified Alias is not found.']
+    expect(faultOf(await rpc('GenerateDataKey', { KeyId: `${arn}:key/${KeyId}` }))).toEqual(NOT_FOUND)
+    expect(faultOf(await rpc('GenerateDataKey', { KeyId: `${arn}:${alias}` }))).toEqual(none)
+    expect(faultOf(await rpc('EnableKey', { KeyId: `${arn}:key/${KeyId}` }))).toEqual(NOT_FOUND)
   })
 
   it("keep another account's keys to themselves, their ciphertexts too", async () => {

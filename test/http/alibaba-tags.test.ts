@@ -113,6 +113,12 @@ describe('tags of keys', () => {
     expect(secrets.json['Code']).toBe('UnsupportedOperation')
     const secret = await rpc('TagResource', { KeyId, SecretName: 's', Tags: json({ a: 'b' }) })
     expect(secret.json['Code']).toBe('UnsupportedOperation')
+    for (const reserved of ['aliyun', 'Aliyun-x', 'acs:x']) {
+      const own = { ...RESOURCES, 'ResourceId.1': KeyId, 'Tag.1.Key': reserved }
+      expect((await rpc('TagResources', own)).json['Code']).toBe('InvalidParameter')
+      const byJson = await rpc('TagResource', { KeyId, Tags: json({ [reserved]: '' }) })
+      expect(byJson.json['Code']).toBe('InvalidParameter')
+    }
     const twice = await rpc('TagResource', { KeyId, Tags: '[{"TagKey":"a"},{"TagKey":"a"}]' })
     expect(faultOf(twice)).toEqual([
       400,

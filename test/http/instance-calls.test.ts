@@ -248,6 +248,8 @@ describe('AdvanceEncrypt and AdvanceDecrypt', () => {
     const opened = await ok('AdvanceDecrypt', { CiphertextBlob, Aad })
     expect(opened.bytes['Plaintext']).toEqual(Plaintext)
     expect(opened.text).toMatchObject({ KeyId, Algorithm: 'AES_GCM' })
+    const told = await ok('AdvanceDecrypt', { KeyId, CiphertextBlob, Iv, Aad, Algorithm: 'AES_GCM' })
+    expect(told.bytes['Plaintext']).toEqual(Plaintext)
     expect(await refused('AdvanceDecrypt', { CiphertextBlob })).toEqual(INVALID)
     expect(await refused('Decrypt', { KeyId, CiphertextBlob, Iv, Aad })).toEqual(INVALID)
   })

@@ -14,6 +14,8 @@ function credentialOf(accessKeyId: string, accessKeySecret: string) {
 }
 
 const NO_BODY = Buffer.alloc(0)
+/** SHA-256 of nothing. */
+const NO_BODY_HASH = 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855'
 
 describe('signatures of the OpenAPI', () => {
   it('are those of the official example of version 1.0', () => {
@@ -92,4 +94,24 @@ describe('signatures of the OpenAPI', () => {
       }),
     )
   })
+
+  it.each(['authorization', 'host', 'content-type', 'x-acs-action', 'x-acs-extra'])(
+    'of version 3 speak of one header of a name: %s',
+    (name) => {
+      const authorization = `ACS3-HMAC-SHA256 Credential=a,SignedHeaders=host,Signature=${'0'.repeat(64)}`
+      const rawHeaders = ['X-Acs-Content-Sha256', NO_BODY_HASH, name, 'x', name.toUpperCase(), 'x']
+      const none = new Map()
+      const request = {
+        method: 'POST',
+        headers: {},
+        rawHeaders,
+        body: NO_BODY,
+        query: none,
+        parameters: none,
+      }
+      expect(() => readV3Signature(request, authorization)).toThrow(
+        `The header ${name} is there more than once.`,
+      )
+    },
+  )
 })
