@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, it } from 'vitest'
 import { ALICE } from '../support/kms-fixture.ts'
+import { signRequest } from '../support/sign.ts'
 import {
   ALICE_KEY,
   type AwsFixture,
@@ -117,6 +118,22 @@ describe('a request that is refused for its signature', () => {
       MISMATCH,
     ],
   ]
+
+  it('has signed a header without a value, which was taken away', async () => {
+    const headers = {
+      'content-type': 'application/x-amz-json-1.1',
+      'x-amz-target': 'TrentService.GenerateRandom',
+    }
+    const { 'x-a': _, ...sent } = signRequest({
+      credential: ALICE_KEY,
+      at: fixture.clock.now(),
+      body: '{"NumberOfBytes":8}',
+      headers: { ...headers, host: 'localhost:7711', 'x-a': '' },
+    })
+    const answer = await fixture.send(sent, '{"NumberOfBytes":8}')
+    expect(answer.json).toEqual({ __type: 'InvalidSignatureException', message: MISMATCH })
+    expect(fixture.passed).toEqual([])
+  })
 
   it.each(cases)('has %s', async (_what, options, type, message) => {
     const answer = await fixture.request('GenerateRandom', RANDOM, options)

@@ -66,3 +66,20 @@ it('leaves out the rounds that fall due while one is under way', async () => {
   expect(run).toHaveBeenCalledTimes(2)
   await tending.stop()
 })
+
+it('has stopped when the round that is under way has ended, which it is told to do', async () => {
+  const { run, tending } = tendingFixture()
+  const slow = Promise.withResolvers<Awaited<ReturnType<Maintenance['run']>>>()
+  run.mockReturnValueOnce(slow.promise)
+  tending.start()
+  let stopped = false
+  const stopping = tending.stop().then(() => (stopped = true))
+  await vi.advanceTimersByTimeAsync(INTERVAL_MS)
+  expect(stopped).toBe(false)
+  expect(run.mock.lastCall?.[1]?.aborted).toBe(true)
+  slow.resolve({ finished: 0, rolledBack: 0, destroyed: 0, failed: 0 })
+  expect(await stopping).toBe(true)
+  tending.start()
+  await vi.advanceTimersByTimeAsync(INTERVAL_MS)
+  expect(run).toHaveBeenCalledTimes(1)
+})

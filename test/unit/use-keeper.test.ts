@@ -32,6 +32,8 @@ describe('the keeper of last uses', () => {
     await vi.advanceTimersByTimeAsync(1000)
     expect(rounds).toHaveLength(2)
     const stopped = keeper.stop()
+    await vi.advanceTimersByTimeAsync(0)
+    expect(rounds).toHaveLength(2)
     rounds[1]?.resolve()
     await vi.advanceTimersByTimeAsync(0)
     expect(rounds).toHaveLength(3)

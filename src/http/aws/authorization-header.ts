@@ -62,7 +62,7 @@ function splitParameters(text: string): ReadonlyMap<string, string> {
   for (const part of text.split(',')) {
     const equals = part.indexOf('=')
     const name = trimBlanks(part.slice(0, Math.max(equals, 0)))
-    if (equals < 1 || parameters.has(name))
+    if (name === '' || parameters.has(name))
       throw incomplete('Authorization header has a malformed parameter.')
     parameters.set(name, trimBlanks(part.slice(equals + 1)))
   }
