@@ -1,3 +1,4 @@
+import { generateKeyPairSync } from 'node:crypto'
 import { describe, expect, it } from 'vitest'
 import { isUuid } from '../../src/lib/bytes.ts'
 import { call } from '../support/kms-fixture.ts'
@@ -344,6 +345,12 @@ describe('a dry run', () => {
 
   it('always ends in an error, which says that all would have been well, and does nothing', async () => {
     const { KeyId, CiphertextBlob } = await keyIn('Enabled')
+    const { publicKey } = generateKeyPairSync('rsa', { modulusLength: 2048 })
+    const wrapping = {
+      PublicKeyBlob: publicKey.export({ type: 'spki', format: 'der' }).toString('base64'),
+      WrappingKeySpec: 'RSA_2048',
+      WrappingAlgorithm: 'RSAES_OAEP_SHA_256',
+    }
     const calls = fixture.provider.calls.length
     for (const [action, parameters] of [
       ['GenerateDataKey', { KeyId }],
@@ -351,6 +358,8 @@ describe('a dry run', () => {
       ['Encrypt', { KeyId, Plaintext: 'x' }],
       ['Decrypt', { CiphertextBlob }],
       ['ReEncrypt', { CiphertextBlob, DestinationKeyId: KeyId }],
+      ['GenerateAndExportDataKey', { KeyId, ...wrapping }],
+      ['ExportDataKey', { CiphertextBlob, ...wrapping }],
     ] as const) {
       const answer = await rpc(action, { ...parameters, ...DRY })
       expect([action, answer.status, answer.json['Code']]).toEqual([action, 400, 'DryRunOperationError'])
