@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto'
 import { readdirSync, statSync, truncateSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest'
@@ -62,7 +63,7 @@ describeWith([SOFTHSM_MODULE], 'the inventory of a token', () => {
   beforeEach(async () => {
     label = `${LABEL}-${count++}`
     softHsm.initToken(label)
-    provider = await startProvider(settingsFor(label))
+    provider = await startProvider(settingsFor(label, { laneTimeoutMs: 30_000, pairTimeoutMs: 20_000 }))
     key = sampleKey()
     await provider.createMasterKey(refOf(key), within())
     return () => provider.close()
@@ -206,6 +207,27 @@ describeWith([SOFTHSM_MODULE], 'the inventory of a token', () => {
       'info IMPORTED',
       'info IMPORTED',
     ])
+  })
+
+  it('knows the private key of an import token, but for one that anybody could read', async () => {
+    const pairId = randomUUID()
+    const wrapping = { algorithm: 'RSAES_OAEP_SHA_1', spec: 'RSA_2048' } as const
+    await provider.createImportPair({ token: 'main', pairId }, wrapping, within(30_000))
+    expect(codes(await lint())).toEqual(['info IMPORT_PAIR'])
+    const { objects } = await walk()
+    const read = objects.map((object) => ({
+      ...object,
+      attributes: { ...object.attributes, sensitive: object.label !== `kms-import/${pairId}` },
+    }))
+    const known = knownKeys([key], [key], 'main')
+    expect(codes(lintToken({ objects: read, cut: false }, known, new Set(), []))).toEqual([
+      'error NOT_SENSITIVE',
+      'info IMPORT_PAIR',
+    ])
+    const renamed = objects.map((object) => ({ ...object, id: `x${object.id}` }))
+    expect(codes(lintToken({ objects: renamed, cut: false }, undefined, new Set(), []))).toContain(
+      'warning UNKNOWN_OBJECT',
+    )
   })
 
   it('tells of a second object with the CKA_ID and the label of a first', async () => {

@@ -8,6 +8,7 @@ import type { Handle } from './module.ts'
 import type { PairGeneration } from './pair-templates.ts'
 import { type Attribute, attributes, CKA } from './templates.ts'
 
+const LABEL_PREFIX = 'kms-import/'
 const CKO_PUBLIC_KEY = 2
 const CKO_PRIVATE_KEY = 3
 const CKK_RSA = 0
@@ -60,13 +61,19 @@ export function importPairGeneration(pairId: string, spec: WrappingKeySpec, way:
       EXTRACTABLE: false,
       MODIFIABLE: false,
       ID: pairObjectId(pairId),
-      LABEL: `kms-import/${pairId}`,
+      LABEL: LABEL_PREFIX + pairId,
       UNWRAP: way === 'inside',
       DECRYPT: way === 'host',
       SIGN: false,
       DERIVE: false,
     }),
   }
+}
+
+/** Whether the label and the CKA_ID of an object, in hex, are those of the private key of one pair. */
+export function isImportPairName(label = '', id?: string): boolean {
+  if (!label.startsWith(LABEL_PREFIX)) return false
+  return pairObjectId(label.slice(LABEL_PREFIX.length)).toString('hex') === id
 }
 
 /** Spec of a pair by the length of its modulus. */

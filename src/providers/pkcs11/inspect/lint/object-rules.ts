@@ -1,4 +1,10 @@
-import type { ObjectAttribute, Remark, TokenObject } from '../../../../core/inspection/object-report.ts'
+import type {
+  FindingCode,
+  ObjectAttribute,
+  Remark,
+  TokenObject,
+} from '../../../../core/inspection/object-report.ts'
+import { isImportPairName } from '../../import-pair-objects.ts'
 import { lintMasterKey, unwrapsAndDecrypts } from './attribute-rules.ts'
 import { type Identity, oursOf } from './identify.ts'
 import type { KnownKeys } from './known-versions.ts'
@@ -13,7 +19,7 @@ export function lintObject(
 ): Remark[] {
   if (object.class === undefined) return [UNREADABLE]
   const ours = oursOf(identity)
-  if (!ours) return lintForeign(object)
+  if (!ours) return isImportPair(object) ? lintImportPair(object) : lintForeign(object)
   return [
     ...lintMasterKey(object, ours, waived),
     ...lintIdentity(object, identity, known),
@@ -27,6 +33,33 @@ const UNREADABLE: Remark = {
   code: 'UNREADABLE_OBJECT',
   message: 'An object tells nothing of itself, not even its class.',
   next: 'A SoftHSM leaves one of a creation that was cut off; it holds no key and is in nobody’s way.',
+}
+
+function isImportPair({ class: kind, label, id }: TokenObject): boolean {
+  return kind === 'PRIVATE_KEY' && isImportPairName(label, id)
+}
+
+/** What material is wrapped for; whoever reads it out reads that material. */
+function lintImportPair(object: TokenObject): Remark[] {
+  const name = nameOf(object)
+  const next = 'Import no material for it: destroy it, and find out who changed the token.'
+  const { extractable, sensitive } = object.attributes
+  return [
+    ...(extractable === false
+      ? []
+      : [error('EXTRACTABLE', `${name} can be extracted from the token.`, next)]),
+    ...(sensitive === true ? [] : [error('NOT_SENSITIVE', `${name} can be read out in the clear.`, next)]),
+    {
+      severity: 'info',
+      code: 'IMPORT_PAIR',
+      message: `${name} is the private key of an import token.`,
+      next: 'It is destroyed when the token ends, 24 hours after it was asked for.',
+    },
+  ]
+}
+
+function error(code: FindingCode, message: string, next: string): Remark {
+  return { severity: 'error', code, message, next }
 }
 
 /** Objects of other programs are named; what they make of their keys is their matter. */
