@@ -28,6 +28,8 @@ export interface RequestRecord {
   principal?: { readonly accountId: string; readonly accessKeyId: string; readonly region: string }
   /** `ok`, or the wire name of the fault: one of a fixed set. */
   outcome: string
+  /** Why nobody was recognized in it, in words of ours: several causes share one outcome. */
+  reason?: string
   /** Why the request failed, for the log alone. */
   error?: unknown
   /** The failure is a fault of this program: counted, so that operators are alerted. */

@@ -25,6 +25,7 @@ export function logRequest(
     token: record.trail.token,
     hostMemory: record.trail.hostMemory,
     outcome: record.outcome,
+    reason: record.reason,
     status: answer.status,
     totalMs: round(answer.totalMs),
     queueMs: round(record.trail.timings.queueMs),

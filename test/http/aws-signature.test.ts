@@ -79,7 +79,7 @@ describe('a request that is refused for its signature', () => {
       'a region that is not served',
       { region: 'ap-south-1' },
       'InvalidSignatureException',
-      'Credential should be scoped to a valid region.',
+      "Credential should be scoped to a valid region, not 'ap-south-1'.",
     ],
     [
       'another service',

@@ -2,7 +2,7 @@ import { expect, it } from 'vitest'
 import { ciphertextInvalid, KmsError } from '../../src/core/errors.ts'
 import { faultToKmsError } from '../../src/providers/pkcs11/errors.ts'
 import { TEST_TOKEN } from '../support/kms-fixture.ts'
-import { awsFixture } from './aws-fixture.ts'
+import { ALICE_KEY, awsFixture } from './aws-fixture.ts'
 
 const REFUSED = {
   kind: 'cryptoki',
@@ -118,4 +118,33 @@ it('tells when a data key that was to stay in the token was in host memory, and 
   const inside = provider.sealRandomInside.bind(provider)
   provider.sealRandomInside = async (...args) => ({ ...(await inside(...args)), hostMemory: true })
   expect(await ask()).toMatchObject({ hostMemory: true, outcome: 'ok' })
+})
+
+it.each([
+  [
+    'an unknown region',
+    { region: 'mars-north-1' },
+    "Credential should be scoped to a valid region, not 'mars-north-1'.",
+  ],
+  ['what may be no region', { region: 'NotARegion' }, 'Credential should be scoped to a valid region.'],
+  [
+    'another secret',
+    { credential: { ...ALICE_KEY, secretAccessKey: 'x' } },
+    expect.stringMatching(/does not match/),
+  ],
+] as const)(
+  'a refused signature has its reason, which is not in its name: %s',
+  async (_what, options, reason) => {
+    const fixture = awsFixture()
+    const { json } = await fixture.request('ListKeys', {}, options)
+    expect(json).toEqual({ __type: 'InvalidSignatureException', message: reason })
+    const line = JSON.parse(fixture.lines.at(-1) ?? '{}')
+    expect(line).toMatchObject({ outcome: 'InvalidSignatureException', reason })
+  },
+)
+
+it('a refusal of somebody who was recognized repeats nothing of the request', async () => {
+  const fixture = awsFixture()
+  await fixture.request('DescribeKey', { KeyId: 'what-was-asked-for' })
+  expect(fixture.lines.at(-1)).not.toContain('what-was-asked-for')
 })

@@ -84,6 +84,7 @@ class AwsFacade implements Facade {
       return answer(record, 200, output === undefined ? '' : JSON.stringify(output))
     } catch (error) {
       record.error = error
+      if (!record.principal && error instanceof AwsFault) record.reason = error.message
       return answerError(record, error, scope)
     }
   }

@@ -51,7 +51,7 @@ export class SignatureVerifier {
     refuseRepeated(request.rawHeaders)
     const authorization = parseAuthorization(request.headers.authorization)
     const { accessKeyId, region } = authorization
-    if (!regions.has(region)) throw invalid('Credential should be scoped to a valid region.')
+    if (!regions.has(region)) throw foreignRegion(region)
     if (authorization.service !== service) {
       throw invalid(`Credential should be scoped to correct service: '${service}'.`)
     }
@@ -69,6 +69,14 @@ export class SignatureVerifier {
     requireToken(credential, request.headers['x-amz-security-token'], now)
     return { accountId: credential.accountId, accessKeyId: credential.accessKeyId, region }
   }
+}
+
+/** As the configuration has names of regions: what looks otherwise is not repeated, since it goes into the log as well. */
+const REGION_NAME = /^[a-z0-9][a-z0-9-]{0,62}$/
+
+function foreignRegion(region: string): AwsFault {
+  const told = REGION_NAME.test(region) ? `, not '${region}'` : ''
+  return invalid(`Credential should be scoped to a valid region${told}.`)
 }
 
 /** Headers that say who asks for what, where and when. Of two, Node keeps the first or joins them; a proxy may not. */

@@ -73,7 +73,10 @@ class StsFacade implements Facade {
       return answer(record, 200, identityXml(this.#partition, principal, record.requestId))
     } catch (error) {
       record.error = error
-      if (error instanceof AwsFault) return answerFault(record, toStsFault(error))
+      if (error instanceof AwsFault) {
+        record.reason = error.message
+        return answerFault(record, toStsFault(error))
+      }
       if (error instanceof StsFault) return answerFault(record, error)
       return this.answerFault('INTERNAL', record)
     }
