@@ -12,6 +12,7 @@ import {
   UpdatePrimaryRegionCommand,
 } from '@aws-sdk/client-kms'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest'
+import { sdkCalls } from '../support/alibaba-clients.ts'
 import { preparedHome, removeHome, type Service, sdkClient, startService } from '../support/gateway.ts'
 
 const [HOME, AWAY] = ['us-east-1', 'eu-central-1']
@@ -35,7 +36,8 @@ beforeEach(() => start())
 afterEach(() => stop())
 
 async function start(): Promise<void> {
-  service = await startService({ home, workers: WORKERS })
+  const environment = { P11KMS_KEYS_KEY_VERSION_INTERVAL_DAYS: '0' }
+  service = await startService({ home, workers: WORKERS, environment })
   const clientIn = (region: string) => sdkClient(service.env, { region })
   clients = { [HOME]: clientIn(HOME), [AWAY]: clientIn(AWAY) }
 }
@@ -95,6 +97,38 @@ it('opens in each region what the other sealed, through rotations, moves and a r
       ReplicaKeys: [{ Region: HOME }],
     })
   }
+})
+
+it('has every version of a key pair in each region, made where the primary key is, in every worker at once', async () => {
+  const accessKeyId = service.env['ALIBABA_CLOUD_ACCESS_KEY_ID'] ?? ''
+  const accessKeySecret = service.env['ALIBABA_CLOUD_ACCESS_KEY_SECRET'] ?? ''
+  const calls = sdkCalls(service.endpoint, { accessKeyId, accessKeySecret })
+  const request = calls['openapi-core V3 query'] ?? expect.fail()
+  const input = { MultiRegion: true, KeySpec: 'ECC_NIST_P256', KeyUsage: 'SIGN_VERIFY' } as const
+  const { KeyMetadata } = await at(HOME).send(new CreateKeyCommand(input))
+  const KeyId = KeyMetadata?.KeyId ?? ''
+  await at(HOME).send(new ReplicateKeyCommand({ KeyId, ReplicaRegion: AWAY }))
+  const listed = () => request('ListKeyVersions', { KeyId, RegionId: AWAY })
+  // Both workers know the replica as it was.
+  for (const { TotalCount } of await Promise.all(Array.from({ length: 8 }, listed)))
+    expect(TotalCount).toBe(1)
+  await expect(request('CreateKeyVersion', { KeyId, RegionId: AWAY })).rejects.toMatchObject({
+    code: 'Rejected.UnsupportedOperation',
+  })
+  const { KeyVersion } = await request('CreateKeyVersion', { KeyId, RegionId: HOME })
+  const { KeyVersionId = '' } = KeyVersion as Record<string, string>
+  for (const { TotalCount } of await Promise.all(Array.from({ length: 8 }, listed)))
+    expect(TotalCount).toBe(2)
+  const named = {
+    KeyId,
+    KeyVersionId,
+    Algorithm: 'ECDSA_SHA_256',
+    Digest: Buffer.alloc(32, 1).toString('base64'),
+  }
+  const { Value } = await request('AsymmetricSign', { ...named, RegionId: AWAY })
+  const checked = { ...named, Value: String(Value) }
+  for (const RegionId of [HOME, AWAY])
+    expect(await request('AsymmetricVerify', { ...checked, RegionId })).toMatchObject({ Value: true })
 })
 
 it('has each replica whole or not at all after it is killed amid replications', async () => {
