@@ -26,8 +26,8 @@ function oid(arc: number): Buffer {
 }
 
 /**
- * ML-DSA with an empty context. Not by Node's crypto, which knows ML-DSA from Node 24 on, and no µ at all: one verifier says the
- * same on every release.
+ * ML-DSA with an empty context. Not by Node's crypto, which knows ML-DSA where its OpenSSL does, from Node 24 and late releases of Node 22
+ * on, and no µ at all: one verifier says the same on every release.
  *
  * @param spki - SubjectPublicKeyInfo of ours: its key stands at its end.
  * @param signed - A message, or µ of {@link MU_BYTES}.

@@ -12,7 +12,7 @@ import {
 import { ed25519ph } from '@noble/curves/ed25519.js'
 import { ml_dsa44, ml_dsa65, ml_dsa87 } from '@noble/post-quantum/ml-dsa.js'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { NODE_KNOWS_ML_DSA } from '../support/new-keys.ts'
+import { NODE_NAMES_ML_DSA, OPENSSL_KNOWS_ML_DSA } from '../support/new-keys.ts'
 import { muOf } from '../support/noble-signatures.ts'
 import { ALICE_KEY, awsFixture } from './aws-fixture.ts'
 
@@ -162,10 +162,10 @@ describe('ML_DSA_SHAKE_256', () => {
     )
   })
 
-  it.runIf(NODE_KNOWS_ML_DSA).each(SETS)('of a key %s is what OpenSSL says, both ways', async (spec) => {
+  it.runIf(OPENSSL_KNOWS_ML_DSA).each(SETS)('of a key %s is what OpenSSL says, both ways', async (spec) => {
     const { KeyId, spki } = await newKey(spec)
     const publicKey = createPublicKey({ key: spki, format: 'der', type: 'spki' })
-    expect(publicKey.asymmetricKeyType).toBe(nodeName(spec))
+    if (NODE_NAMES_ML_DSA) expect(publicKey.asymmetricKeyType).toBe(nodeName(spec))
     expect(publicKey.export({ format: 'der', type: 'spki' })).toEqual(spki)
     const input = { KeyId, Message: MESSAGE, SigningAlgorithm } as const
     const { Signature } = await client.send(new SignCommand(input))

@@ -1,4 +1,4 @@
-import { hash, type KeyObject, sign } from 'node:crypto'
+import { createHash, hash, type KeyObject, sign } from 'node:crypto'
 import { eddsa } from '@noble/curves/abstract/edwards.js'
 import { ed25519, ed25519ph } from '@noble/curves/ed25519.js'
 import { ml_dsa44, ml_dsa65, ml_dsa87 } from '@noble/post-quantum/ml-dsa.js'
@@ -31,9 +31,8 @@ export function makeMlDsaPair(set: MlDsaSetName): MlDsaPair {
 
 /** µ of a message with an empty context. @see FIPS 204, "ML-DSA Signing (External)", "ML-DSA Signing (Internal)" */
 export function muOf(spki: Buffer, message: Buffer): Buffer {
-  const tr = hash('shake256', spki.subarray(22), { outputEncoding: 'buffer', outputLength: 64 })
-  const signed = Buffer.concat([tr, Buffer.of(0, 0), message])
-  return hash('shake256', signed, { outputEncoding: 'buffer', outputLength: 64 })
+  const shake256 = (bytes: Buffer) => createHash('shake256', { outputLength: 64 }).update(bytes).digest()
+  return shake256(Buffer.concat([shake256(spki.subarray(22)), Buffer.of(0, 0), message]))
 }
 
 /** What a token makes of the flag of Ed25519ph: the signature that is asked for; plain Ed25519; one of the digest's digest. */

@@ -8,7 +8,7 @@ import { knownKeys } from '../../src/providers/pkcs11/inspect/lint/known-version
 import { type Linted, lintToken } from '../../src/providers/pkcs11/inspect/lint/lint.ts'
 import { type ObjectRole, objectId } from '../../src/providers/pkcs11/templates.ts'
 import { sampleKey } from '../support/key-store-samples.ts'
-import { NEW_KEYS, NODE_KNOWS_ML_DSA } from '../support/new-keys.ts'
+import { NEW_KEYS, OPENSSL_KNOWS_ML_DSA } from '../support/new-keys.ts'
 import { type Chaos, makeChaos } from '../support/p11chaos.ts'
 import {
   describeWith,
@@ -24,7 +24,7 @@ import {
 
 const LABEL = 'inventory-keys'
 const KINDS = (Object.keys(KEY_SPECS) as KeySpec[])
-  .filter((spec) => spec !== 'SYMMETRIC_DEFAULT' && (NODE_KNOWS_ML_DSA || !spec.startsWith('ML_DSA')))
+  .filter((spec) => spec !== 'SYMMETRIC_DEFAULT' && (OPENSSL_KNOWS_ML_DSA || !spec.startsWith('ML_DSA')))
   .flatMap((spec) => keySpecRow(spec).usages.map((usage) => [spec, usage] as const))
 
 const DESTROY = `
@@ -123,7 +123,7 @@ describeWith([SOFTHSM_MODULE], 'the inventory of key pairs and MAC keys', () => 
     )
   })
 
-  it.runIf(NODE_KNOWS_ML_DSA)('tells an Edwards key in the place of one of ML-DSA', async () => {
+  it.runIf(OPENSSL_KNOWS_ML_DSA)('tells an Edwards key in the place of one of ML-DSA', async () => {
     const mlDsa = keyOf('ML_DSA_65', 'SIGN_VERIFY')
     const edwards = { ...mlDsa, spec: 'ECC_NIST_EDWARDS25519' } as const
     const linted = await lint(true, [...keys.filter((key) => key !== mlDsa), edwards])
