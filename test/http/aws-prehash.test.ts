@@ -33,6 +33,7 @@ afterAll(async () => {
 })
 beforeEach(() => {
   fixture.provider.phFlag = 'honoured'
+  fixture.provider.hashesMu = false
 })
 
 async function newKey(KeySpec: KeySpec) {
@@ -142,6 +143,22 @@ describe('ML_DSA_SHAKE_256', () => {
       }
     },
   )
+
+  it('of a token that takes µ for a message is not given out', async () => {
+    const { KeyId, spki } = await newKey('ML_DSA_44')
+    const ofMu = {
+      KeyId,
+      SigningAlgorithm,
+      MessageType: 'EXTERNAL_MU',
+      Message: muOf(spki, MESSAGE),
+    } as const
+    fixture.provider.hashesMu = true
+    const refused = await client.send(new SignCommand(ofMu)).catch((error) => error)
+    expect(refused).toBeInstanceOf(UnsupportedOperationException)
+    expect(refused.message).toBe(
+      'The token "main" makes no signatures of algorithm ML_DSA_SHAKE_256 of EXTERNAL_MU (CKM_ML_DSA_EXTERNAL_MU): its signature does not verify.',
+    )
+  })
 
   it('takes µ of 64 bytes alone, and no digest', async () => {
     const { KeyId } = await newKey('ML_DSA_44')

@@ -76,6 +76,8 @@ export class SoftwareProvider implements CryptoProvider {
   readonly unable = new Set<string>()
   /** What it makes of the flag of Ed25519ph. */
   phFlag: PhFlagWay = 'honoured'
+  /** Whether it takes µ for a message. */
+  hashesMu = false
 
   async createMasterKey(ref: MasterKeyRef, options: CallOptions): Promise<MadeMaterial> {
     this.#enter('createMasterKey', ref.token, options)
@@ -112,7 +114,7 @@ export class SoftwareProvider implements CryptoProvider {
   ): Promise<Buffer> {
     this.#enter('sign', ref.token, options)
     const { mlDsa } = this.#require(ref)
-    if (mlDsa) return mlDsa.sign(algorithm, data)
+    if (mlDsa) return mlDsa.sign(this.hashesMu ? 'ML_DSA_SHAKE_256' : algorithm, data)
     const key = this.#requirePair(ref).privateKey
     if (algorithm === 'ED25519_PH_SHA_512') return signEd25519ph(key, data, this.phFlag)
     return signData(key, algorithm, data)
