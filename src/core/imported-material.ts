@@ -47,9 +47,20 @@ export function asOf(key: MasterKey, now: number): MasterKey {
   }, key)
 }
 
-/** The key with other facts about the material of one version, and with the state that follows from them. */
-export function withMaterial(key: MasterKey, versionId: string, imported: ImportedMaterial): MasterKey {
-  const versions = key.versions.map((one) => (one.versionId === versionId ? { ...one, imported } : one))
+/**
+ * The key with other facts about the material of one version, and with the state that follows from them.
+ *
+ * @param publicKey - Of a key pair whose material came for the first time, as `KeyVersion` has it.
+ */
+export function withMaterial(
+  key: MasterKey,
+  versionId: string,
+  imported: ImportedMaterial,
+  publicKey?: string,
+): MasterKey {
+  const versions = key.versions.map((one) =>
+    one.versionId === versionId ? { ...one, imported, ...(publicKey !== undefined && { publicKey }) } : one,
+  )
   const next = { ...key, versions }
   if (key.state === 'PendingImport') return hasAllMaterial(next) ? { ...next, state: 'Enabled' } : next
   const usable = key.state === 'Enabled' || key.state === 'Disabled'

@@ -55,6 +55,12 @@ export function ed25519Pkcs8(seed: Buffer): Buffer {
   return encodeDer(sequence(small(0), sequence(ED25519_OID), octets(octets(seed))))
 }
 
+/** What a private key is made of: views into what was read, with whatever zeros stood there. */
+export type PrivateKeyParts =
+  | { readonly kind: 'rsa'; readonly numbers: RsaNumbers }
+  | { readonly kind: 'ec'; readonly curve: Curve; readonly scalar: Buffer }
+  | { readonly kind: 'ed25519'; readonly seed: Buffer }
+
 /**
  * The one form of a private key that some token wrote as PKCS#8: with or without the public key and attributes, with numbers of
  * needless or missing zeros. Clause PK-1.
@@ -63,18 +69,31 @@ export function ed25519Pkcs8(seed: Buffer): Buffer {
  * @returns `undefined` for anything that is no private key of ours. The caller zeroes it.
  */
 export function canonicalPkcs8(bytes: Buffer): Buffer | undefined {
+  const parts = readPkcs8(bytes)
+  if (parts?.kind === 'rsa') return rsaPkcs8(parts.numbers)
+  if (parts?.kind === 'ec') return ecPkcs8(parts.curve, parts.scalar)
+  return parts && ed25519Pkcs8(parts.seed)
+}
+
+/**
+ * Reads the structure of a private key, not whether its numbers belong together.
+ *
+ * @param bytes - Exactly the structure. Untrusted.
+ * @returns `undefined` for anything that is no private key of ours.
+ */
+export function readPkcs8(bytes: Buffer): PrivateKeyParts | undefined {
   const info = readDer(bytes, DER_TAG.sequence)
   if (info?.end !== bytes.length) return undefined
   const version = readDer(info.content, DER_TAG.integer)
   const algorithm = version && readDer(info.content, DER_TAG.sequence, version.end)
   const key = algorithm && readDer(info.content, DER_TAG.octetString, algorithm.end)
   if (!key) return undefined
-  if (startsWith(algorithm.content, RSA_OID)) return canonicalRsa(key.content)
-  if (algorithm.content.equals(ED25519_OID)) return canonicalEd25519(key.content)
+  if (startsWith(algorithm.content, RSA_OID)) return readRsa(key.content)
+  if (algorithm.content.equals(ED25519_OID)) return readEd25519(key.content)
   if (!startsWith(algorithm.content, EC_OID)) return undefined
   const oid = algorithm.content.subarray(EC_OID.length)
   const curve = Object.values(CURVES).find((candidate) => candidate.oid.equals(oid))
-  return curve && canonicalEc(curve, key.content)
+  return curve && readEc(curve, key.content)
 }
 
 /**
@@ -88,7 +107,7 @@ export function cutPkcs8(bytes: Buffer): Buffer | undefined {
   return bytes.subarray(0, end)
 }
 
-function canonicalRsa(bytes: Buffer): Buffer | undefined {
+function readRsa(bytes: Buffer): PrivateKeyParts | undefined {
   const key = readDer(bytes, DER_TAG.sequence)
   const version = key && readDer(key.content, DER_TAG.integer)
   if (!version) return undefined
@@ -100,19 +119,19 @@ function canonicalRsa(bytes: Buffer): Buffer | undefined {
     numbers.push(number.content)
     at = number.end
   }
-  return rsaPkcs8(numbers as unknown as RsaNumbers)
+  return { kind: 'rsa', numbers: numbers as unknown as RsaNumbers }
 }
 
-function canonicalEc(curve: Curve, bytes: Buffer): Buffer | undefined {
+function readEc(curve: Curve, bytes: Buffer): PrivateKeyParts | undefined {
   const key = readDer(bytes, DER_TAG.sequence)
   const version = key && readDer(key.content, DER_TAG.integer)
   const scalar = version && readDer(key.content, DER_TAG.octetString, version.end)
-  return scalar && ecPkcs8(curve, scalar.content)
+  return scalar && { kind: 'ec', curve, scalar: scalar.content }
 }
 
-function canonicalEd25519(bytes: Buffer): Buffer | undefined {
+function readEd25519(bytes: Buffer): PrivateKeyParts | undefined {
   const seed = readDer(bytes, DER_TAG.octetString)
-  return seed?.content.length === ED25519_SEED_BYTES ? ed25519Pkcs8(seed.content) : undefined
+  return seed?.content.length === ED25519_SEED_BYTES ? { kind: 'ed25519', seed: seed.content } : undefined
 }
 
 /** The uncompressed point of a private scalar. */

@@ -1,7 +1,7 @@
 import { randomBytes, randomUUID } from 'node:crypto'
 import { describe, expect, it } from 'vitest'
 import type { Pkcs11TokenSettings } from '../../src/providers/pkcs11/settings.ts'
-import { type ImportTraits, importContract } from '../support/crypto-provider-contract-import.ts'
+import { type ImportTraits, importContract, SYMMETRIC } from '../support/crypto-provider-contract-import.ts'
 import { makeNss, NSS_MODULE } from '../support/nss.ts'
 import { describeWith, makeSoftHsm, SOFTHSM_MODULE, settingsFor, startProvider } from '../support/softhsm.ts'
 import { SoftwareProvider } from '../support/software-provider.ts'
@@ -56,7 +56,11 @@ describeWith([SOFTHSM_MODULE], 'SoftHSM, where keys in host memory are allowed n
     const algorithm = 'RSAES_OAEP_SHA_256'
     const pair = { token: 'main', pairId: randomUUID() }
     const allowed = await start(true)
-    const { publicKey } = await allowed.createImportPair(pair, { algorithm, spec: 'RSA_2048' }, within())
+    const { publicKey } = await allowed.createImportPair(
+      pair,
+      { algorithm, spec: 'RSA_2048', material: SYMMETRIC },
+      within(),
+    )
     await allowed.close()
     const strict = await start(false)
     try {

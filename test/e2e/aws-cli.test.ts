@@ -1,10 +1,13 @@
 import { execFile, execFileSync } from 'node:child_process'
+import { verify } from 'node:crypto'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { RotateKeyOnDemandCommand } from '@aws-sdk/client-kms'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type Gateway, newHome, removeHome, sdkClient, startGateway } from '../support/gateway.ts'
+import { makeMaterial } from '../support/imported-keys.ts'
+import { wrapMaterial } from '../support/wrap-material.ts'
 
 const run = promisify(execFile)
 
@@ -64,6 +67,37 @@ describe.skipIf(!awsCliIsThere())('the AWS CLI (skipped where awscli is not inst
     return `fileb://${file}`
   }
   let blobs = 0
+
+  it('brings an elliptic curve key that OpenSSL made, and signs with it', async () => {
+    const kind = ['--origin', 'EXTERNAL', '--key-spec', 'ECC_NIST_P256', '--key-usage', 'SIGN_VERIFY']
+    const { KeyId } = (await aws('create-key', ...kind))['KeyMetadata'] as { KeyId: string }
+    const named = ['--key-id', KeyId]
+    const wrapping = ['--wrapping-algorithm', 'RSAES_OAEP_SHA_1', '--wrapping-key-spec', 'RSA_2048']
+    const parameters = await aws('get-parameters-for-import', ...named, ...wrapping)
+    const fileOf = (name: string, bytes: Buffer) => {
+      writeFileSync(join(gateway.home, name), bytes)
+      return `fileb://${join(gateway.home, name)}`
+    }
+    const owner = makeMaterial('ECC_NIST_P256')
+    const wrappingKey = Buffer.from(String(parameters['PublicKey']), 'base64')
+    const wrapped = wrapMaterial('RSAES_OAEP_SHA_1', wrappingKey, owner.bytes)
+    const token = Buffer.from(String(parameters['ImportToken']), 'base64')
+    await aws(
+      'import-key-material',
+      ...named,
+      '--import-token',
+      fileOf('import-token', token),
+      '--encrypted-key-material',
+      fileOf('wrapped', wrapped),
+      '--expiration-model',
+      'KEY_MATERIAL_DOES_NOT_EXPIRE',
+    )
+    const message = ['--message', fileOf('message', Buffer.from('from the command line'))]
+    const signed = await aws('sign', ...named, ...message, '--signing-algorithm', 'ECDSA_SHA_256')
+    const signature = Buffer.from(String(signed['Signature']), 'base64')
+    const text = Buffer.from('from the command line')
+    expect(owner.publicKey && verify('sha256', text, owner.publicKey, signature)).toBe(true)
+  })
 
   it('encrypts, re-encrypts and decrypts with encryption contexts, before and after a rotation', async () => {
     const key = gateway.env['P11KMS_KEY_ID'] ?? ''

@@ -12,6 +12,9 @@ const AAD = Buffer.from('imported')
 const within = (ms = 70_000) => ({ deadlineAt: Date.now() + ms })
 const spec = 'RSA_2048'
 
+/** What most material is for. */
+export const SYMMETRIC = { spec: 'SYMMETRIC_DEFAULT', usage: 'ENCRYPT_DECRYPT' } as const
+
 /** What every CryptoProvider owes to who brings key material. */
 export function importContract(open: () => Promise<OpenProvider>, traits: ImportTraits): void {
   let opened: OpenProvider
@@ -34,7 +37,11 @@ export function importContract(open: () => Promise<OpenProvider>, traits: Import
 
   async function newPair(wrapping: WrappingAlgorithm = algorithm) {
     const pair = freshPair()
-    const { publicKey } = await provider.createImportPair(pair, { algorithm: wrapping, spec }, within())
+    const { publicKey } = await provider.createImportPair(
+      pair,
+      { algorithm: wrapping, spec, material: SYMMETRIC },
+      within(),
+    )
     return { pair, publicKey }
   }
 
@@ -148,7 +155,11 @@ export function importContract(open: () => Promise<OpenProvider>, traits: Import
 
     it.each(['RSA_3072', 'RSA_4096'] as const)('comes in under a key of spec %s', async (larger) => {
       const [pair, ref] = [freshPair(), freshRef()]
-      const { publicKey } = await provider.createImportPair(pair, { algorithm, spec: larger }, within())
+      const { publicKey } = await provider.createImportPair(
+        pair,
+        { algorithm, spec: larger, material: SYMMETRIC },
+        within(),
+      )
       const wrapped = wrapMaterial(algorithm, publicKey, randomBytes(32))
       await provider.importMasterKey(ref, { pair, algorithm, wrapped }, within())
       expect((await provider.seal(ref, Buffer.from('x'), AAD, within())).ciphertext).toHaveLength(1)
@@ -157,7 +168,11 @@ export function importContract(open: () => Promise<OpenProvider>, traits: Import
     it.each(WRAPPING_ALGORITHMS.filter((one) => traits[one] === 'none').map((one) => [one] as const))(
       'is not taken wrapped with %s, which the token cannot unwrap inside, and nothing is left of the pair',
       async (wrapping) => {
-        const refused = provider.createImportPair(freshPair(), { algorithm: wrapping, spec }, within())
+        const refused = provider.createImportPair(
+          freshPair(),
+          { algorithm: wrapping, spec, material: SYMMETRIC },
+          within(),
+        )
         await expect(refused).rejects.toMatchObject({
           code: 'UNSUPPORTED',
           message: expect.stringMatching(

@@ -37,10 +37,12 @@ import type {
   SealMode,
   WrappedMaterial,
 } from '../../src/core/ports/crypto-provider.ts'
+import type { BroughtMaterial } from '../../src/core/ports/material-importer.ts'
 import { digestInfo } from '../../src/core/rsa-encodings.ts'
 import { u16 } from '../../src/lib/bytes.ts'
 import { type MlDsaPair, makeMlDsaPair, type PhFlagWay, signEd25519ph } from './noble-signatures.ts'
 import { encodePss, signDigest } from './sign-digest.ts'
+import { materialOf, unwrapMaterial } from './software-import.ts'
 
 const KEY_WRAP_PAD_IV = Buffer.from('a65959a6', 'hex')
 
@@ -181,17 +183,17 @@ export class SoftwareProvider implements CryptoProvider {
     ref: MasterKeyRef,
     { pair, algorithm, wrapped }: WrappedMaterial,
     options: CallOptions,
-  ): Promise<{ readonly hostMemory?: true }> {
+  ): Promise<BroughtMaterial> {
     this.#enter('importMasterKey', ref.token, options)
     const key = this.importPairs.get(pair.pairId)
     if (!key)
       throw new KmsError('TOKEN_UNAVAILABLE', 'The token does not hold that pair.', { token: ref.token })
     if (this.#materials.has(materialId(ref)))
       throw new KmsError('ALREADY_EXISTS', 'The token already holds that key.', { keyId: ref.keyId })
-    const material = unwrap(key, algorithm, wrapped)
-    if (material.length !== 32) throw ciphertextInvalid()
-    this.#materials.set(materialId(ref), { enc: material, wrap: material })
-    return {}
+    const { kind } = keySpecRow(ref.spec ?? 'SYMMETRIC_DEFAULT')
+    const material: Material = materialOf(kind, unwrapMaterial(key, { algorithm, wrapped }))
+    this.#materials.set(materialId(ref), material)
+    return material.pair ? { publicKey: spkiOf(material.pair.publicKey) } : {}
   }
 
   async destroyMasterKey(ref: MasterKeyRef, options: CallOptions): Promise<void> {
@@ -315,22 +317,6 @@ function signData(key: KeyObject, algorithm: TokenSigning, data: Buffer): Buffer
   if (scheme === 'rsa-pss')
     return privateEncrypt({ key, padding: constants.RSA_NO_PADDING }, encodePss(key, hash, data))
   throw new KmsError('UNSUPPORTED', `No ${scheme}.`, {})
-}
-
-function unwrap(key: KeyObject, algorithm: WrappedMaterial['algorithm'], wrapped: Buffer): Buffer {
-  const modulusBytes = (key.asymmetricKeyDetails?.modulusLength ?? 0) / 8
-  const oaepHash = algorithm.endsWith('SHA_256') ? 'sha256' : 'sha1'
-  try {
-    const first = privateDecrypt(
-      { key, padding: constants.RSA_PKCS1_OAEP_PADDING, oaepHash },
-      wrapped.subarray(0, modulusBytes),
-    )
-    if (algorithm.startsWith('RSAES')) return first
-    const decipher = createDecipheriv('id-aes256-wrap-pad', first, KEY_WRAP_PAD_IV)
-    return Buffer.concat([decipher.update(wrapped.subarray(modulusBytes)), decipher.final()])
-  } catch (error) {
-    throw ciphertextInvalid(error)
-  }
 }
 
 function makeKeyPair(algorithm: DataPairAlgorithm): { publicKey: KeyObject; privateKey: KeyObject } {

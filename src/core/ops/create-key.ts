@@ -77,6 +77,8 @@ export async function createKey(
 async function createExternal(deps: KmsDeps, context: CallContext, input: MadeInput): Promise<MasterKey> {
   if (input.multiRegion)
     throw new KmsError('UNSUPPORTED', 'A multi-region key has no imported material here.', {})
+  if (pairOfSpec(input.spec)?.kind === 'ml-dsa')
+    throw new KmsError('UNSUPPORTED', `A key of spec ${input.spec} has no imported material here.`, {})
   const blank = newMasterKey(deps, context, input)
   const imported = { state: 'PendingImport', since: blank.createdAt } as const
   const versions = blank.versions.map((version) => ({ ...version, imported }))

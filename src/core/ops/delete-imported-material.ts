@@ -1,6 +1,7 @@
 import { KmsError } from '../errors.ts'
 import { requireKey, requireVersion } from '../find-key.ts'
 import { destroying } from '../imported-material.ts'
+import { isSymmetric } from '../key-spec.ts'
 import type { CallContext, KmsDeps } from '../kms-context.ts'
 import { keyMaterialId } from '../material-id.ts'
 import { type ChangedMaterial, destroyMaterial, moveMaterial, placeOf } from './move-material.ts'
@@ -24,6 +25,8 @@ export async function deleteImportedKeyMaterial(
   const { origin = 'AWS_KMS' } = key
   if (origin !== 'EXTERNAL')
     throw new KmsError('KEY_ORIGIN_INVALID', 'The material of the key is not imported.', { keyId, origin })
+  if (materialId !== undefined && !isSymmetric(key.spec))
+    throw new KmsError('UNSUPPORTED', `Only the material of symmetric encryption keys has an id.`, {})
   const version =
     materialId === undefined
       ? requireVersion(key, key.primaryVersionId)

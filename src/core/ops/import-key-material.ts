@@ -2,13 +2,14 @@ import { isKmsError, KmsError } from '../errors.ts'
 import { requireKey, requireVersion, tokenRef } from '../find-key.ts'
 import { blankVersion, pendingMaterial } from '../imported-material.ts'
 import type { ImportedMaterial, KeyVersion, MasterKey } from '../key.ts'
+import { isSymmetric } from '../key-spec.ts'
 import type { CallContext, KmsDeps } from '../kms-context.ts'
 import { keyMaterialId } from '../material-id.ts'
 import type { CallOptions } from '../ports/crypto-provider.ts'
 import type { ImportPair } from '../ports/import-store.ts'
 import { changeKey } from './change-key.ts'
 import { requireImportable, requireImportPair } from './import-parameters.ts'
-import { openCanary, sealCanary } from './material-canary.ts'
+import { openCanary, sealCanary, type TokenMaterial } from './material-canary.ts'
 import {
   abandonImport,
   type ChangedMaterial,
@@ -60,6 +61,7 @@ export async function importKeyMaterial(
   input: ImportInput,
 ): Promise<ChangedMaterial> {
   const key = await requireToImport(deps, context, input.keyId)
+  requireSeriesOf(key, input)
   const pair = await requireImportPair(deps, key, input.importToken)
   if (input.expiresAt !== undefined && input.expiresAt <= deps.clock.now())
     throw new KmsError('REQUEST_INVALID', 'The validTo date must be in the future.', { field: 'ValidTo' })
@@ -68,6 +70,12 @@ export async function importKeyMaterial(
   const known = key.versions.filter(({ imported }) => imported?.canary !== undefined)
   const type = input.type ?? (known.length > 0 ? 'EXISTING' : 'NEW')
   return type === 'NEW' ? importNew(task, key) : importExisting(task, key, known)
+}
+
+/** Keys of other specs than symmetric ones have one material (AWS KMS, "ImportKeyMaterial"). */
+function requireSeriesOf({ spec }: MasterKey, { type, materialId, description }: ImportInput): void {
+  if (isSymmetric(spec) || [type, materialId, description].every((one) => one === undefined)) return
+  throw new KmsError('UNSUPPORTED', `Only symmetric encryption keys have several materials, not ${spec}.`, {})
 }
 
 /** What has expired is ended first: the same material may come again at once. */
@@ -87,10 +95,10 @@ async function importNew(task: Task, key: MasterKey): Promise<ChangedMaterial> {
   const refuse = (before: MasterKey) => refuseSecondPending(task, before)
   const { claimed, version } = await claim(task, key, undefined, refuse)
   return guarded(task, claimed, version, async () => {
-    await bring(task, claimed, version)
-    if (await findMatch(task, claimed, version)) throw incorrect()
-    const canary = await sealCanary(task.deps.provider, tokenRef(claimed, version), task.options)
-    return finish(task, claimed, version, canary)
+    const brought = await bring(task, claimed, version)
+    if (await findMatch(task, claimed, version, brought)) throw incorrect()
+    const canary = await sealCanary(task.deps.provider, brought, task.options)
+    return finish(task, claimed, version, canary, brought.publicKey?.toString('base64'))
   })
 }
 
@@ -114,8 +122,7 @@ async function importExisting(
 async function recognize(task: Task, key: MasterKey): Promise<KeyVersion | undefined> {
   const { claimed, version } = await claim(task, key, undefined)
   try {
-    await bring(task, claimed, version)
-    return await findMatch(task, claimed, version)
+    return await findMatch(task, claimed, version, await bring(task, claimed, version))
   } finally {
     await abandonImport(task.deps, claimed, version)
   }
@@ -132,10 +139,9 @@ async function renew(task: Task, key: MasterKey, version: KeyVersion): Promise<C
 async function bringBack(task: Task, key: MasterKey, wanted: KeyVersion): Promise<ChangedMaterial> {
   const { claimed, version } = await claim(task, key, wanted)
   return guarded(task, claimed, version, async () => {
-    await bring(task, claimed, version)
+    const brought = await bring(task, claimed, version)
     const canary = version.imported?.canary ?? ''
-    if (!(await openCanary(task.deps.provider, tokenRef(claimed, version), canary, task.options)))
-      throw incorrect()
+    if (!(await openCanary(task.deps.provider, brought, canary, task.options))) throw incorrect()
     return finish(task, claimed, version, canary)
   })
 }
@@ -192,12 +198,14 @@ async function bring(
   { deps, context, input, pair, options }: Task,
   key: MasterKey,
   version: KeyVersion,
-): Promise<void> {
+): Promise<TokenMaterial> {
   const { token, pairId, algorithm } = pair
   const from = { pair: { token, pairId }, algorithm, wrapped: input.wrapped }
+  const ref = tokenRef(key, version)
   try {
-    const { hostMemory } = await deps.provider.importMasterKey(tokenRef(key, version), from, options)
+    const { hostMemory, publicKey } = await deps.provider.importMasterKey(ref, from, options)
     if (hostMemory) context.trail.hostMemory = true
+    return { ref, publicKey }
   } catch (error) {
     if (!isKmsError(error, 'CIPHERTEXT_INVALID')) throw error
     throw new KmsError('MATERIAL_UNREADABLE', 'The material cannot be unwrapped.', {}, { cause: error })
@@ -209,11 +217,12 @@ async function findMatch(
   { deps, options }: Task,
   key: MasterKey,
   version: KeyVersion,
+  brought: TokenMaterial,
 ): Promise<KeyVersion | undefined> {
   for (const other of key.versions) {
     const canary = other.imported?.canary
     if (other === version || canary === undefined) continue
-    if (await openCanary(deps.provider, tokenRef(key, version), canary, options)) return other
+    if (await openCanary(deps.provider, brought, canary, options)) return other
   }
   return undefined
 }
@@ -223,14 +232,18 @@ async function finish(
   key: MasterKey,
   version: KeyVersion,
   canary: string,
+  publicKey?: string,
 ): Promise<ChangedMaterial> {
-  const finished = await moveMaterial(task.deps, placeOf(key, version), (imported) =>
+  const acknowledge = (imported: ImportedMaterial) =>
     imported.state === 'Importing' && isSameImport(imported, version)
       ? importedBy(task, { ...imported, canary })
-      : undefined,
-  )
+      : undefined
+  const finished = await moveMaterial(task.deps, placeOf(key, version), acknowledge, publicKey)
   if (!finished) throw new KmsError('CONFLICT', 'The import took too long and was given up.', {})
-  return { key: finished, version: requireVersion(finished, version.versionId) }
+  const known = requireVersion(finished, version.versionId)
+  // The token has told it just now.
+  if (publicKey !== undefined) task.deps.publicKeys.note(known)
+  return { key: finished, version: known }
 }
 
 function importedBy({ deps, input }: Task, imported: ImportedMaterial): ImportedMaterial {

@@ -2,8 +2,10 @@ import { hash, randomBytes, timingSafeEqual } from 'node:crypto'
 import { isKmsError, KmsError } from '../errors.ts'
 import { requireKey, requireState } from '../find-key.ts'
 import type { MasterKey } from '../key.ts'
+import { pairOfSpec } from '../key-spec.ts'
 import type { CallContext, KmsDeps } from '../kms-context.ts'
 import type { ImportPair, WrappingAlgorithm, WrappingKeySpec } from '../ports/import-store.ts'
+import type { ImportWrapping } from '../ports/material-importer.ts'
 import { inTime } from './in-time.ts'
 
 /** How long an import token is good for. AWS KMS, "GetParametersForImport". */
@@ -43,6 +45,7 @@ export async function getParametersForImport(
 ): Promise<ImportParameters> {
   const key = await requireKey(deps, context, 'GetParametersForImport', { kind: 'id', keyId })
   requireImportable(key)
+  requireFitting(key, algorithm, spec)
   await requireRoom(deps, key)
   const secret = randomBytes(IMPORT_TOKEN.secretBytes)
   const now = deps.clock.now()
@@ -59,7 +62,8 @@ export async function getParametersForImport(
     createdAt: now,
     expiresAt: now + IMPORT_TOKEN_MS,
   }
-  const publicKey = await makePair(deps, context, pair, waitMs)
+  const { spec: keySpec, usage } = key
+  const publicKey = await makePair(deps, context, pair, { spec: keySpec, usage }, waitMs)
   const importToken = Buffer.concat([
     Buffer.of(IMPORT_TOKEN.format),
     Buffer.from(pair.pairId.replaceAll('-', ''), 'hex'),
@@ -82,6 +86,7 @@ async function makePair(
   deps: KmsDeps,
   context: CallContext,
   pair: ImportPair,
+  material: ImportWrapping['material'],
   waitMs: number,
 ): Promise<Buffer> {
   const leftMs = Math.max(0, context.deadlineAt - Date.now())
@@ -92,7 +97,7 @@ async function makePair(
     const { token, pairId, algorithm, spec } = pair
     const options = { deadlineAt, timings: context.trail.timings }
     const { publicKey } = await deps.provider
-      .createImportPair({ token, pairId }, { algorithm, spec }, options)
+      .createImportPair({ token, pairId }, { algorithm, spec, material }, options)
       .catch(async (error: unknown) => {
         // Nothing is left of it then. Of whatever else went wrong maintenance looks for what is left.
         if (isKmsError(error, 'UNSUPPORTED')) await deps.imports.deleteImportPair(pairId)
@@ -105,6 +110,19 @@ async function makePair(
     throw new KmsError('TOKEN_TIMEOUT', 'The token did not make the key pair in time.', { token })
   })
   return inTime(work, context.deadlineAt, pair.token)
+}
+
+/**
+ * RSAES-OAEP takes no more than the modulus holds (AWS KMS, "GetParametersForImport").
+ *
+ * @throws {@link KmsError} `UNSUPPORTED`
+ */
+function requireFitting({ spec }: MasterKey, algorithm: WrappingAlgorithm, wrapping: WrappingKeySpec): void {
+  if (!algorithm.startsWith('RSAES_OAEP')) return
+  const isLong = pairOfSpec(spec)?.kind === 'rsa'
+  if (!isLong && !(spec === 'ECC_NIST_P521' && wrapping === 'RSA_2048')) return
+  const message = `Key material of a key of spec ${spec} is too long for ${algorithm} with a wrapping key of spec ${wrapping}.`
+  throw new KmsError('UNSUPPORTED', message, {})
 }
 
 /** @throws {@link KmsError} `KEY_ORIGIN_INVALID`, `KEY_STATE_INVALID` */

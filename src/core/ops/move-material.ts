@@ -36,6 +36,7 @@ export interface ChangedMaterial {
  * Changes what is known of the material of one version, whatever else of the key changes meanwhile.
  *
  * @param move - The material as it is to be; `undefined` where there is nothing to do, because somebody else was first.
+ * @param publicKey - As in {@link withMaterial}.
  * @returns The key as it was stored; `undefined` where nothing was.
  * @throws {@link KmsError} `CONFLICT` when others were first every time.
  */
@@ -43,6 +44,7 @@ export async function moveMaterial(
   { store, directory }: MaterialDeps,
   { region, keyId, versionId }: MaterialPlace,
   move: (imported: ImportedMaterial) => ImportedMaterial | undefined,
+  publicKey?: string,
 ): Promise<MasterKey | undefined> {
   for (let attempt = 1; attempt <= MOVE_ATTEMPTS_MAX; attempt++) {
     const key = await store.getKey(region, keyId)
@@ -50,7 +52,7 @@ export async function moveMaterial(
     const { imported } = requireVersion(key, versionId)
     const moved = imported && move(imported)
     if (!moved) return undefined
-    const next = { ...withMaterial(key, versionId, moved), revision: key.revision + 1 }
+    const next = { ...withMaterial(key, versionId, moved, publicKey), revision: key.revision + 1 }
     const stored = await store.replaceKey(next)
     await directory.keyChanged(region, keyId)
     if (stored) return next

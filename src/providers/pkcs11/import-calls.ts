@@ -1,5 +1,6 @@
 import type { CallOptions, MasterKeyRef } from '../../core/ports/crypto-provider.ts'
 import type {
+  BroughtMaterial,
   ImportPairRef,
   ImportWrapping,
   MaterialImporter,
@@ -26,14 +27,14 @@ export class ImportCalls implements MaterialImporter {
 
   async createImportPair(
     { token, pairId }: ImportPairRef,
-    { algorithm, spec }: ImportWrapping,
+    wrapping: ImportWrapping,
     options: CallOptions,
   ): Promise<{ readonly publicKey: Buffer }> {
     this.#calls.requireToken(token)
     const { pairTimeoutMs, allowHostMemory = false } = this.#settings
     const startBy = options.deadlineAt - pairTimeoutMs
     if (Date.now() > startBy) throw tokenTimeout(token)
-    const job: ImportPairJob = { pairId, algorithm, spec, token, allowHostMemory, startBy }
+    const job: ImportPairJob = { ...wrapping, pairId, token, allowHostMemory, startBy }
     const [spki] = await this.#calls.run(
       this.#calls.connection.lanes.write,
       'createImportPair',
@@ -59,7 +60,7 @@ export class ImportCalls implements MaterialImporter {
     ref: MasterKeyRef,
     { pair, algorithm, wrapped }: WrappedMaterial,
     options: CallOptions,
-  ): Promise<{ readonly hostMemory?: true }> {
+  ): Promise<BroughtMaterial> {
     this.#calls.handles.forget(ref)
     if (this.#calls.connection.renewing) await this.#calls.ready(options)
     const { pairId } = pair
@@ -67,7 +68,7 @@ export class ImportCalls implements MaterialImporter {
     const { allowHostMemory = false } = this.#settings
     const job: ImportJob = { name, pairId, algorithm, token: ref.token, allowHostMemory }
     const parts = [jsonPart(job), wrapped]
-    const [, host] = await this.#calls.run(
+    const [, host, publicKey] = await this.#calls.run(
       this.#calls.connection.lanes.write,
       'importMasterKey',
       0,
@@ -76,6 +77,9 @@ export class ImportCalls implements MaterialImporter {
     )
     this.#calls.handles.forget(ref)
     this.#calls.missing.found(ref)
-    return parseJsonPart(host) === true ? { hostMemory: true } : {}
+    return {
+      ...(parseJsonPart(host) === true && { hostMemory: true as const }),
+      ...(publicKey && { publicKey: bufferOf(publicKey) }),
+    }
   }
 }

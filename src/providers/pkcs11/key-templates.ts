@@ -24,7 +24,9 @@ import { PAIR_KINDS, type PairGeneration, pairParameters } from './pair-template
 import {
   type Attribute,
   allowedMechanisms,
+  asImported,
   attributes,
+  CKA,
   CKK_GENERIC_SECRET,
   CKO_PRIVATE_KEY,
   CKO_PUBLIC_KEY,
@@ -139,12 +141,53 @@ export function macKeyTemplates(name: OtherName, bound: boolean): readonly Attri
   return [...ways.map((way) => [...way, bind]), ...ways]
 }
 
+/** The secret of a MAC key that is imported. */
+export function importedMacTemplates(name: OtherName, bound: boolean): readonly Attribute[][] {
+  return macKeyTemplates(name, bound).map(asImported)
+}
+
+/** The private key of a pair that is imported, as {@link masterPairTemplates} has it. */
+export function importedPrivateTemplates(name: OtherName, bound: boolean): readonly Attribute[][] {
+  return masterPairTemplates(name, bound).map(({ privateTemplate }) => asImported(privateTemplate))
+}
+
+/**
+ * The public key beside it.
+ *
+ * @param values - What the key is.
+ */
+export function importedPublicTemplate(name: OtherName, values: readonly Attribute[]): Attribute[] {
+  const [generation] = masterPairTemplates(name, false)
+  const told = (generation?.publicTemplate ?? []).filter(({ type }) => type !== CKA.MODULUS_BITS)
+  return asImported([...told, ...values])
+}
+
+/** A private key that is looked at for the length of one call: it signs, and agrees on points where it is one of a curve. */
+export function examinedPrivateTemplate(kind: PairAlgorithm['kind']): Attribute[] {
+  return attributes({
+    CLASS: CKO_PRIVATE_KEY,
+    KEY_TYPE: PAIR_KINDS[kind].keyType,
+    TOKEN: false,
+    ...LOCKED,
+    ...examinedUsages(kind),
+  })
+}
+
+/** What such a key must say of itself: NSS lets an RSA key that it unwrapped do more than the template says. */
+export function examinedReadBack(kind: PairAlgorithm['kind']): readonly ReadBack[] {
+  return expecting({ SENSITIVE: true, EXTRACTABLE: false, ...examinedUsages(kind) })
+}
+
+function examinedUsages(kind: PairAlgorithm['kind']): Granted {
+  return { ...PRIVATE_USAGES, SIGN: true, DERIVE: kind === 'ec' }
+}
+
 function macHashes(name: OtherName) {
   return algorithmsOf(name).mac.map((algorithm) => MAC_ALGORITHMS[algorithm].hash)
 }
 
 /** As long as what the hash gives (AWS KMS, "Key spec reference", HMAC). */
-function macBytes(name: OtherName): number {
+export function macBytes(name: OtherName): number {
   const [hash] = macHashes(name)
   invariant(hash, 'the spec is one of MAC keys')
   return HASH_BYTES[hash]

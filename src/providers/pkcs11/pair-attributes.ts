@@ -9,9 +9,9 @@ import type { LaneToken } from './lane-token.ts'
 import type { Handle } from './module.ts'
 import { CKA } from './templates.ts'
 
-const ED25519_BYTES = 32
+export const ED25519_BYTES = 32
 const PUBLIC_EXPONENT = 65_537
-const RSA_NUMBERS = [
+export const RSA_NUMBERS = [
   'MODULUS',
   'PUBLIC_EXPONENT',
   'PRIVATE_EXPONENT',
@@ -50,6 +50,12 @@ function readRsaPublicKey(token: LaneToken, handle: Handle, modulusBits: number)
     throw odd(`CKA_PUBLIC_EXPONENT is not ${PUBLIC_EXPONENT}`)
   }
   return rsaSpki(modulus, exponent)
+}
+
+/** CKA_EC_PARAMS of a key of a curve. */
+export function readEcParams(token: LaneToken, handle: Handle): Buffer {
+  const [params] = read(token, handle, ['EC_PARAMS'])
+  return params ?? Buffer.alloc(0)
 }
 
 /** CKA_VALUE is the key as FIPS 204 encodes it. */

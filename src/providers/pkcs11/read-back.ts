@@ -71,7 +71,12 @@ export function departures(
   return expected.filter((one) => mismatchIn(token, handle, [one])).map(({ name }) => name)
 }
 
-function mismatchIn(token: LaneToken, handle: Handle, group: readonly ReadBack[]): ReadBack | undefined {
+/** The first of `group` that an object reads back otherwise. @throws As {@link firstMismatch} does. */
+export function mismatchIn(
+  token: LaneToken,
+  handle: Handle,
+  group: readonly ReadBack[],
+): ReadBack | undefined {
   const types = group.map(({ name }) => ({ type: CKA[name] }))
   const values = token.p11.C_GetAttributeValue(token.session, handle, types)
   return group.find(({ expected }, index) => numberOf(values[index]?.value) !== Number(expected))

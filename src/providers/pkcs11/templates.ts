@@ -203,11 +203,16 @@ export function importedKeyTemplates(
   role: MasterKeyRole,
   bound: boolean,
 ): readonly Attribute[][] {
-  return masterKeyTemplates(name, role, bound).map((template) => [
+  return masterKeyTemplates(name, role, bound).map(asImported)
+}
+
+/** A template of a generation as material is unwrapped with it: its length is its own. */
+export function asImported(template: readonly Attribute[]): Attribute[] {
+  return [
     ...template.filter(({ type }) => type !== CKA.VALUE_LEN && type !== CKA.MODIFIABLE),
     // Last: SoftHSM takes no other attribute after it.
     ...attributes({ MODIFIABLE: false }),
-  ])
+  ]
 }
 
 /** Material that is unwrapped for the length of one call; `usages` say what for. */
@@ -216,7 +221,8 @@ export function unwrappedKeyTemplate(role: MasterKeyRole): Attribute[] {
 }
 
 /**
- * Material that is unwrapped to have its length told, for the length of one call: of any length, and wrapped again at most.
+ * Material that is unwrapped to have its length told, for the length of one call: of any length, and wrapped again at most, or
+ * used for a MAC.
  *
  * @param sensitive - As in {@link dataKeyTemplate}.
  */
@@ -224,7 +230,7 @@ export function measuredKeyTemplate(sensitive: boolean): Attribute[] {
   return [
     ...attributes({ ...SECRET_KEY, KEY_TYPE: CKK_GENERIC_SECRET, TOKEN: false }),
     ...attributes({ PRIVATE: true, SENSITIVE: sensitive, EXTRACTABLE: true }),
-    ...USAGES.none,
+    ...usage({ SIGN: true }),
   ]
 }
 

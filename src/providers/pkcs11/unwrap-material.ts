@@ -9,9 +9,8 @@ import { decryptBy } from './rsa-decryption.ts'
 import { type Attribute, unwrappedKeyTemplate } from './templates.ts'
 
 /** RFC 5649, "Alternative Initial Value". */
-const KWP_IV = Buffer.from('a65959a6', 'hex')
+export const KWP_IV = Buffer.from('a65959a6', 'hex')
 const AES_KEY_BYTES: readonly number[] = [16, 24, 32]
-export const MATERIAL_BYTES = 32
 
 /** How an algorithm wraps: RSAES-OAEP of the material, or of an AES key that the material is wrapped with (RFC 5649). */
 const ROWS: Readonly<

@@ -1,4 +1,6 @@
 import { z } from 'zod'
+import type { KeyVersion, MasterKey } from '../../../core/key.ts'
+import { isSymmetric } from '../../../core/key-spec.ts'
 import { keyMaterialId } from '../../../core/material-id.ts'
 import {
   WRAPPING_ALGORITHMS,
@@ -81,10 +83,7 @@ export const IMPORT_OPERATIONS = {
         materialId: KeyMaterialId,
         description: body.KeyMaterialDescription,
       })
-      return {
-        KeyId: keyArn(scope, key.keyId),
-        ...(version ? { KeyMaterialId: keyMaterialId(version) } : {}),
-      }
+      return { KeyId: keyArn(scope, key.keyId), ...materialIdOf(key, version) }
     },
   }),
 
@@ -93,13 +92,15 @@ export const IMPORT_OPERATIONS = {
     handle: async ({ kms, context, scope }, body) => {
       const id = parseManagedKeyId(scope, body.KeyId)
       const { key, version } = await kms.deleteImportedKeyMaterial(context, id, body.KeyMaterialId)
-      return {
-        KeyId: keyArn(scope, key.keyId),
-        ...(version ? { KeyMaterialId: keyMaterialId(version) } : {}),
-      }
+      return { KeyId: keyArn(scope, key.keyId), ...materialIdOf(key, version) }
     },
   }),
 } as const satisfies Readonly<Record<string, AwsOperation>>
+
+/** Only symmetric keys have several materials, which have ids. */
+function materialIdOf({ spec }: MasterKey, version: KeyVersion | undefined) {
+  return version && isSymmetric(spec) ? { KeyMaterialId: keyMaterialId(version) } : {}
+}
 
 /** RSAES_PKCS1_V1_5 was retired on 2023-10-10; SM2 is of China Regions alone. */
 function requireAlgorithm(algorithm: string): WrappingAlgorithm {

@@ -194,8 +194,7 @@ function specAndUsage(body: z.output<typeof createKeyBody>): {
   if (KeyUsage !== undefined && !usages.includes(KeyUsage)) {
     throw validation(`KeyUsage ${KeyUsage} is not compatible with KeySpec ${spec}`)
   }
-  if (Origin !== 'AWS_KMS' && !(Origin === 'EXTERNAL' && spec === 'SYMMETRIC_DEFAULT'))
-    throw unsupported(Origin === 'EXTERNAL' ? `Origin ${Origin} with KeySpec ${spec}` : `Origin ${Origin}`)
+  if (Origin !== 'AWS_KMS' && Origin !== 'EXTERNAL') throw unsupported(`Origin ${Origin}`)
   // No spec that is made here is for encapsulation; those that are refused below need no usage.
   return { spec, usage: KeyUsage === 'ENCAPSULATE_DECAPSULATE' ? undefined : KeyUsage }
 }

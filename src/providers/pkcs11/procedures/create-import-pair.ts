@@ -1,32 +1,22 @@
-import {
-  constants,
-  createCipheriv,
-  createDecipheriv,
-  createPublicKey,
-  publicEncrypt,
-  randomBytes,
-} from 'node:crypto'
-import type { WrappingAlgorithm, WrappingKeySpec } from '../../../core/ports/import-store.ts'
+import type { WrappingAlgorithm } from '../../../core/ports/import-store.ts'
+import type { ImportWrapping } from '../../../core/ports/material-importer.ts'
 import { describeFault, isAmbiguous, type TokenFault, TokenRefusal, toFault } from '../errors.ts'
-import { freshIv, gcmSeal } from '../gcm.ts'
 import { findImportPair, type ImportWay, importPairGeneration, MODULUS_BITS } from '../import-pair-objects.ts'
+import { proveUnwrapping } from '../import-source.ts'
 import type { LaneToken } from '../lane-token.ts'
 import { jsonPart, parseJsonPart } from '../lanes/messages.ts'
 import { destroyAll } from '../make-object.ts'
-import { GCM_TAG_BYTES } from '../mechanisms.ts'
 import type { Handle } from '../module.ts'
 import { readPublicKey } from '../pair-attributes.ts'
 import { isUnsupported } from '../private-key-wrap.ts'
-import { unwrappedKeyTemplate } from '../templates.ts'
-import { hashOf, MATERIAL_BYTES, unwrapInside, unwrapOnHost, wrapsInTwoSteps } from '../unwrap-material.ts'
+import type { MaterialName } from '../templates.ts'
+import { hashOf, wrapsInTwoSteps } from '../unwrap-material.ts'
 import { proveKeysVisible } from './find-master-key.ts'
 import { type Procedure, part } from './procedure.ts'
 
 /** What to make; part 0 as JSON. */
-export interface ImportPairJob {
+export interface ImportPairJob extends ImportWrapping {
   readonly pairId: string
-  readonly algorithm: WrappingAlgorithm
-  readonly spec: WrappingKeySpec
   /** Name of the token, for operators and callers. */
   readonly token: string
   readonly allowHostMemory: boolean
@@ -34,9 +24,8 @@ export interface ImportPairJob {
   readonly startBy: number
 }
 
-const KWP_IV = Buffer.from('a65959a6', 'hex')
-const PROOF = Buffer.from('p11kms/import-pair/v1', 'utf8')
-const EPHEMERAL_BYTES = 32
+/** Names the key of nobody's that a pair is proved with; no object bears it. */
+const NOBODYS = { keyId: 'nobody', versionId: 'nobody', versionNumber: 1 } as const
 
 /**
  * Makes a key pair that material may be wrapped for, and proves with material of nobody's that it unwraps. Whether the token can do
@@ -58,15 +47,22 @@ export const createImportPair: Procedure = (token, _, parts) => {
 
 /** @param why - Why the token does not unwrap inside itself. */
 export function needsHostMemory(
-  { token, algorithm }: Pick<ImportPairJob, 'token' | 'algorithm'>,
+  {
+    token,
+    algorithm,
+    material,
+  }: Pick<ImportPairJob, 'token' | 'algorithm'> & {
+    readonly material: Pick<MaterialName, 'spec'>
+  },
   why: string,
 ): TokenRefusal {
+  const { spec = 'SYMMETRIC_DEFAULT' } = material
   const mechanisms = mechanismsOf(algorithm)
   return new TokenRefusal({
     code: 'UNSUPPORTED',
-    cannot: `cannot unwrap key material with ${mechanisms} inside, and allowHostMemory of the token is not set`,
-    reason: `The token ${token} cannot unwrap key material with ${mechanisms} inside (${why}), and allowHostMemory of the token is not set.`,
-    hint: 'Ask for RSAES_OAEP_SHA_1 or RSA_AES_KEY_WRAP_SHA_1, use a token that can, or let imported material pass through host memory with allowHostMemory: true of the token in the configuration.',
+    cannot: `cannot unwrap key material of spec ${spec} with ${mechanisms} inside, and allowHostMemory of the token is not set`,
+    reason: `The token ${token} cannot unwrap key material of spec ${spec} with ${mechanisms} inside (${why}), and allowHostMemory of the token is not set.`,
+    hint: 'Ask for another wrapping algorithm or key spec (docs/operating/import.md), use a token that can, or let imported material pass through host memory with allowHostMemory: true of the token in the configuration.',
   })
 }
 
@@ -83,15 +79,16 @@ function mechanismsOf(algorithm: WrappingAlgorithm): string {
   return `CKM_RSA_PKCS_OAEP and ${hash}${wrapsInTwoSteps(algorithm) ? ', then RFC 5649,' : ''}`
 }
 
-/** Found with the smallest pair, once per connection and algorithm. */
+/** Found with a pair of its own, once per connection, algorithm and spec of the material. */
 function whyNotInside(token: LaneToken, job: ImportPairJob): TokenFault | undefined {
-  const what = `imports ${job.algorithm}`
+  const what = `imports ${job.material.spec} with ${job.algorithm}`
   if (token.pairFacts.has(what)) return token.pairFacts.get(what)
   let refusal: TokenFault | undefined
   try {
-    const made = generate(token, { ...job, spec: 'RSA_2048' }, 'inside')
+    const trial = trialOf(job)
+    const made = generate(token, trial, 'inside')
     try {
-      prove(token, { ...job, spec: 'RSA_2048' }, 'inside', made)
+      prove(token, trial, 'inside', made)
     } finally {
       destroyAll(token, [made.privateKey])
     }
@@ -106,6 +103,12 @@ function whyNotInside(token: LaneToken, job: ImportPairJob): TokenFault | undefi
   return refusal
 }
 
+/** With the smallest pair that such material fits. */
+function trialOf(job: ImportPairJob): ImportPairJob {
+  const isLong = job.material.spec === 'ECC_NIST_P521' && !wrapsInTwoSteps(job.algorithm)
+  return isLong ? job : { ...job, spec: 'RSA_2048' }
+}
+
 /** SoftHSM 2.6.1 answers so to OAEP with SHA-256. */
 function isBadArgument(fault: TokenFault): boolean {
   return fault.kind === 'cryptoki' && fault.name === 'CKR_ARGUMENTS_BAD'
@@ -117,9 +120,19 @@ function make(token: LaneToken, job: ImportPairJob, way: ImportWay): readonly Bu
     prove(token, job, way, made)
   } catch (error) {
     destroyAll(token, [made.privateKey])
-    throw error
+    throw way === 'host' && isUnsupported(error) ? takesNone(job, error) : error
   }
   return [made.spki, jsonPart(way)]
+}
+
+function takesNone({ token, material }: ImportPairJob, error: unknown): TokenRefusal {
+  const cannot = `takes no key material of spec ${material.spec} (C_CreateObject)`
+  return new TokenRefusal({
+    code: 'UNSUPPORTED',
+    cannot,
+    reason: `The token ${token} ${cannot}: ${describeFault(toFault(error))}.`,
+    hint: 'Ask for another key spec, or compare the firmware of the token and the policy of the partition.',
+  })
 }
 
 interface MadePair {
@@ -147,69 +160,15 @@ function generate(token: LaneToken, { pairId, spec }: ImportPairJob, way: Import
   }
 }
 
-/** Proves that a pair unwraps. @throws What the token answered; {@link TokenRefusal}. */
-export function provePair(
-  token: LaneToken,
-  privateKey: Handle,
-  { algorithm, spec }: Pick<ImportPairJob, 'algorithm' | 'spec'>,
-  way: ImportWay,
-): void {
-  const spki = readPublicKey(token, privateKey, { kind: 'rsa', modulusBits: MODULUS_BITS[spec] })
-  prove(token, { algorithm, spec }, way, { privateKey, spki })
-}
-
-/** Wraps material of nobody's here and sees that it is the same once it is unwrapped. */
+/** Sees that the pair unwraps material of nobody's. */
 function prove(
   token: LaneToken,
-  { algorithm, spec }: Pick<ImportPairJob, 'algorithm' | 'spec'>,
+  { algorithm, spec, material }: ImportPairJob,
   way: ImportWay,
   { privateKey, spki }: MadePair,
 ): void {
+  const isSymmetric = material.spec === 'SYMMETRIC_DEFAULT'
+  const name = isSymmetric ? NOBODYS : { ...NOBODYS, ...material }
   const modulusBytes = MODULUS_BITS[spec] / 8
-  const material = randomBytes(MATERIAL_BYTES)
-  const wrapped = wrapOnHost(algorithm, spki, material)
-  try {
-    const same =
-      way === 'host'
-        ? isSame(unwrapOnHost(token, privateKey, algorithm, modulusBytes, wrapped), material)
-        : sealsAs(
-            token,
-            unwrapInside(token, privateKey, algorithm, modulusBytes, wrapped, unwrappedKeyTemplate('enc')),
-            material,
-          )
-    if (same) return
-  } finally {
-    material.fill(0)
-  }
-  throw new TokenRefusal({ code: 'UNSUPPORTED', reason: 'What the token unwraps is not what was wrapped.' })
-}
-
-function isSame(unwrapped: Buffer, material: Buffer): boolean {
-  const same = unwrapped.equals(material)
-  unwrapped.fill(0)
-  return same
-}
-
-function sealsAs(token: LaneToken, key: Handle, material: Buffer): boolean {
-  token.countSessionObjects(1)
-  try {
-    const { iv, bytes } = gcmSeal(token, key, freshIv(token), PROOF, PROOF)
-    const decipher = createDecipheriv('aes-256-gcm', material, iv)
-    decipher.setAAD(PROOF)
-    decipher.setAuthTag(bytes.subarray(-GCM_TAG_BYTES))
-    return Buffer.concat([decipher.update(bytes.subarray(0, -GCM_TAG_BYTES)), decipher.final()]).equals(PROOF)
-  } finally {
-    token.p11.C_DestroyObject(token.session, key)
-  }
-}
-
-function wrapOnHost(algorithm: WrappingAlgorithm, spki: Buffer, material: Buffer): Buffer {
-  const key = createPublicKey({ key: spki, format: 'der', type: 'spki' })
-  const options = { key, padding: constants.RSA_PKCS1_OAEP_PADDING, oaepHash: hashOf(algorithm) }
-  if (!wrapsInTwoSteps(algorithm)) return publicEncrypt(options, material)
-  const ephemeral = randomBytes(EPHEMERAL_BYTES)
-  const cipher = createCipheriv('id-aes256-wrap-pad', ephemeral, KWP_IV)
-  const wrapped = Buffer.concat([publicEncrypt(options, ephemeral), cipher.update(material), cipher.final()])
-  ephemeral.fill(0)
-  return wrapped
+  proveUnwrapping(token, { name, privateKey, spki, modulusBytes, algorithm, way })
 }

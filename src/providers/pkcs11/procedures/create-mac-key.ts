@@ -28,7 +28,7 @@ export const createMacKey: Procedure = (token, _, parts) => {
   )
   try {
     readBack(token, handle, name, 'mac')
-    proveWorking(token, handle, name)
+    proveMac(token, handle, name)
   } catch (error) {
     destroyAll(token, [handle])
     throw error
@@ -43,7 +43,8 @@ function generate(token: LaneToken, name: OtherName): Handle {
   )
 }
 
-function proveWorking(token: LaneToken, handle: Handle, name: OtherName): void {
+/** Makes a MAC twice. @throws {@link TokenRefusal} `UNSUPPORTED`; what the token answered. */
+export function proveMac(token: LaneToken, handle: Handle, name: OtherName): void {
   for (const algorithm of algorithmsOf(name).mac) {
     const mechanism = `CKM_${MAC_ALGORITHMS[algorithm].hash.toUpperCase()}_HMAC`
     const cannot = `makes no MACs with a key of spec ${name.spec} (${mechanism})`

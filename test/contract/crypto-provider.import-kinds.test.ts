@@ -1,0 +1,74 @@
+import { describe } from 'vitest'
+import type { Pkcs11TokenSettings } from '../../src/providers/pkcs11/settings.ts'
+import {
+  type ImportKindTraits,
+  importKindsContract,
+} from '../support/crypto-provider-contract-import-kinds.ts'
+import { makeNss, NSS_MODULE } from '../support/nss.ts'
+import { describeWith, makeSoftHsm, SOFTHSM_MODULE, settingsFor, startProvider } from '../support/softhsm.ts'
+import { SoftwareProvider } from '../support/software-provider.ts'
+
+describe('the software double', () => {
+  importKindsContract(
+    async () => ({ provider: new SoftwareProvider(), token: 'main', close: async () => {} }),
+    {},
+  )
+})
+
+async function openSoftHsm(overrides: Partial<Pkcs11TokenSettings> = {}) {
+  const softHsm = makeSoftHsm()
+  softHsm.initToken('import')
+  const provider = await startProvider(
+    settingsFor('import', { laneTimeoutMs: 60_000, pairTimeoutMs: 50_000, ...overrides }),
+  )
+  const close = async () => {
+    await provider.close()
+    softHsm.remove()
+  }
+  return { provider, token: 'main', close }
+}
+
+// SoftHSM unwraps no Ed25519 key, and tells 28 bytes from none of 29 to 31.
+describeWith([SOFTHSM_MODULE], 'SoftHSM', () => {
+  importKindsContract(openSoftHsm, { HMAC_224: 'none', ECC_NIST_EDWARDS25519: 'none' })
+})
+
+describeWith([SOFTHSM_MODULE], 'SoftHSM, with keys in host memory allowed', () => {
+  importKindsContract(() => openSoftHsm({ allowHostMemory: true }), {
+    HMAC_224: 'host',
+    ECC_NIST_EDWARDS25519: 'host',
+  })
+})
+
+async function openNss(overrides: Partial<Pkcs11TokenSettings> = {}) {
+  const nss = makeNss()
+  const provider = await startProvider({
+    ...nss.settings({ laneTimeoutMs: 60_000, pairTimeoutMs: 50_000 }),
+    ...overrides,
+  })
+  const close = async () => {
+    await provider.close()
+    nss.remove()
+  }
+  return { provider, token: 'main', close }
+}
+
+const ON_NSS = (all: 'none' | 'host'): ImportKindTraits => ({
+  RSA_2048: all,
+  RSA_3072: all,
+  RSA_4096: all,
+  ECC_NIST_P256: all,
+  ECC_NIST_P384: all,
+  ECC_NIST_P521: all,
+  ECC_SECG_P256K1: 'none',
+  ECC_NIST_EDWARDS25519: 'none',
+})
+
+// NSS unwraps no EC key without its public value, and lets an RSA key that it unwrapped decrypt.
+describeWith([NSS_MODULE], 'NSS', () => {
+  importKindsContract(openNss, ON_NSS('none'))
+})
+
+describeWith([NSS_MODULE], 'NSS, with keys in host memory allowed', () => {
+  importKindsContract(() => openNss({ allowHostMemory: true }), ON_NSS('host'))
+})
