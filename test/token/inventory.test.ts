@@ -211,7 +211,8 @@ describeWith([SOFTHSM_MODULE], 'the inventory of a token', () => {
 
   it('knows the private key of an import token, but for one that anybody could read', async () => {
     const pairId = randomUUID()
-    const wrapping = { algorithm: 'RSAES_OAEP_SHA_1', spec: 'RSA_2048' } as const
+    const material = { spec: 'SYMMETRIC_DEFAULT', usage: 'ENCRYPT_DECRYPT' } as const
+    const wrapping = { algorithm: 'RSAES_OAEP_SHA_1', spec: 'RSA_2048', material } as const
     await provider.createImportPair({ token: 'main', pairId }, wrapping, within(30_000))
     expect(codes(await lint())).toEqual(['info IMPORT_PAIR'])
     const { objects } = await walk()
