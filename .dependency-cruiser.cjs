@@ -39,7 +39,7 @@ module.exports = {
     home(['pino'], 'http', ROOT),
     home(['@bufbuild/protobuf'], 'http/alibaba/instance'),
     home(['node-forge'], 'providers/client-keys'),
-    home(['@noble'], 'core'),
+    home(['@noble/curves', '@noble/post-quantum'], 'core'),
     { name: 'no-cycles', severity: 'error', from: {}, to: { circular: true } },
     {
       name: 'source-imports-no-test',

@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import { z } from 'zod'
 import { SEED_SCHEMA } from '../../../src/config/seed-schema.ts'
@@ -31,6 +31,19 @@ describe('docs/errors.md', () => {
       expect(section.slice(section.indexOf('AWS:'))).toContain(`\`${name}\``)
     },
   )
+})
+
+describe('docs/adr', () => {
+  const files = readdirSync(new URL('../../../docs/adr', import.meta.url)).toSorted()
+
+  it('numbers its records without a gap, each number once', () => {
+    expect(files.length).toBeGreaterThan(10)
+    expect(files.map((name) => Number(name.slice(0, 4)))).toEqual(files.map((_name, index) => index + 1))
+  })
+
+  it.each(files)('%s opens with its number', (name) => {
+    expect(read(`docs/adr/${name}`)).toMatch(new RegExp(`^# ${name.slice(0, 4)} `))
+  })
 })
 
 describe('docs/operating/looking-into-tokens.md', () => {
