@@ -4,6 +4,7 @@ import {
   DescribeKeyCommand,
   EncryptCommand,
   GenerateDataKeyCommand,
+  GetPublicKeyCommand,
   KMSClient,
   ReEncryptCommand,
 } from '@aws-sdk/client-kms'
@@ -44,6 +45,23 @@ describe('both APIs on one port', () => {
     expect((await aws.send(new DescribeKeyCommand({ KeyId: other }))).KeyMetadata?.Description).toBe(
       'made by Alibaba',
     )
+  })
+
+  it('show a key of ML-DSA, which one of them makes and both give the public key of', async () => {
+    const input = { KeySpec: 'ML_DSA_65', KeyUsage: 'SIGN_VERIFY' } as const
+    const { KeyMetadata } = await aws.send(new CreateKeyCommand(input))
+    const KeyId = KeyMetadata?.KeyId ?? ''
+    const described = await alibaba('DescribeKey', { KeyId })
+    expect(described).toMatchObject({ KeyMetadata: { KeySpec: 'ML_DSA_65', KeyUsage: 'SIGN/VERIFY' } })
+    const { PrimaryKeyVersion: KeyVersionId } = described['KeyMetadata'] as Record<string, string>
+    const { PublicKey } = await aws.send(new GetPublicKeyCommand({ KeyId }))
+    const { PublicKey: pem } = await alibaba('GetPublicKey', { KeyId, KeyVersionId: KeyVersionId ?? '' })
+    const text = String(pem).replaceAll(/-----.*-----|\n/g, '')
+    expect(text).toBe(base64(PublicKey))
+    const digest = { Algorithm: 'ECDSA_SHA_256', Digest: base64(Buffer.alloc(32)) }
+    const signing = alibaba('AsymmetricSign', { KeyId, KeyVersionId: KeyVersionId ?? '', ...digest })
+    const code = expect.stringContaining('UnsupportedOperation')
+    await expect(signing).rejects.toMatchObject({ code })
   })
 
   it("open each other's ciphertexts, with the same context, and refuse another", async () => {

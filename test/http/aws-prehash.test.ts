@@ -1,10 +1,13 @@
 import { createHash, createPublicKey, verify } from 'node:crypto'
 import {
   CreateKeyCommand,
+  EnableKeyRotationCommand,
+  GetKeyRotationStatusCommand,
   GetPublicKeyCommand,
   type KeySpec,
   KMSClient,
   KMSInvalidSignatureException,
+  RotateKeyOnDemandCommand,
   SignCommand,
   UnsupportedOperationException,
   VerifyCommand,
@@ -158,6 +161,16 @@ describe('ML_DSA_SHAKE_256', () => {
     expect(refused.message).toBe(
       'The token "main" makes no signatures of algorithm ML_DSA_SHAKE_256 of EXTERNAL_MU (CKM_ML_DSA_EXTERNAL_MU): its signature does not verify.',
     )
+  })
+
+  it('of keys that are not rotated, as other key pairs are not', async () => {
+    const { KeyId } = await newKey('ML_DSA_44')
+    const { KeyRotationEnabled } = await client.send(new GetKeyRotationStatusCommand({ KeyId }))
+    expect(KeyRotationEnabled).toBe(false)
+    const enabling = client.send(new EnableKeyRotationCommand({ KeyId }))
+    await expect(enabling).rejects.toThrow(UnsupportedOperationException)
+    const rotating = client.send(new RotateKeyOnDemandCommand({ KeyId }))
+    await expect(rotating).rejects.toThrow(UnsupportedOperationException)
   })
 
   it('takes µ of 64 bytes alone, and no digest', async () => {

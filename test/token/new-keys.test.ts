@@ -4,6 +4,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { KeySpec } from '../../src/core/key-spec.ts'
 import type { Kms } from '../../src/core/kms.ts'
 import { ML_DSA_SETS, type MlDsaSetName } from '../../src/core/ml-dsa.ts'
+import { inspect } from '../../src/providers/pkcs11/inspect/inspector.ts'
 import type { Pkcs11Provider } from '../../src/providers/pkcs11/provider.ts'
 import { call, kmsOn } from '../support/kms-fixture.ts'
 import { MemoryKeyStore } from '../support/memory-key-store.ts'
@@ -104,6 +105,20 @@ describeNewKeys('keys of a token that knows ML-DSA and Ed25519ph', () => {
     await expect(kms.sign(call(), prehash)).rejects.toThrow(
       'The token "main" makes no signatures of algorithm ED25519_PH_SHA_512 (CKM_EDDSA with phFlag): it hashes the digest once more.',
     )
+  })
+
+  it('the mechanisms are told by name, with what they are used for', async () => {
+    const request = { path: chaos.module, criteria: { label: 'new' } }
+    const { mechanisms } = await inspect('describeToken', request, {
+      environment: chaos.env,
+      callTimeoutMs: 20_000,
+    })
+    const used = mechanisms.filter(({ name }) => name.startsWith('CKM_ML_DSA'))
+    expect(used.map(({ name, usedFor }) => [name, usedFor])).toEqual([
+      ['CKM_ML_DSA', 'signs'],
+      ['CKM_ML_DSA_EXTERNAL_MU', 'signs representatives of messages'],
+      ['CKM_ML_DSA_KEY_PAIR_GEN', 'makes key pairs'],
+    ])
   })
 
   describe('a token that makes the keys and', () => {

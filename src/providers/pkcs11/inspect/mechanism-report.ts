@@ -14,6 +14,7 @@ import {
   CKM_EDDSA,
   CKM_GENERIC_SECRET_KEY_GEN,
   CKM_ML_DSA,
+  CKM_ML_DSA_EXTERNAL_MU,
   CKM_ML_DSA_KEY_PAIR_GEN,
   CKM_RSA_PKCS,
   CKM_RSA_PKCS_KEY_PAIR_GEN,
@@ -57,6 +58,7 @@ const USED_FOR: Readonly<Record<number, string>> = {
   [CKM_ECDSA]: SIGNS,
   [CKM_EDDSA]: SIGNS,
   [CKM_ML_DSA]: SIGNS,
+  [CKM_ML_DSA_EXTERNAL_MU]: 'signs representatives of messages',
   [CKM_RSA_PKCS_OAEP]: 'decrypts, and unwraps imported material',
   [CKM_RSA_X_509]: 'decrypts, and unwraps imported material, where the token does no OAEP with the hash',
   [CKM_ECDH1_DERIVE]: 'derives shared secrets',
@@ -66,10 +68,13 @@ const USED_FOR: Readonly<Record<number, string>> = {
   [CKM_AES_CBC_PAD]: `${WRAPS_DATA_KEYS}, where nothing better works`,
 }
 
-/** Names that graphene does not know. @see PKCS#11 v3.1, header file `pkcs11t.h` */
+/** Names that graphene does not know. @see PKCS#11 v3.2, header file `pkcs11t.h` */
 const NAMES: Readonly<Record<number, string>> = {
   [CKM_AES_KEY_WRAP_KWP]: 'CKM_AES_KEY_WRAP_KWP',
   [CKM_EC_EDWARDS_KEY_PAIR_GEN]: 'CKM_EC_EDWARDS_KEY_PAIR_GEN',
+  [CKM_ML_DSA_KEY_PAIR_GEN]: 'CKM_ML_DSA_KEY_PAIR_GEN',
+  [CKM_ML_DSA]: 'CKM_ML_DSA',
+  [CKM_ML_DSA_EXTERNAL_MU]: 'CKM_ML_DSA_EXTERNAL_MU',
   0x1056: 'CKM_EC_MONTGOMERY_KEY_PAIR_GEN',
   0x1057: 'CKM_EDDSA',
 }
