@@ -9,44 +9,33 @@ import {
   EncryptCommand,
   GetParametersForImportCommand,
   ImportKeyMaterialCommand,
-  type KMSClient,
 } from '@aws-sdk/client-kms'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { type Gateway, newHome, removeHome, sdkClient, startGateway } from '../support/gateway.ts'
+import { describe, expect, it } from 'vitest'
 import { wrapMaterial } from '../support/wrap-material.ts'
+import { restartingGateway } from './restarting-gateway.ts'
 
 const MATERIAL_BYTES = 32
 
 type Wrapping = Parameters<typeof wrapMaterial>[0]
 
 describe('material that its owner brings, in the built program', () => {
-  let home: string
-  let gateway: Gateway
-  let client: KMSClient
-
-  const start = async () => {
-    gateway = await startGateway({ home })
-    client = sdkClient(gateway.env, { maxAttempts: 1 })
-  }
-  const restart = async () => {
-    client.destroy()
-    await gateway.stop()
-    await start()
-  }
+  const { client, home, restart } = restartingGateway()
   const newExternalKey = async () => {
-    const { KeyMetadata } = await client.send(new CreateKeyCommand({ Origin: 'EXTERNAL' }))
+    const { KeyMetadata } = await client().send(new CreateKeyCommand({ Origin: 'EXTERNAL' }))
     expect(KeyMetadata).toMatchObject({ Origin: 'EXTERNAL', KeyState: 'PendingImport', Enabled: false })
     return KeyMetadata?.KeyId ?? ''
   }
   const stateOf = async (KeyId: string) => {
-    const { KeyMetadata } = await client.send(new DescribeKeyCommand({ KeyId }))
+    const { KeyMetadata } = await client().send(new DescribeKeyCommand({ KeyId }))
     return KeyMetadata?.KeyState
   }
   const parametersFor = (KeyId: string, WrappingAlgorithm: Wrapping) =>
-    client.send(new GetParametersForImportCommand({ KeyId, WrappingAlgorithm, WrappingKeySpec: 'RSA_2048' }))
+    client().send(
+      new GetParametersForImportCommand({ KeyId, WrappingAlgorithm, WrappingKeySpec: 'RSA_2048' }),
+    )
   const bring = async (KeyId: string, material: Buffer, algorithm: Wrapping = 'RSAES_OAEP_SHA_1') => {
     const { ImportToken, PublicKey = new Uint8Array() } = await parametersFor(KeyId, algorithm)
-    return client.send(
+    return client().send(
       new ImportKeyMaterialCommand({
         KeyId,
         ImportToken,
@@ -56,27 +45,17 @@ describe('material that its owner brings, in the built program', () => {
     )
   }
   const seal = async (KeyId: string, text: string) => {
-    const { CiphertextBlob } = await client.send(
+    const { CiphertextBlob } = await client().send(
       new EncryptCommand({ KeyId, Plaintext: Buffer.from(text), EncryptionContext: { app: 'byok' } }),
     )
     return CiphertextBlob ?? new Uint8Array()
   }
   const open = async (CiphertextBlob: Uint8Array) => {
-    const { Plaintext } = await client.send(
+    const { Plaintext } = await client().send(
       new DecryptCommand({ CiphertextBlob, EncryptionContext: { app: 'byok' } }),
     )
     return Buffer.from(Plaintext ?? []).toString()
   }
-
-  beforeAll(async () => {
-    home = newHome()
-    await start()
-  })
-  afterAll(async () => {
-    client.destroy()
-    await gateway.stop()
-    removeHome(home)
-  })
 
   it('works like any other, lasts over a restart, goes when it is deleted and opens what it sealed when it is back', async () => {
     const KeyId = await newExternalKey()
@@ -89,7 +68,7 @@ describe('material that its owner brings, in the built program', () => {
     await restart()
     expect(await open(sealed)).toBe('sealed before')
 
-    await client.send(new DeleteImportedKeyMaterialCommand({ KeyId }))
+    await client().send(new DeleteImportedKeyMaterialCommand({ KeyId }))
     expect(await stateOf(KeyId)).toBe('PendingImport')
     await expect(open(sealed)).rejects.toMatchObject({ name: 'KMSInvalidStateException' })
     await expect(seal(KeyId, 'too late')).rejects.toMatchObject({ name: 'KMSInvalidStateException' })
@@ -118,7 +97,7 @@ describe('material that its owner brings, in the built program', () => {
       wrapMaterial('RSAES_OAEP_SHA_1', PublicKey, randomBytes(33)),
     ]
     const send = (of: string, EncryptedKeyMaterial: Uint8Array) =>
-      client.send(
+      client().send(
         new ImportKeyMaterialCommand({
           KeyId: of,
           ImportToken,
@@ -151,7 +130,7 @@ describe('material that its owner brings, in the built program', () => {
   )
 
   it('is not taken through host memory where the operator has not allowed that, and names the switch', async () => {
-    const file = join(home, 'config.yaml')
+    const file = join(home(), 'config.yaml')
     const allowed = readFileSync(file, 'utf8')
     writeFileSync(file, allowed.replace(/^ *allowHostMemory: true\n/m, ''))
     await restart()

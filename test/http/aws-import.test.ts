@@ -15,32 +15,27 @@ import {
   ImportKeyMaterialCommand,
   type ImportKeyMaterialCommandInput,
   ImportType,
-  KMSClient,
+  type KMSClient,
   ListKeyRotationsCommand,
   RotateKeyOnDemandCommand,
   ScheduleKeyDeletionCommand,
 } from '@aws-sdk/client-kms'
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { WRAPPING_ALGORITHMS, type WrappingAlgorithm } from '../../src/core/ports/import-store.ts'
 import { wrapMaterial } from '../support/wrap-material.ts'
-import { ALICE_KEY, awsFixture } from './aws-fixture.ts'
+import { sdkFixture } from './sdk-fixture.ts'
 
 const DAY = 86_400_000
 
 describe('imported key material, through the unmodified @aws-sdk/client-kms', () => {
-  const fixture = awsFixture()
+  const fixture = sdkFixture()
   let client: KMSClient
   let KeyId: string
   let arn: string
   let material: Buffer
 
-  beforeAll(async () => {
-    const endpoint = await fixture.server.listen({ host: '127.0.0.1', port: 0 })
-    client = new KMSClient({ endpoint, region: 'us-east-1', credentials: { ...ALICE_KEY }, maxAttempts: 1 })
-  })
-  afterAll(async () => {
-    client.destroy()
-    await fixture.server.close()
+  beforeAll(() => {
+    client = fixture.clients.alice
   })
   beforeEach(async () => {
     const { KeyMetadata } = await client.send(new CreateKeyCommand({ Origin: 'EXTERNAL' }))

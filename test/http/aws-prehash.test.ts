@@ -5,7 +5,7 @@ import {
   GetKeyRotationStatusCommand,
   GetPublicKeyCommand,
   type KeySpec,
-  KMSClient,
+  type KMSClient,
   KMSInvalidSignatureException,
   RotateKeyOnDemandCommand,
   SignCommand,
@@ -14,25 +14,20 @@ import {
 } from '@aws-sdk/client-kms'
 import { ed25519ph } from '@noble/curves/ed25519.js'
 import { ml_dsa44, ml_dsa65, ml_dsa87 } from '@noble/post-quantum/ml-dsa.js'
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { NODE_NAMES_ML_DSA, OPENSSL_KNOWS_ML_DSA } from '../support/new-keys.ts'
 import { muOf } from '../support/noble-signatures.ts'
-import { ALICE_KEY, awsFixture } from './aws-fixture.ts'
+import { sdkFixture } from './sdk-fixture.ts'
 
 const MESSAGE = Buffer.from('attack at dawn')
 const flipped = (bytes: Uint8Array) => Buffer.from(bytes).fill((bytes[40] ?? 0) ^ 1, 40, 41)
 
 /** The unmodified SDK, on a token that knows ML-DSA and Ed25519ph. */
-const fixture = awsFixture()
+const fixture = sdkFixture()
 let client: KMSClient
 
-beforeAll(async () => {
-  const endpoint = await fixture.server.listen({ host: '127.0.0.1', port: 0 })
-  client = new KMSClient({ endpoint, region: 'us-east-1', credentials: { ...ALICE_KEY }, maxAttempts: 1 })
-})
-afterAll(async () => {
-  client.destroy()
-  await fixture.server.close()
+beforeAll(() => {
+  client = fixture.clients.alice
 })
 beforeEach(() => {
   fixture.provider.phFlag = 'honoured'

@@ -8,7 +8,7 @@ import {
   EncryptCommand,
   GetKeyRotationStatusCommand,
   InvalidMarkerException,
-  KMSClient,
+  type KMSClient,
   KMSInvalidStateException,
   LimitExceededException,
   ListKeyRotationsCommand,
@@ -17,24 +17,19 @@ import {
   RotateKeyOnDemandCommand,
   ScheduleKeyDeletionCommand,
 } from '@aws-sdk/client-kms'
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { ALICE_KEY, awsFixture } from './aws-fixture.ts'
+import { beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { sdkFixture } from './sdk-fixture.ts'
 
 const DAY = 86_400_000
 
 describe('the rotation of keys, through the unmodified @aws-sdk/client-kms', () => {
-  const fixture = awsFixture()
+  const fixture = sdkFixture()
   let client: KMSClient
   let KeyId: string
   let arn: string
 
-  beforeAll(async () => {
-    const endpoint = await fixture.server.listen({ host: '127.0.0.1', port: 0 })
-    client = new KMSClient({ endpoint, region: 'us-east-1', credentials: { ...ALICE_KEY }, maxAttempts: 1 })
-  })
-  afterAll(async () => {
-    client.destroy()
-    await fixture.server.close()
+  beforeAll(() => {
+    client = fixture.clients.alice
   })
   beforeEach(async () => {
     KeyId = (await fixture.newKey()).keyId
