@@ -1,11 +1,13 @@
+import { randomBytes } from 'node:crypto'
 import { KMS } from '@aws-sdk/client-kms'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { ALICE } from '../support/kms-fixture.ts'
+import { wrapMaterial } from '../support/wrap-material.ts'
 import { ALICE_KEY, awsFixture } from './aws-fixture.ts'
 
 /**
- * What the provider `aws` of Terraform sends and compares (its resources aws_kms_key, _alias, _grant, _key_policy and
- * _replica_key): an attribute that comes back otherwise than it was given is planned as a change for ever.
+ * What the provider `aws` of Terraform sends and compares (its resources aws_kms_key, _external_key, _grant,
+ * _key_policy and _replica_key): an attribute that comes back otherwise than it was given is planned as a change for ever.
  */
 const ROOT = `arn:aws:iam::${ALICE.accountId}:root`
 const [HOME, AWAY] = ['us-east-1', 'eu-central-1']
@@ -150,4 +152,33 @@ it('aws_kms_replica_key is found as it was made', async () => {
     Tags: [],
     MultiRegionConfiguration: { MultiRegionKeyType: 'REPLICA', PrimaryKey: { Arn: KeyMetadata?.Arn } },
   })
+})
+
+it('aws_kms_external_key is found as it was made, also after its end was moved and taken away', async () => {
+  const { KeyMetadata } = await kms.createKey({ Origin: 'EXTERNAL', KeyUsage: 'ENCRYPT_DECRYPT' })
+  const KeyId = KeyMetadata?.KeyId ?? ''
+  const material = randomBytes(32)
+  /** Each change of `valid_to` imports the same material once more. */
+  const bring = async (ValidTo: Date | undefined) => {
+    const { ImportToken, PublicKey = new Uint8Array() } = await kms.getParametersForImport({
+      KeyId,
+      WrappingAlgorithm: 'RSAES_OAEP_SHA_256',
+      WrappingKeySpec: 'RSA_2048',
+    })
+    const EncryptedKeyMaterial = wrapMaterial('RSAES_OAEP_SHA_256', PublicKey, material)
+    const ExpirationModel = ValidTo ? 'KEY_MATERIAL_EXPIRES' : 'KEY_MATERIAL_DOES_NOT_EXPIRE'
+    await kms.importKeyMaterial({ KeyId, ImportToken, EncryptedKeyMaterial, ExpirationModel, ValidTo })
+    return (await kms.describeKey({ KeyId })).KeyMetadata
+  }
+  const inDays = (days: number) => new Date(Math.floor(fixture.clock.now() / 1000) * 1000 + days * 86_400_000)
+  for (const ValidTo of [inDays(30), inDays(60)])
+    expect(await bring(ValidTo)).toMatchObject({
+      KeyState: 'Enabled',
+      ExpirationModel: 'KEY_MATERIAL_EXPIRES',
+      ValidTo,
+    })
+  await kms.disableKey({ KeyId })
+  const lasting = await bring(undefined)
+  expect(lasting).toMatchObject({ KeyState: 'Disabled', ExpirationModel: 'KEY_MATERIAL_DOES_NOT_EXPIRE' })
+  expect(lasting).not.toHaveProperty('ValidTo')
 })
