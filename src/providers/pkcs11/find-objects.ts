@@ -1,3 +1,4 @@
+import { isCkr } from './errors.ts'
 import type { LaneToken } from './lane-token.ts'
 import type { Handle } from './module.ts'
 import type { Attribute } from './templates.ts'
@@ -16,4 +17,15 @@ export function findObjects(token: LaneToken, template: Attribute[], max: number
   p11.C_FindObjectsFinal(session)
   token.endOperation()
   return found
+}
+
+/** Destroys objects that {@link findObjects} gave. One that another session destroyed meanwhile is gone, which is what was asked. */
+export function destroyFound({ p11, session }: LaneToken, handles: readonly Handle[]): void {
+  for (const handle of handles) {
+    try {
+      p11.C_DestroyObject(session, handle)
+    } catch (error) {
+      if (!isCkr(error, 'CKR_OBJECT_HANDLE_INVALID')) throw error
+    }
+  }
 }

@@ -1,6 +1,7 @@
 import type pkcs11js from 'pkcs11js'
 import { describe, expect, it } from 'vitest'
 import { toFault } from '../../../src/providers/pkcs11/errors.ts'
+import { destroyFound } from '../../../src/providers/pkcs11/find-objects.ts'
 import { SEAL_MODE_NUMBERS } from '../../../src/providers/pkcs11/inside-mode.ts'
 import { encodeWrappedPayload } from '../../../src/providers/pkcs11/key-wrap.ts'
 import type { LaneToken } from '../../../src/providers/pkcs11/lane-token.ts'
@@ -103,6 +104,30 @@ describe('a new master key', () => {
       name: 'CKR_SESSION_HANDLE_INVALID',
     })
     expect(library.count('C_GenerateKey')).toBe(1)
+  })
+})
+
+describe('destroying objects that were found', () => {
+  const destroyAll = (answer: string) => {
+    const library = new ScriptedLibrary()
+    const token = library.attach()
+    perform(token, 'createMasterKey', 0, [NAME])
+    const handles = [...library.objects.keys()].map((handle) => Buffer.from(handle, 'hex'))
+    library.fail('C_DestroyObject', answer)
+    return { library, destroy: () => destroyFound(token, handles) }
+  }
+
+  it('is done where another process destroys one at the same time', () => {
+    const { library, destroy } = destroyAll('CKR_OBJECT_HANDLE_INVALID')
+    expect(destroy).not.toThrow()
+    // The double kept the one that it said was gone.
+    expect(library.objects.size).toBe(1)
+  })
+
+  it('is not where the token fails', () => {
+    const { library, destroy } = destroyAll('CKR_DEVICE_ERROR')
+    expect(faultOf(destroy)).toMatchObject({ name: 'CKR_DEVICE_ERROR' })
+    expect(library.objects.size).toBe(2)
   })
 })
 

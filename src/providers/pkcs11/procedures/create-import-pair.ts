@@ -1,6 +1,7 @@
 import type { WrappingAlgorithm } from '../../../core/ports/import-store.ts'
 import type { ImportWrapping } from '../../../core/ports/material-importer.ts'
 import { describeFault, isAmbiguous, type TokenFault, TokenRefusal, toFault } from '../errors.ts'
+import { destroyFound } from '../find-objects.ts'
 import { findImportPair, type ImportWay, importPairGeneration, MODULUS_BITS } from '../import-pair-objects.ts'
 import { proveUnwrapping } from '../import-source.ts'
 import type { LaneToken } from '../lane-token.ts'
@@ -70,7 +71,7 @@ export function needsHostMemory(
 export const destroyImportPair: Procedure = (token, _, parts) => {
   const handles = findImportPair(token, parseJsonPart(part(parts, 0)) as string)
   if (handles.length === 0) proveKeysVisible(token)
-  for (const handle of handles) token.p11.C_DestroyObject(token.session, handle)
+  destroyFound(token, handles)
   return []
 }
 

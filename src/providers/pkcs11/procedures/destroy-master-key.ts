@@ -1,4 +1,4 @@
-import { findObjects } from '../find-objects.ts'
+import { destroyFound, findObjects } from '../find-objects.ts'
 import { parseJsonPart } from '../lanes/messages.ts'
 import { type MaterialName, rolesOf } from '../templates.ts'
 import { idTemplate, proveKeysVisible } from './find-master-key.ts'
@@ -12,6 +12,6 @@ export const destroyMasterKey: Procedure = (token, _, parts) => {
   const name = parseJsonPart(part(parts, 0)) as MaterialName
   const handles = rolesOf(name).flatMap((role) => findObjects(token, idTemplate(name, role), DESTROYED_MAX))
   if (handles.length === 0) proveKeysVisible(token)
-  for (const handle of handles) token.p11.C_DestroyObject(token.session, handle)
+  destroyFound(token, handles)
   return []
 }
