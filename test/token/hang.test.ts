@@ -121,6 +121,33 @@ describeWith([SOFTHSM_MODULE], 'a token that hangs', () => {
     }
   }, 60_000)
 
+  it('in one lane is left without closing all of its sessions, which might wait for that lane, and is connected anew', async () => {
+    const { running, seal } = await start({ lanes: { crypto: 2 }, laneTimeoutMs: 1_500 })
+    const ref = freshRef()
+    await running.createMasterKey(ref, within())
+    const closings = () => chaos.stats()['C_CloseAllSessions']?.calls ?? 0
+    const REMOVED = 'fail C_FindObjectsInit CKR_DEVICE_REMOVED times=1'
+    const loseConnection = async () => {
+      const { generation } = running
+      await expect(running.findMasterKey(ref, within())).rejects.toMatchObject({ code: 'TOKEN_UNAVAILABLE' })
+      await eventually(() => running.available && running.generation > generation)
+    }
+    chaos.set(REMOVED)
+    await loseConnection()
+    const calm = closings()
+    expect(calm).toBeGreaterThan(0)
+    // So that it is not searched for next.
+    await running.seal(ref, AAD, AAD, within())
+    // All at once: a hang ends when the rules are set anew.
+    chaos.set(['hang C_Encrypt times=1', REMOVED])
+    await expect(running.seal(ref, AAD, AAD, within(5_000))).rejects.toMatchObject({ code: 'TOKEN_TIMEOUT' })
+    await eventually(() => running.status().lanesHung === 1)
+    await loseConnection()
+    expect(closings()).toBe(calm)
+    expect(running.status()).toMatchObject({ state: 'up', lanesHung: 1 })
+    await seal()
+  }, 60_000)
+
   it('in one lane, and is gone for the others, is given up with its process: the library cannot be initialized anew', async () => {
     const fatal: Error[] = []
     const { running, seal } = await start({ lanes: { crypto: 2 }, laneTimeoutMs: 1_500 }, (error) =>

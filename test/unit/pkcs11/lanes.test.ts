@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import { Worker } from 'node:worker_threads'
 import { afterEach, expect, it } from 'vitest'
+import { LaneFleet } from '../../../src/providers/pkcs11/lane-fleet.ts'
 import { type Call, type CallOutcome, Lane } from '../../../src/providers/pkcs11/lanes/lane.ts'
 import {
   decodeFrames,
@@ -9,6 +10,8 @@ import {
   REPLY,
 } from '../../../src/providers/pkcs11/lanes/messages.ts'
 import { LanePool } from '../../../src/providers/pkcs11/lanes/pool.ts'
+import type { ConnectRequest } from '../../../src/providers/pkcs11/procedures/connect.ts'
+import type { Pkcs11TokenSettings } from '../../../src/providers/pkcs11/settings.ts'
 
 /** Lanes that are attached to no token answer every call with a fault, which is all that these tests need. */
 
@@ -118,6 +121,105 @@ it('ends a call that its lane looks at too late, without the token', async () =>
     [1, REPLY.expired],
     [2, REPLY.fault],
   ])
+})
+
+it('leaves nothing of a request in memory once it was served, PINs and plaintexts least of all', async () => {
+  const worker = new Worker(new URL('../../../src/providers/pkcs11/lanes/worker.ts', import.meta.url), {
+    execArgv: [],
+    workerData: new Int32Array(new SharedArrayBuffer(4)),
+  })
+  ends.push(() => worker.terminate())
+  await once(worker, 'message')
+  const parts = [Buffer.from('{"module":"/nowhere"}'), Buffer.from('a PIN of nobody')]
+  const requests = ['connect', 'seal'].map((operation, index) => ({
+    id: index + 1,
+    code: OPERATIONS.findIndex((one) => one === operation),
+    time: Date.now() + 60_000,
+    number: 0,
+    parts,
+  }))
+  const packet = encodeFrames(requests)
+  // Shared, so that what the worker leaves in it is seen here; a lane transfers it.
+  const shared = new Uint8Array(new SharedArrayBuffer(packet.length))
+  shared.set(packet)
+  expect(Buffer.from(shared).includes('a PIN of nobody')).toBe(true)
+  worker.postMessage(shared, [])
+  let replies = 0
+  while (replies < requests.length) {
+    const [message] = (await once(worker, 'message')) as [Uint8Array<ArrayBuffer>]
+    replies += decodeFrames(message).length
+  }
+  // The last replies are posted before the worker is done with the message.
+  await expect.poll(() => shared.every((byte) => byte === 0)).toBe(true)
+})
+
+it('keeps no PIN once a connect was sent', async () => {
+  const settings = {
+    name: 'main',
+    module: '/nowhere',
+    lanes: { crypto: 1 },
+    queueMax: 1,
+    laneTimeoutMs: 60_000,
+    pairTimeoutMs: 60_000,
+    lostLanesMax: 1,
+  } as Pkcs11TokenSettings
+  const fleet = new LaneFleet(settings, {
+    onLost: () => false,
+    onReplaced: () => undefined,
+    onStarved: () => undefined,
+    onNotes: () => undefined,
+  })
+  ends.push(() => fleet.end())
+  const pin = Buffer.from('a PIN of nobody')
+  const request = { module: '/nowhere', criteria: {}, taken: [] } as unknown as ConnectRequest
+  const connecting = fleet.connect(request, pin)
+  expect(pin.every((byte) => byte === 0)).toBe(true)
+  await expect(connecting).rejects.toThrow()
+})
+
+it('loses a lane that is silent for longer than what it has may take, and a long call may take longer', async () => {
+  const [shortMs, longMs] = [1_000, 5_000]
+  for (const [operation, silentMs, isLost] of [
+    ['seal', shortMs + 1, true],
+    ['sealKeyPair', shortMs + 1, false],
+    ['sealKeyPair', longMs, false],
+    ['sealKeyPair', longMs + 1, true],
+  ] as const) {
+    const lost: string[] = []
+    const pool = new LanePool(
+      {
+        role: 'test',
+        lanes: 1,
+        queueMax: 64,
+        laneTimeoutMs: shortMs,
+        longCallsMs: { sealKeyPair: longMs },
+      },
+      {
+        onLost: (_, reason) => lost.push(reason.message) < 0,
+        onReplaced: () => undefined,
+        onRemark: () => undefined,
+      },
+    )
+    ends.push(() => pool.end())
+    const [lane] = pool.lanes
+    if (!lane) throw new Error('There is no lane.')
+    lane.ready = true
+    pool.release()
+    // What it has, and for how long it said nothing, are told here: a worker that is gone never answers.
+    await lane.end()
+    const waits = pool.call('seal', 0, [], later())
+    let looked = 0
+    Object.defineProperty(lane, 'operations', { value: [operation] })
+    lane.silentMs = () => {
+      looked += 1
+      return silentMs
+    }
+    await expect.poll(() => looked, { timeout: 10_000 }).toBeGreaterThan(2 * Number(!isLost))
+    const limitMs = operation === 'seal' ? shortMs : longMs
+    expect(lost).toEqual(isLost ? [`A test lane did not answer for ${limitMs} ms.`] : [])
+    pool.hold({ kind: 'unavailable', cause: undefined })
+    await waits
+  }
 })
 
 it.each([

@@ -178,6 +178,29 @@ describe('opening', () => {
     return copy
   }
 
+  it.each([
+    ['a byte more than AES-GCM gives', {}, 1],
+    ['a byte less', {}, -1],
+    ['no IV behind it, where the token appends its own', { ivSource: 'appended' }, 0],
+    ['an IV behind it, where the token does not', {}, 16],
+  ] as const)('gives nothing that was sealed to %s', (_, gcm, more) => {
+    const library = new ScriptedLibrary()
+    const capabilities = { gcm: { wrongTagCkr: '', refusalCkrs: [], ivSource: 'caller', ...gcm } } as const
+    const token = library.attach(capabilities)
+    library.lengthen = more
+    library.ivFor = (given) => (given.length > 0 ? given : Buffer.alloc(12, 1))
+    for (const [operation, number, parts] of [
+      ['sealRandom', 32, [ENC, AAD]],
+      ['seal', 0, [ENC, AAD, Buffer.alloc(32)]],
+      ['sealRandomInside', 32, [ENC, WRAP, AAD, W2]],
+    ] as const) {
+      expect(faultOf(() => perform(token, operation, number, parts))).toMatchObject({
+        code: 'UNSUPPORTED',
+        reason: expect.stringMatching(/^AES-GCM made \d+ bytes of \d+; \d+ were expected\.$/),
+      })
+    }
+  })
+
   it('gives back what was sealed', () => {
     const token = new ScriptedLibrary().attach()
     const [iv, bytes, plaintext] = sealedBy(token)

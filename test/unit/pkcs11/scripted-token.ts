@@ -65,6 +65,8 @@ export class ScriptedLibrary {
   sessionState = 3
   /** C_Decrypt gives other bytes than were sealed, and takes any tag. */
   openToOtherBytes = false
+  /** So many bytes more, or less, than AES-GCM gives come of C_Encrypt. */
+  lengthen = 0
   /** Wrap mechanisms by number. Without any, what is wrapped is 40 bytes of nothing. */
   wraps: Readonly<Record<number, ScriptedWrap>> = {}
   /** What C_GenerateKey and C_UnwrapKey answer to a template instead of taking it. */
@@ -180,7 +182,10 @@ export class ScriptedLibrary {
       const aad = this.ignores === 'aad' ? Buffer.alloc(0) : parameter.aad
       this.#lastPlaintext = Buffer.from(plaintext)
       const cipher = createCipheriv('aes-256-gcm', this.#key, iv).setAAD(aad)
-      return Buffer.concat([cipher.update(plaintext), cipher.final(), cipher.getAuthTag()])
+      const sealed = Buffer.concat([cipher.update(plaintext), cipher.final(), cipher.getAuthTag()])
+      return this.lengthen < 0
+        ? sealed.subarray(0, this.lengthen)
+        : Buffer.concat([sealed, Buffer.alloc(this.lengthen, 1)])
     },
     C_Decrypt: (session: Buffer, bytes: Buffer) => {
       const parameter = this.#parameter()
