@@ -48,9 +48,9 @@ export async function updateAlias(
 /** A key that nobody may learn of any more is nothing to compare with. */
 function requireSameKind(left: MasterKey | undefined, key: MasterKey): void {
   if (!left || !isVisible(left.state)) return
-  const [from, to] = [left, key].map(({ spec, usage }) => `${kindOfSpec(spec)} key for ${usage}`)
+  const [from, to] = [left, key].map(({ spec, usage }) => `type ${kindOfSpec(spec)}, usage ${usage}`)
   if (from === to) return
-  const message = `An alias of a ${from} cannot be moved to a ${to}: delete it and create it anew.`
+  const message = `An alias of a key of ${from} cannot be moved to one of ${to}: delete it and create it anew.`
   throw new KmsError('REQUEST_INVALID', message, { field: 'TargetKeyId' })
 }
 
