@@ -72,6 +72,21 @@ describe('a SQLite store in trouble', () => {
   })
 
   it.each([
+    ['a rotation', "update key_version set rotation_type = 'AUTOMATIC', rotated_at = null"],
+    ['a rotation schedule', 'update master_key set rotation_period_days = 90'],
+    ['a version in the making', "update master_key set pending_version_id = 'v'"],
+    ['a material', "update key_version set material_state = 'Imported'"],
+  ])('STO-35 a row with half %s is not served', async (what, sql) => {
+    const key = sampleKey()
+    await store.createKey(key)
+    connection.exec(sql)
+    await expect(store.getKey(REGION, key.keyId)).rejects.toMatchObject({
+      code: 'STORE_UNAVAILABLE',
+      cause: { message: expect.stringContaining(`holds half ${what}`) },
+    })
+  })
+
+  it.each([
     ['state', "update master_key set state = 'Melted'"],
     ['spec', "update master_key set spec = 'constructor'"],
   ])('STO-35 a row with an unknown %s is not served', async (column, sql) => {

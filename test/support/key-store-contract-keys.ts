@@ -139,7 +139,20 @@ export function changeClauses(store: () => KeyStore): void {
 
   it.each([
     ['has no version', { versions: [] }],
-    ['counts its versions from 2', { versions: [{ versionId: 'v', number: 2, createdAt: 1 }] }],
+    [
+      'counts its versions from 2',
+      { primaryVersionId: 'v', versions: [{ versionId: 'v', number: 2, createdAt: 1 }] },
+    ],
+    [
+      'leaves out a number',
+      {
+        primaryVersionId: 'v',
+        versions: [
+          { versionId: 'v', number: 1, createdAt: 1 },
+          { versionId: 'w', number: 3, createdAt: 1 },
+        ],
+      },
+    ],
     [
       'has an empty public key',
       { primaryVersionId: 'v', versions: [{ versionId: 'v', number: 1, createdAt: 1, publicKey: '' }] },

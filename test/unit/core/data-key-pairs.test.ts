@@ -93,4 +93,36 @@ describe('generateDataKeyPair', () => {
     provider.sealKeyPair = sealKeyPair
     await kms.generateDataKeyPairWithoutPlaintext(call(), input)
   })
+
+  it('says that it passed through host memory, where it did', async () => {
+    const { kms, provider, input } = await fixtureWithKey()
+    const sealKeyPair = provider.sealKeyPair.bind(provider)
+    const [before, after] = [call(), call()]
+    await kms.generateDataKeyPairWithoutPlaintext(before, input)
+    provider.sealKeyPair = async (...asked) => ({ ...(await sealKeyPair(...asked)), hostMemory: true })
+    await kms.generateDataKeyPairWithoutPlaintext(after, input)
+    expect([before.trail.hostMemory, after.trail.hostMemory]).toEqual([undefined, true])
+  })
+
+  it('is made for nobody who has stopped waiting', async () => {
+    const { kms, provider, input } = await fixtureWithKey()
+    const { promise: held, resolve: go } = Promise.withResolvers<void>()
+    const sealKeyPair = provider.sealKeyPair.bind(provider)
+    let asked = 0
+    provider.sealKeyPair = async (...given) => {
+      asked += 1
+      await held
+      return sealKeyPair(...given)
+    }
+    const first = kms.generateDataKeyPairWithoutPlaintext(call(), input)
+    const impatient = { ...call(), deadlineAt: Date.now() + 50 }
+    const second = kms.generateDataKeyPairWithoutPlaintext(impatient, { ...input, waitMs: 10_000 })
+    await expect(second).rejects.toMatchObject({ name: 'KmsError' })
+    // The gate's own timer may come a moment after the deadline.
+    await new Promise((resolve) => setTimeout(resolve, 50))
+    go()
+    await first
+    await kms.generateDataKeyPairWithoutPlaintext(call(), input)
+    expect(asked).toBe(2)
+  })
 })
