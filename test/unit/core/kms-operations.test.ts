@@ -13,6 +13,7 @@ vi.mock(import('../../../src/core/authorize/authorize.ts'), async (original) => 
 const authorize = vi.mocked(authorization.authorize)
 
 const OPERATIONS = Object.entries(KMS_OPERATIONS)
+const CRYPTOGRAPHY = Object.getOwnPropertyNames(KmsCryptography.prototype)
 const ASKED = OPERATIONS.flatMap(([name, row]) => row.asks.map((action) => [name, action, row] as const))
 
 let stage: OperationStage
@@ -20,6 +21,21 @@ beforeEach(async () => {
   authorize.mockReset()
   stage = await stageOperations()
 })
+
+/** Everything that the store is asked from now on. */
+function questionsOf({ fixture: { store } }: OperationStage): string[] {
+  const asked: string[] = []
+  for (let object: object = store; object !== Object.prototype; object = Object.getPrototypeOf(object))
+    for (const name of Object.getOwnPropertyNames(object)) {
+      const method: unknown = Reflect.get(store, name)
+      if (typeof method !== 'function' || name === 'constructor') continue
+      vi.spyOn(store, name as 'ping').mockImplementation((...args) => {
+        asked.push(name)
+        return Reflect.apply(method, store, args)
+      })
+    }
+  return asked
+}
 
 /** Everything that the store is asked to change from now on. */
 function changesOf({ fixture: { store } }: OperationStage): string[] {
@@ -71,4 +87,18 @@ describe('the operations', () => {
     const wanted = (uses?.keys ?? []).map((name) => [name, uses?.operation])
     expect(last).toEqual(Object.fromEntries(wanted))
   })
+
+  it.each(OPERATIONS.filter(([name]) => CRYPTOGRAPHY.includes(name)))(
+    '%s asks neither the store nor the token for what is known of its keys, once it is fresh',
+    async (_, { run }) => {
+      const { kms, provider } = stage.fixture
+      await run(kms, call(), stage)
+      const asked = questionsOf(stage)
+      provider.calls.length = 0
+      await run(kms, call(), stage)
+      expect(asked).toEqual([])
+      expect(provider.calls).not.toContain('findMasterKey')
+      expect(provider.calls).not.toContain('readPublicKey')
+    },
+  )
 })
