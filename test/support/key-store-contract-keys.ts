@@ -105,6 +105,7 @@ export function changeClauses(store: () => KeyStore): void {
   it.each([
     ['account', (key: MasterKey) => next(key, { accountId: '444455556666' })],
     ['token', (key: MasterKey) => next(key, { token: 'other' })],
+    ['protection level', (key: MasterKey) => next(key, { protectionLevel: 'SOFTWARE' })],
     ['creation time', (key: MasterKey) => next(key, { createdAt: 1 })],
     ['first version', (key: MasterKey) => next(sampleKey({ keyId: key.keyId }), { revision: 2 })],
   ])('STO-7 the %s of a key never changes', async (_, change) => {

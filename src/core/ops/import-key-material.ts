@@ -13,7 +13,7 @@ import { openCanary, sealCanary, type TokenMaterial } from './material-canary.ts
 import {
   abandonImport,
   type ChangedMaterial,
-  endExpired,
+  endDestroying,
   IMPORTING_MS_MAX,
   isSameImport,
   moveMaterial,
@@ -78,7 +78,7 @@ function requireSeriesOf({ spec }: MasterKey, { type, materialId, description }:
   throw new KmsError('UNSUPPORTED', `Only symmetric encryption keys have several materials, not ${spec}.`, {})
 }
 
-/** What has expired is ended first: the same material may come again at once. */
+/** What has expired or is being destroyed is ended first: the same material may come again at once. */
 async function requireToImport(deps: KmsDeps, context: CallContext, keyId: string): Promise<MasterKey> {
   const read = async () => {
     deps.directory.forgetKey(context.principal.region, keyId)
@@ -87,7 +87,7 @@ async function requireToImport(deps: KmsDeps, context: CallContext, keyId: strin
   const key = await read()
   requireImportable(key)
   if (key.versions.every(({ imported }) => imported?.state !== 'Destroying')) return key
-  await endExpired(deps, key, callOptions(context))
+  await endDestroying(deps, key, callOptions(context))
   return read()
 }
 

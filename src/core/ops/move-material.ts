@@ -91,17 +91,22 @@ export function isSameImport({ importId }: ImportedMaterial, { imported }: KeyVe
 }
 
 /**
- * Ends at once what has expired of a key and was not looked at by maintenance yet, so that it may come again.
+ * Ends at once what of a key has expired or is being destroyed and was not looked at by maintenance yet, so that it may come again:
+ * destroying twice is no harm.
  *
  * @throws What the provider throws.
  */
-export async function endExpired(deps: MaterialDeps, key: MasterKey, options: CallOptions): Promise<void> {
+export async function endDestroying(deps: MaterialDeps, key: MasterKey, options: CallOptions): Promise<void> {
   for (const { versionId } of key.versions) {
-    const place = { region: key.region, keyId: key.keyId, versionId }
-    const claimed = await moveMaterial(deps, place, (imported) =>
-      hasExpired(imported, deps.clock.now()) ? destroying(imported, deps.clock.now()) : undefined,
+    const now = deps.clock.now()
+    await moveMaterial(deps, { region: key.region, keyId: key.keyId, versionId }, (imported) =>
+      hasExpired(imported, now) ? destroying(imported, now) : undefined,
     )
-    if (claimed) await destroyMaterial(deps, claimed, requireVersion(claimed, versionId), options)
+    // As the row has it, where no way leads back from there: what only seemed to have expired may live longer.
+    const stored = await deps.store.getKey(key.region, key.keyId)
+    const version = stored?.versions.find((one) => one.versionId === versionId)
+    if (stored && version?.imported?.state === 'Destroying')
+      await destroyMaterial(deps, stored, version, options)
   }
 }
 

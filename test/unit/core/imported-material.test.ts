@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { beforeEach, describe, expect, it } from 'vitest'
+import { beforeEach, describe, expect, it, vi } from 'vitest'
 import { KmsError } from '../../../src/core/errors.ts'
 import { tokenRef } from '../../../src/core/find-key.ts'
 import type { MasterKey } from '../../../src/core/key.ts'
@@ -161,6 +161,20 @@ describe('a key whose material is imported', () => {
     await fixture.imports.run()
     expect(await states()).toEqual(['PendingImport'])
     expect(await inToken()).toEqual([])
+  })
+
+  it('that has expired comes back at once also where another change of the key was first, or a crash', async () => {
+    const comesBack = async () => {
+      expect((await bring(material)).key.state).toBe('Enabled')
+      expect(await inToken()).toEqual([1])
+    }
+    await bring(material, { expiresAt: fixture.clock.now() + HOUR })
+    fixture.clock.advance(HOUR)
+    await fixture.kms.updateKeyDescription(call(), key.keyId, 'changed')
+    await comesBack()
+    vi.spyOn(fixture.provider, 'destroyMasterKey').mockRejectedValueOnce(GONE)
+    expect(await codeOf(remove())).toBe('TOKEN_UNAVAILABLE')
+    await comesBack()
   })
 
   it('is not rotated to once it has expired while it waited', async () => {
