@@ -521,6 +521,34 @@ describe('an import that is cut short', () => {
     expect(provider.held).toBe(1)
   })
 
+  it('and given up neither ends nor undoes the import that has its place since', async () => {
+    const { provider } = fixture
+    const load = provider.importMasterKey.bind(provider)
+    /** An import that stands still in the token. */
+    const held = async (bytes: Buffer) => {
+      const { promise: goOn, resolve } = Promise.withResolvers<void>()
+      const { promise: waits, resolve: begun } = Promise.withResolvers<void>()
+      provider.importMasterKey = async (...args) => {
+        begun()
+        await goOn
+        return load(...args)
+      }
+      const outcome = codeOf(bring(bytes))
+      await waits
+      return { outcome, resolve }
+    }
+    const late = await held(randomBytes(32))
+    await settle()
+    const other = await held(material)
+    late.resolve()
+    expect(await late.outcome).toBe('CONFLICT')
+    expect(await states()).toEqual(['Importing'])
+    other.resolve()
+    expect(await other.outcome).toBe('done')
+    expect(await open(await seal())).toBe('x')
+    expect(provider.held).toBe(1)
+  })
+
   it('and a deletion that ends late does not take along what came again meanwhile', async () => {
     await bring(material)
     const blob = await seal()

@@ -93,6 +93,24 @@ describe('public keys of the store', () => {
     await encrypt(other, key)
   })
 
+  it('are asked for again where the store comes to hold another one', async () => {
+    const { store, provider, newKey } = rsaFixture()
+    const proofs = new PublicKeyProofs({ provider, entriesMax: 2 })
+    const { region, keyId } = await newKey('SIGN_VERIFY')
+    const key = await store.getKey(region, keyId)
+    const [version] = key?.versions ?? []
+    if (!key || !version) throw new Error('the key is there')
+    const require = (publicKey = version.publicKey) =>
+      proofs.require(
+        tokenRef(key, version),
+        { ...version, ...(publicKey !== undefined && { publicKey }) },
+        { deadlineAt: Date.now() + 1000 },
+      )
+    await require()
+    await expect(require(OTHER_SPKI)).rejects.toMatchObject({ code: 'STORE_UNAVAILABLE' })
+    await require()
+  })
+
   it('are remembered for so many versions', async () => {
     const { provider, store, newKey, asked } = rsaFixture()
     const proofs = new PublicKeyProofs({ provider, entriesMax: 2 })
