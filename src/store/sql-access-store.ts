@@ -2,7 +2,8 @@ import type { AccessPoint, AccessPolicy, ClientKey } from '../core/client-key.ts
 import { KmsError } from '../core/errors.ts'
 import type { AccessName, AccessStore } from '../core/ports/access-store.ts'
 import * as access from './access-queries.ts'
-import { checkAccessEntry, checkClientKey, isStorableText } from './check.ts'
+import { isStorableText } from './check.ts'
+import { checkAccessEntry, checkClientKey } from './check-access.ts'
 import type { ConstraintMeanings } from './faults.ts'
 import type { StoreDb } from './schema.ts'
 
