@@ -3,7 +3,6 @@ export const AWS_FAULT_NAMES = [
   'AccessDeniedException',
   'AlreadyExistsException',
   'ConflictException',
-  'CustomKeyStoreNotFoundException',
   'DependencyTimeoutException',
   'DisabledException',
   'DryRunOperationException',

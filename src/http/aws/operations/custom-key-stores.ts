@@ -1,5 +1,4 @@
 import { z } from 'zod'
-import { AwsFault } from '../fault.ts'
 import { marker, ofPattern, wholly } from '../members.ts'
 import { type AwsOperation, awsOperation, noCustomKeyStores } from '../operation.ts'
 
@@ -71,24 +70,12 @@ function refused<Body>(name: string, body: z.ZodType<Body>): AwsOperation {
   })
 }
 
-/** There are none to describe, and no page after the first. Tools that take stock of an account ask in every region. */
-const describeStores = awsOperation({
-  body: describeBody,
-  handle: async (_call, body) => {
-    if (body.CustomKeyStoreId !== undefined || body.CustomKeyStoreName !== undefined)
-      throw new AwsFault('CustomKeyStoreNotFoundException', 'This service has no custom key stores.')
-    if (body.Marker !== undefined)
-      throw new AwsFault('InvalidMarkerException', 'The marker is not valid for this request.')
-    return { CustomKeyStores: [], Truncated: false }
-  },
-})
-
 /** Custom key stores, of which this service has none: AWS KMS API Reference, one section per name. */
 export const CUSTOM_KEY_STORE_OPERATIONS = {
   ConnectCustomKeyStore: refused('ConnectCustomKeyStore', onlyStoreId),
   CreateCustomKeyStore: refused('CreateCustomKeyStore', createBody),
   DeleteCustomKeyStore: refused('DeleteCustomKeyStore', onlyStoreId),
-  DescribeCustomKeyStores: describeStores,
+  DescribeCustomKeyStores: refused('DescribeCustomKeyStores', describeBody),
   DisconnectCustomKeyStore: refused('DisconnectCustomKeyStore', onlyStoreId),
   UpdateCustomKeyStore: refused(
     'UpdateCustomKeyStore',
