@@ -9,6 +9,7 @@ import {
 } from 'node:fs'
 import Database from 'better-sqlite3'
 import { beforeEach, describe, expect, it } from 'vitest'
+import { ALIASES_PER_KEY_MAX } from '../../src/core/alias.ts'
 import type { MasterKey } from '../../src/core/key.ts'
 import { checksumOf } from '../../src/store/migrate.ts'
 import { MIGRATIONS } from '../../src/store/migrations/index.ts'
@@ -140,6 +141,25 @@ describe('migrations', () => {
   it('STO-33 released migrations are what they were', () => {
     expect(MIGRATIONS.map((released) => checksumOf(released, SQLITE_TYPES))).toStrictEqual(RELEASED)
     expect(MIGRATIONS.map(({ number }) => number)).toStrictEqual(RELEASED.map((_, index) => index + 1))
+  })
+
+  it('STO-12 aliases of before there was a bound stay, and can be pointed at their key again', async () => {
+    const key = sampleKey()
+    const store = await openSqliteStore({ path })
+    await store.createKey(key)
+    await store.createAlias(sampleAlias(key, 'alias/a'))
+    await store.close()
+    const more = Array.from({ length: ALIASES_PER_KEY_MAX }, (_, index) => `('alias/old-${index}')`)
+    tamper(
+      `insert into alias select account_id, region, old.column1, key_id, 0, 0 from alias, (values ${more.join()}) as old`,
+    )
+    const later = await openSqliteStore({ path })
+    const listed = await later.listAliases(key.accountId, REGION, key.keyId, { limit: 100 })
+    expect(listed).toHaveLength(ALIASES_PER_KEY_MAX + 1)
+    expect(await later.updateAlias(sampleAlias(key, 'alias/old-0'))).toBe(true)
+    const another = later.createAlias(sampleAlias(key, 'alias/b'))
+    await expect(another).rejects.toMatchObject({ code: 'LIMIT_EXCEEDED' })
+    await later.close()
   })
 
   it('STO-33 a pending migration is applied to what is there, once, and all of it or nothing', async () => {
