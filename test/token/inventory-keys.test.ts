@@ -7,6 +7,7 @@ import { inspect } from '../../src/providers/pkcs11/inspect/inspector.ts'
 import { knownKeys } from '../../src/providers/pkcs11/inspect/lint/known-versions.ts'
 import { type Linted, lintToken } from '../../src/providers/pkcs11/inspect/lint/lint.ts'
 import { type ObjectRole, objectId } from '../../src/providers/pkcs11/templates.ts'
+import { makeMaterial, wrappingFor } from '../support/imported-keys.ts'
 import { sampleKey } from '../support/key-store-samples.ts'
 import { NEW_KEYS, OPENSSL_KNOWS_ML_DSA } from '../support/new-keys.ts'
 import { type Chaos, makeChaos } from '../support/p11chaos.ts'
@@ -21,6 +22,7 @@ import {
   USER_PIN,
   within,
 } from '../support/softhsm.ts'
+import { wrapMaterial } from '../support/wrap-material.ts'
 
 const LABEL = 'inventory-keys'
 const KINDS = (Object.keys(KEY_SPECS) as KeySpec[])
@@ -128,6 +130,42 @@ describeWith([SOFTHSM_MODULE], 'the inventory of key pairs and MAC keys', () => 
     const edwards = { ...mlDsa, spec: 'ECC_NIST_EDWARDS25519' } as const
     const linted = await lint(true, [...keys.filter((key) => key !== mlDsa), edwards])
     expect(codesOf(linted, mlDsa.keyId)).toEqual(['error WRONG_KIND', 'error WRONG_KIND'])
+  })
+
+  it('knows key pairs and MAC keys that their owner brought', async () => {
+    const provider = await startProvider(settingsFor(LABEL, { pairTimeoutMs: 50_000 }))
+    const brought: MasterKey[] = []
+    for (const material of [
+      { spec: 'ECC_NIST_P256', usage: 'SIGN_VERIFY' },
+      { spec: 'RSA_2048', usage: 'ENCRYPT_DECRYPT' },
+      { spec: 'HMAC_384', usage: 'GENERATE_VERIFY_MAC' },
+    ] as const) {
+      const algorithm = wrappingFor(material.spec)
+      const pair = { token: 'main', pairId: randomUUID() }
+      const { publicKey } = await provider.createImportPair(
+        pair,
+        { algorithm, spec: 'RSA_2048', material },
+        within(60_000),
+      )
+      const imported = { state: 'Imported', since: 0, canary: 'c', importId: randomUUID() } as const
+      const plain = sampleKey({ ...material, origin: 'EXTERNAL' })
+      const key = { ...plain, versions: plain.versions.map((version) => ({ ...version, imported })) }
+      const wrapped = wrapMaterial(algorithm, publicKey, makeMaterial(material.spec).bytes)
+      await provider.importMasterKey(refOf(key), { pair, algorithm, wrapped }, within(60_000))
+      await provider.destroyImportPair(pair, within(60_000))
+      brought.push(key)
+    }
+    await provider.close()
+    const [curve, rsa, mac] = await Promise.all(
+      brought.map(async (key) => codesOf(await lint(true, [...keys, ...brought]), key.keyId)),
+    )
+    for (const pair of [curve, rsa]) expect(pair).toEqual(['info IMPORTED', 'info IMPORTED'])
+    expect(mac).toEqual(['info IMPORTED'])
+    for (const { keyId } of brought)
+      expect(codesOf(await lint(), keyId)).toContain('warning OBJECT_WITHOUT_ROW')
+    const cleaner = await startProvider(settingsFor(LABEL))
+    for (const key of brought) await cleaner.destroyMasterKey(refOf(key), within(60_000))
+    await cleaner.close()
   })
 
   it('tells a missing object, and one of another kind in its place', async () => {
