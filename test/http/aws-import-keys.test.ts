@@ -1,7 +1,8 @@
-import { createHmac } from 'node:crypto'
+import { createHmac, createPrivateKey, diffieHellman, generateKeyPairSync } from 'node:crypto'
 import {
   CreateKeyCommand,
   DeleteImportedKeyMaterialCommand,
+  DeriveSharedSecretCommand,
   DescribeKeyCommand,
   EnableKeyRotationCommand,
   GenerateMacCommand,
@@ -93,11 +94,25 @@ describe('imported key pairs and MAC keys, through the unmodified @aws-sdk/clien
     }
     const { PublicKey } = await client.send(new GetPublicKeyCommand({ KeyId }))
     expect(Buffer.from(PublicKey ?? [])).toEqual(owner.publicKey?.export({ type: 'spki', format: 'der' }))
+    if (usage === 'KEY_AGREEMENT') await agree(KeyId, owner)
     if (!signing[0]) return
     const SigningAlgorithm = signing[0] as SigningAlgorithmSpec
     const { Signature } = await client.send(new SignCommand({ KeyId, SigningAlgorithm, Message }))
     const verified = await client.send(new VerifyCommand({ KeyId, SigningAlgorithm, Message, Signature }))
     expect(verified.SignatureValid).toBe(true)
+  }
+
+  async function agree(KeyId: string, owner: OwnedMaterial): Promise<void> {
+    const privateKey = createPrivateKey({ key: owner.bytes, format: 'der', type: 'pkcs8' })
+    const { namedCurve = '' } = privateKey.asymmetricKeyDetails ?? {}
+    const peer = generateKeyPairSync('ec', { namedCurve })
+    const PublicKey = peer.publicKey.export({ type: 'spki', format: 'der' })
+    const derived = await client.send(
+      new DeriveSharedSecretCommand({ KeyId, KeyAgreementAlgorithm: 'ECDH', PublicKey }),
+    )
+    expect(derived.KeyOrigin).toBe('EXTERNAL')
+    const secret = diffieHellman({ privateKey, publicKey: peer.publicKey })
+    expect(Buffer.from(derived.SharedSecret ?? [])).toEqual(secret)
   }
 
   it.each(IMPORTED_SPECS.map((one) => [`${one.spec}, ${one.usage}`, one] as const))(

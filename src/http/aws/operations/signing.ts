@@ -123,7 +123,7 @@ export const SIGNING_OPERATIONS = {
         KeyId: keyArn(scope, key.keyId),
         SharedSecret: giveAway(secret),
         KeyAgreementAlgorithm: body.KeyAgreementAlgorithm,
-        KeyOrigin: 'AWS_KMS',
+        KeyOrigin: key.origin ?? 'AWS_KMS',
       }
     },
   }),
