@@ -1,4 +1,9 @@
+import { fileURLToPath } from 'node:url'
 import { defineConfig } from 'vitest/config'
+
+// Lanes are threads that load TypeScript. What Node made of it is kept, so that it is not made in each of them: that takes most of
+// the time of their start, and Node 24's stripper, WebAssembly in several threads, has been seen to end the process.
+process.env['NODE_COMPILE_CACHE'] ??= fileURLToPath(new URL('node_modules/.cache/compile', import.meta.url))
 
 /** Test projects by what they talk to; `REQUIRE_ALL=1` turns a test skipped for a missing service into a failure. */
 const project = (name: string, overrides: Record<string, unknown> = {}) => ({
