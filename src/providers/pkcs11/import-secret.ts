@@ -104,7 +104,14 @@ function isSealedBy(material: Buffer, { iv, bytes }: Sealed): boolean {
   const decipher = createDecipheriv('aes-256-gcm', material, iv)
   decipher.setAAD(PROOF)
   decipher.setAuthTag(bytes.subarray(-GCM_TAG_BYTES))
-  return Buffer.concat([decipher.update(bytes.subarray(0, -GCM_TAG_BYTES)), decipher.final()]).equals(PROOF)
+  const opened = decipher.update(bytes.subarray(0, -GCM_TAG_BYTES))
+  try {
+    decipher.final()
+  } catch {
+    // The tag is that of another key.
+    return false
+  }
+  return opened.equals(PROOF)
 }
 
 function macOf(name: MaterialName): MacAlgorithm {
