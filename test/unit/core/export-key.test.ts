@@ -3,6 +3,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { exportKey } from '../../../src/core/export-key.ts'
 import { parseRsaSpki, rsaSpki } from '../../../src/core/spki.ts'
+import { DER_TAG, encodeDer, readDer } from '../../../src/lib/der.ts'
 
 const BITS = 2048
 const RSA = generateKeyPairSync('rsa', { modulusLength: BITS }).publicKey
@@ -10,6 +11,11 @@ const SPKI = RSA.export({ type: 'spki', format: 'der' })
 const { n = '', e = '' } = RSA.export({ format: 'jwk' })
 const [MODULUS, EXPONENT] = [Buffer.from(n, 'base64url'), Buffer.from(e, 'base64url')]
 const even = Buffer.from(MODULUS).fill((MODULUS.at(-1) ?? 0) & 0xfe, MODULUS.length - 1)
+const withinSequence = (more: Buffer) =>
+  encodeDer({
+    tag: DER_TAG.sequence,
+    content: [readDer(SPKI, DER_TAG.sequence)?.content ?? Buffer.alloc(0), more],
+  })
 const spki = (type: 'rsa-pss' | 'dsa') =>
   (type === 'dsa'
     ? generateKeyPairSync('dsa', { modulusLength: BITS, divisorLength: 256 })
@@ -33,6 +39,7 @@ describe('a key that a data key is exported for', () => {
     ['an even exponent', rsaSpki(MODULUS, Buffer.of(4))],
     ['an exponent as long as the modulus', rsaSpki(MODULUS, Buffer.alloc(256, 0x7f))],
     ['something behind', Buffer.concat([SPKI, Buffer.of(0)])],
+    ['something behind within', withinSequence(Buffer.of(5, 0))],
     ['a cut end', SPKI.subarray(0, -1)],
     ['another algorithm', spki('rsa-pss')],
     ['another kind', spki('dsa')],
