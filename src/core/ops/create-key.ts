@@ -1,3 +1,4 @@
+import { invariant } from '../../lib/invariant.ts'
 import { authorize } from '../authorize/authorize.ts'
 import { isKmsError, KmsError } from '../errors.ts'
 import { tokenRef } from '../find-key.ts'
@@ -16,6 +17,7 @@ import { isUndriven, type UndrivenKeySpec, undrivenSpec } from '../undriven-spec
 import { type AttachmentsInput, attachmentsOf } from './attachments.ts'
 import { inTime } from './in-time.ts'
 import { requirePolicy } from './key-policies.ts'
+import { newSchedule } from './rotation-schedule.ts'
 import { callOptions } from './seal-payload.ts'
 import { requireTags } from './tags.ts'
 
@@ -35,6 +37,8 @@ export interface CreateKeyInput extends AttachmentsInput {
   /** `AWS_KMS` when absent. */
   readonly origin?: KeyOrigin | undefined
   readonly protectionLevel?: MasterKey['protectionLevel']
+  /** Has the key rotated by itself, as `enableKeyRotation` would; of a symmetric key that the token makes alone. */
+  readonly rotationPeriodDays?: number | undefined
 }
 
 /** How long undoing a creation may take. Milliseconds. */
@@ -131,7 +135,20 @@ async function createWithin(
     await rollBack(deps, creating)
     throw new KmsError('TOKEN_TIMEOUT', 'The token did not make the key in time.', { token: creating.token })
   }
-  return await enable(deps, { ...creating, versions: [version] })
+  return await enable(deps, { ...creating, versions: [version], ...scheduleOf(deps, input) })
+}
+
+/** With the key itself, so that no key comes to be without the rotation that was asked for. */
+function scheduleOf(
+  { clock }: KmsDeps,
+  { rotationPeriodDays, spec, origin }: MadeInput,
+): Pick<MasterKey, 'rotationSchedule'> {
+  if (rotationPeriodDays === undefined) return {}
+  invariant(
+    spec === 'SYMMETRIC_DEFAULT' && origin !== 'EXTERNAL',
+    'a key that is not rotated has no schedule',
+  )
+  return { rotationSchedule: newSchedule(clock, rotationPeriodDays) }
 }
 
 /** Ends a creation whose objects are in the token. */

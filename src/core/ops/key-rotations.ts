@@ -1,14 +1,13 @@
-import { DAY_MS } from '../../lib/clock.ts'
-import { invariant } from '../../lib/invariant.ts'
 import { KmsError } from '../errors.ts'
 import { requireKey, requireOwnOrigin, requireState } from '../find-key.ts'
 import { pendingMaterial } from '../imported-material.ts'
-import { type KeyVersion, type MasterKey, ROTATION_PERIOD_DAYS } from '../key.ts'
+import type { KeyVersion, MasterKey } from '../key.ts'
 import type { CallContext, KmsDeps } from '../kms-context.ts'
 import { refuseReplica, regionsOf } from '../multi-region.ts'
 import { beaten, changeKey } from './change-key.ts'
 import type { Page, PageInput } from './list-keys.ts'
 import { rotateKey } from './rotate-key.ts'
+import { newSchedule } from './rotation-schedule.ts'
 import { callOptions } from './seal-payload.ts'
 
 /** AWS KMS, "Quotas", on-demand rotations per key. */
@@ -40,15 +39,14 @@ export async function enableKeyRotation(
   keyId: string,
   periodDays: number,
 ): Promise<MasterKey> {
-  const { min, max } = ROTATION_PERIOD_DAYS
-  invariant(periodDays >= min && periodDays <= max, 'rotation period out of range')
+  const rotationSchedule = newSchedule(deps.clock, periodDays)
   return changeKey(deps, context, 'EnableKeyRotation', keyId, (before) => {
     requireRotatable(before)
     refuseReplica(before)
     requireOwnOrigin(before)
     requireState(before, 'Enabled')
     if (before.rotationSchedule?.periodDays === periodDays) return before
-    return { ...before, rotationSchedule: { periodDays, nextAt: deps.clock.now() + periodDays * DAY_MS } }
+    return { ...before, rotationSchedule }
   })
 }
 

@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, it } from 'vitest'
 import { KmsError } from '../../../src/core/errors.ts'
+import type { MasterKey } from '../../../src/core/key.ts'
 import { call } from '../../support/kms-fixture.ts'
 import { rotationFixture } from '../../support/rotation-fixture.ts'
 
@@ -25,6 +26,22 @@ async function codeOf(promise: Promise<unknown>): Promise<string> {
 }
 
 describe('a key with a schedule', () => {
+  it('has it in the change that makes the key usable', async () => {
+    const replaced: MasterKey[] = []
+    const replaceKey = fixture.store.replaceKey.bind(fixture.store)
+    fixture.store.replaceKey = async (key) => {
+      replaced.push(key)
+      return replaceKey(key)
+    }
+    const before = fixture.clock.now()
+    const { keyId } = await fixture.kms.createKey(call(), { rotationPeriodDays: 7 })
+    const states = replaced.map(({ state, rotationSchedule }) => [state, rotationSchedule?.periodDays])
+    expect(states).toEqual([['Enabled', 7]])
+    const { nextAt } = await fixture.kms.getKeyRotationStatus(call(), keyId)
+    expect(nextAt).toBeGreaterThanOrEqual(before + 7 * DAY)
+    expect(nextAt).toBeLessThanOrEqual(fixture.clock.now() + 7 * DAY)
+  })
+
   it('is rotated when its period is over, again and again, and opens all that it sealed', async () => {
     await enable()
     const blobs: Buffer[] = []

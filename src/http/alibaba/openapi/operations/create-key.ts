@@ -86,7 +86,7 @@ export const CREATE_KEY_OPERATIONS = {
         throw unsupported(`Origin ${Origin} of KeySpec ${KeySpec}`)
       if (days !== undefined && (external || spec !== 'SYMMETRIC_DEFAULT'))
         throw invalidParameter('EnableAutomaticRotation')
-      const made = await kms.createKey(context, {
+      const key = await kms.createKey(context, {
         description: body.Description,
         tags: body.Tags,
         ...(body.Policy !== undefined && { policy: { language: 'RAM', policy: body.Policy } }),
@@ -94,9 +94,9 @@ export const CREATE_KEY_OPERATIONS = {
         usage,
         ...(external && { origin: 'EXTERNAL' }),
         ...(body.ProtectionLevel === 'SOFTWARE' && { protectionLevel: body.ProtectionLevel }),
+        rotationPeriodDays: days,
         waitMs: PAIR_WAIT_MS,
       })
-      const key = days === undefined ? made : await kms.enableKeyRotation(context, made.keyId, days)
       return { KeyMetadata: keyMetadata(scope, key) }
     },
   }),
