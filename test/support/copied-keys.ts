@@ -6,13 +6,12 @@ import { HASH_BYTES, type KeySpec, type KeyUsage, keySpecRow, pairOfSpec } from 
 import type { MasterKeyRef } from '../../src/core/ports/crypto-provider.ts'
 import { DER_TAG, encodeDer } from '../../src/lib/der.ts'
 import { macKeyTemplates, masterPairTemplates, otherName } from '../../src/providers/pkcs11/key-templates.ts'
+import { MASTER_KEY_ROLES, type MasterKeyRole } from '../../src/providers/pkcs11/object-names.ts'
 import {
   type Attribute,
   attributes,
   CKA,
   importedKeyTemplates,
-  MASTER_KEY_ROLES,
-  type MasterKeyRole,
   masterKeyTemplates,
 } from '../../src/providers/pkcs11/templates.ts'
 import { sampleKey } from './key-store-samples.ts'

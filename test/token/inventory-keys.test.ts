@@ -6,7 +6,7 @@ import { KEY_SPECS, type KeySpec, type KeyUsage, keySpecRow } from '../../src/co
 import { inspect } from '../../src/providers/pkcs11/inspect/inspector.ts'
 import { knownKeys } from '../../src/providers/pkcs11/inspect/lint/known-versions.ts'
 import { type Linted, lintToken } from '../../src/providers/pkcs11/inspect/lint/lint.ts'
-import { type ObjectRole, objectId } from '../../src/providers/pkcs11/templates.ts'
+import { type ObjectRole, objectId } from '../../src/providers/pkcs11/object-names.ts'
 import { makeMaterial, wrappingFor } from '../support/imported-keys.ts'
 import { sampleKey } from '../support/key-store-samples.ts'
 import { NEW_KEYS, OPENSSL_KNOWS_ML_DSA } from '../support/new-keys.ts'

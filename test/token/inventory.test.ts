@@ -6,8 +6,8 @@ import type { MasterKey } from '../../src/core/key.ts'
 import { inspect } from '../../src/providers/pkcs11/inspect/inspector.ts'
 import { knownKeys } from '../../src/providers/pkcs11/inspect/lint/known-versions.ts'
 import { type Linted, lintToken } from '../../src/providers/pkcs11/inspect/lint/lint.ts'
+import { type MasterKeyRole, objectId, objectLabel } from '../../src/providers/pkcs11/object-names.ts'
 import type { Pkcs11Provider } from '../../src/providers/pkcs11/provider.ts'
-import { type MasterKeyRole, objectId, objectLabel } from '../../src/providers/pkcs11/templates.ts'
 import { next, sampleKey } from '../support/key-store-samples.ts'
 import {
   describeWith,

@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import type { MasterKeyRef } from '../../src/core/ports/crypto-provider.ts'
+import { objectId, objectLabel } from '../../src/providers/pkcs11/object-names.ts'
 import type { Pkcs11Provider } from '../../src/providers/pkcs11/provider.ts'
-import { CKA, masterKeyTemplates, objectId, objectLabel } from '../../src/providers/pkcs11/templates.ts'
+import { CKA, masterKeyTemplates } from '../../src/providers/pkcs11/templates.ts'
 import {
   describeWith,
   eventually,

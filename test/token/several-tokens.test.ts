@@ -3,9 +3,9 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, expect, it } from 'vitest'
 import { isKmsError } from '../../src/core/errors.ts'
 import type { MasterKeyRef } from '../../src/core/ports/crypto-provider.ts'
+import { objectId } from '../../src/providers/pkcs11/object-names.ts'
 import type { Pkcs11Provider } from '../../src/providers/pkcs11/provider.ts'
 import type { Pkcs11TokenSettings } from '../../src/providers/pkcs11/settings.ts'
-import { objectId } from '../../src/providers/pkcs11/templates.ts'
 import { makeChaos } from '../support/p11chaos.ts'
 import {
   describeWith,

@@ -2,10 +2,10 @@ import { pairOfSpec } from '../../core/key-spec.ts'
 import type { CallOptions, MasterKeyRef, MaterialPresence } from '../../core/ports/crypto-provider.ts'
 import { tokenTimeout } from './errors.ts'
 import { jsonPart, type Operation, parseJsonPart } from './lanes/messages.ts'
+import type { MaterialName } from './object-names.ts'
 import type { KeyPairJob } from './procedures/create-key-pair.ts'
 import type { FoundMaterial } from './procedures/find-master-key.ts'
 import type { Pkcs11TokenSettings } from './settings.ts'
-import type { MaterialName } from './templates.ts'
 
 /**
  * Which procedure makes a version, and what it is given. A key pair is begun only with time left for all of it: what is begun

@@ -8,11 +8,11 @@ import type {
 } from '../../core/ports/material-importer.ts'
 import { tokenTimeout } from './errors.ts'
 import { jsonPart, parseJsonPart } from './lanes/messages.ts'
+import type { MaterialName } from './object-names.ts'
 import type { ImportPairJob } from './procedures/create-import-pair.ts'
 import type { ImportJob } from './procedures/import-master-key.ts'
 import { bufferOf } from './provider-parts.ts'
 import type { Pkcs11TokenSettings } from './settings.ts'
-import type { MaterialName } from './templates.ts'
 import type { TokenCalls } from './token-calls.ts'
 
 /** Brings material into one token. */

@@ -11,17 +11,11 @@ import { makeImported, readBackImported, undoing } from './make-imported.ts'
 import type { HostMaterial, MaterialKind, MaterialSource } from './material-kind.ts'
 import { requireSecretLength } from './measure-secret.ts'
 import { CKM_GENERIC_SECRET_KEY_GEN, GCM_TAG_BYTES, type Sealed } from './mechanisms.ts'
+import { MASTER_KEY_ROLES, type MaterialName } from './object-names.ts'
 import { isUnsupported } from './private-key-wrap.ts'
 import { proveMac } from './procedures/create-mac-key.ts'
 import { proveWorking } from './procedures/create-master-key.ts'
-import {
-  CKA,
-  importedKeyTemplates,
-  MASTER_KEY_ROLES,
-  type MaterialName,
-  measuredKeyTemplate,
-  unwrappedKeyTemplate,
-} from './templates.ts'
+import { CKA, importedKeyTemplates, measuredKeyTemplate, unwrappedKeyTemplate } from './templates.ts'
 import { unreadable } from './unwrap-material.ts'
 
 const AES_BYTES = 32

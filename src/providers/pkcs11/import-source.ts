@@ -6,9 +6,9 @@ import type { LaneToken } from './lane-token.ts'
 import type { MaterialKind, MaterialSource } from './material-kind.ts'
 import { materialKindOf } from './material-kinds.ts'
 import type { Handle } from './module.ts'
+import type { MaterialName } from './object-names.ts'
 import { isUnsupported } from './private-key-wrap.ts'
 import { openProven } from './prove-open.ts'
-import type { MaterialName } from './templates.ts'
 import { hashOf, KWP_IV, unreadable, unwrapInside, unwrapOnHost, wrapsInTwoSteps } from './unwrap-material.ts'
 
 const EPHEMERAL_BYTES = 32

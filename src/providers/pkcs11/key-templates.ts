@@ -20,6 +20,7 @@ import {
   CKM_RSA_X_509,
   hmacMechanism,
 } from './mechanisms.ts'
+import { type MaterialName, type ObjectRole, objectId, objectLabel } from './object-names.ts'
 import { PAIR_KINDS, type PairGeneration, pairParameters } from './pair-templates.ts'
 import {
   type Attribute,
@@ -34,10 +35,6 @@ import {
   LIFECYCLE,
   LOCKED,
   MASTER_KEY_READ_BACK,
-  type MaterialName,
-  type ObjectRole,
-  objectId,
-  objectLabel,
   type ReadBack,
   SECRET_READ_BACK,
   usageReadBack,

@@ -3,8 +3,9 @@ import type { LaneToken } from './lane-token.ts'
 import { destroyAll, makeFrom } from './make-object.ts'
 import type { MaterialSource } from './material-kind.ts'
 import type { Handle } from './module.ts'
+import type { MaterialName, ObjectRole } from './object-names.ts'
 import { firstBroughtMismatch } from './read-back.ts'
-import type { Attribute, MaterialName, ObjectRole } from './templates.ts'
+import type { Attribute } from './templates.ts'
 import { unreadable } from './unwrap-material.ts'
 
 /** Runs `work`, and destroys what it kept when it throws. */

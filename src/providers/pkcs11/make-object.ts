@@ -2,9 +2,10 @@ import { faultOf, TokenRefusal } from './errors.ts'
 import { findObjects } from './find-objects.ts'
 import type { LaneToken } from './lane-token.ts'
 import type { Handle } from './module.ts'
+import { type MaterialName, type ObjectRole, objectLabel } from './object-names.ts'
 import { idTemplate } from './procedures/find-master-key.ts'
 import { firstMismatch } from './read-back.ts'
-import { CKA, type MaterialName, type ObjectRole, objectLabel } from './templates.ts'
+import { CKA } from './templates.ts'
 
 /** A token that answers one of these may still take a template with fewer attributes. */
 const TEMPLATE_REFUSALS = new Set([

@@ -1,8 +1,8 @@
 import { isKmsError } from '../../core/errors.ts'
 import type { CallOptions, MasterKeyRef } from '../../core/ports/crypto-provider.ts'
 import { invariant } from '../../lib/invariant.ts'
+import type { ObjectRole } from './object-names.ts'
 import type { FoundMaterial } from './procedures/find-master-key.ts'
-import type { ObjectRole } from './templates.ts'
 
 /**
  * Object handles of one version by role; good in every session of the process until the connection ends.

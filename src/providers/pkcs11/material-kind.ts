@@ -1,7 +1,8 @@
 import type { ImportWay } from './import-pair-objects.ts'
 import type { LaneToken } from './lane-token.ts'
 import type { Handle } from './module.ts'
-import type { Attribute, MaterialName, ObjectRole } from './templates.ts'
+import type { MaterialName, ObjectRole } from './object-names.ts'
+import type { Attribute } from './templates.ts'
 
 /**
  * Makes an object from a template and the material at hand: C_UnwrapKey of what was wrapped where it stays in the token, C_CreateObject

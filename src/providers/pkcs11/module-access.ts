@@ -1,9 +1,9 @@
 import { realpath } from 'node:fs/promises'
 import type { LaneAttachment, LaneFleet } from './lane-fleet.ts'
+import type { MaterialName } from './object-names.ts'
 import type { Connected } from './procedures/connect.ts'
 import type { Pkcs11TokenSettings } from './settings.ts'
 import { type ModuleMember, type SharedModule, sharedModuleAt } from './shared-module.ts'
-import type { MaterialName } from './templates.ts'
 import type { TokenCriteria } from './token-selector.ts'
 
 /** The pause between interruptions of other tokens doubles with each one that did not help, so many times. */

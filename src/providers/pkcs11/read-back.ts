@@ -1,15 +1,8 @@
 import { readBackOf } from './key-templates.ts'
 import type { LaneToken } from './lane-token.ts'
 import type { Handle } from './module.ts'
-import {
-  CKA,
-  CKO_SECRET_KEY,
-  classOf,
-  MASTER_KEY_READ_BACK,
-  type MaterialName,
-  type ObjectRole,
-  type ReadBack,
-} from './templates.ts'
+import type { MaterialName, ObjectRole } from './object-names.ts'
+import { CKA, CKO_SECRET_KEY, classOf, MASTER_KEY_READ_BACK, type ReadBack } from './templates.ts'
 
 /** What a key that was brought into the token says otherwise than one that was made there. */
 const PROVENANCE: readonly ReadBack['name'][] = ['ALWAYS_SENSITIVE', 'NEVER_EXTRACTABLE', 'LOCAL']

@@ -4,9 +4,9 @@ import { type Trouble, troubleOf } from './connection-log.ts'
 import { needsOperator, Pkcs11Error, type TokenFault, TokenRefusal } from './errors.ts'
 import { GuardedPin } from './guarded-pin.ts'
 import type { ModuleAccess } from './module-access.ts'
+import type { MaterialName } from './object-names.ts'
 import type { Connected } from './procedures/connect.ts'
 import type { AttemptEnd, Pkcs11TokenSettings } from './settings.ts'
-import type { MaterialName } from './templates.ts'
 
 /** A connection that breaks sooner than this is not made anew without a pause. */
 const STABLE_MS = 2_000

@@ -8,11 +8,11 @@ import type { LanePool } from './lanes/pool.ts'
 import { faultIn, mayHelpToRepeat } from './lanes/reply.ts'
 import { handlesOf, MaterialHandleCache, type MaterialHandles, refKey } from './material-handles.ts'
 import { MissingKeyGuard } from './missing-key-guard.ts'
+import type { MaterialName } from './object-names.ts'
 import type { Connected } from './procedures/connect.ts'
 import { type FoundMaterial, READ_BACK } from './procedures/find-master-key.ts'
 import type { Parts } from './provider-parts.ts'
 import type { Pkcs11ProviderEvents, Pkcs11TokenSettings } from './settings.ts'
-import type { MaterialName } from './templates.ts'
 
 /** Calls of procedures on one token: what they need of the connection, of handles and of faults, in one place. */
 export class TokenCalls {

@@ -8,7 +8,7 @@ import {
   unpackNotes,
 } from '../../../src/providers/pkcs11/lanes/messages.ts'
 import { MissingKeyGuard } from '../../../src/providers/pkcs11/missing-key-guard.ts'
-import { objectId, objectLabel, parseObjectLabel } from '../../../src/providers/pkcs11/templates.ts'
+import { objectId, objectLabel, parseObjectLabel } from '../../../src/providers/pkcs11/object-names.ts'
 
 const frames = fc.array(
   fc.record({

@@ -3,9 +3,9 @@ import type { Tell } from '../../../core/inspection/doctor-report.ts'
 import { describeFault, toFault } from '../errors.ts'
 import type { LaneToken } from '../lane-token.ts'
 import { jsonPart } from '../lanes/messages.ts'
+import { objectLabel } from '../object-names.ts'
 import { createMasterKey } from '../procedures/create-master-key.ts'
 import { destroyMasterKey } from '../procedures/destroy-master-key.ts'
-import { objectLabel } from '../templates.ts'
 import { since } from './timing.ts'
 
 /**

@@ -15,16 +15,10 @@ import {
   openSession,
   refuseTaken,
 } from '../module.ts'
+import { type MaterialName, objectLabel, parseObjectLabel, rolesOf } from '../object-names.ts'
 import { makeSessionKey, probeCapabilities } from '../probe.ts'
 import type { TokenCapabilities, TokenDescription } from '../settings.ts'
-import {
-  CKA,
-  CKO_SECRET_KEY,
-  type MaterialName,
-  objectLabel,
-  parseObjectLabel,
-  rolesOf,
-} from '../templates.ts'
+import { CKA, CKO_SECRET_KEY } from '../templates.ts'
 import type { TokenCriteria } from '../token-selector.ts'
 import { quirksOf } from '../vendor-quirks.ts'
 import { idTemplate } from './find-master-key.ts'

@@ -1,6 +1,6 @@
 import { destroyFound, findObjects } from '../find-objects.ts'
 import { parseJsonPart } from '../lanes/messages.ts'
-import { type MaterialName, rolesOf } from '../templates.ts'
+import { type MaterialName, rolesOf } from '../object-names.ts'
 import { idTemplate, proveKeysVisible } from './find-master-key.ts'
 import { type Procedure, part } from './procedure.ts'
 

@@ -3,8 +3,9 @@ import { findObjects } from '../find-objects.ts'
 import type { LaneToken } from '../lane-token.ts'
 import { jsonPart, parseJsonPart } from '../lanes/messages.ts'
 import type { Handle } from '../module.ts'
+import { type MaterialName, type ObjectRole, objectId, rolesOf } from '../object-names.ts'
 import { firstBroughtMismatch, firstMismatch } from '../read-back.ts'
-import { CKA, classOf, type MaterialName, type ObjectRole, objectId, rolesOf } from '../templates.ts'
+import { CKA, classOf } from '../templates.ts'
 import { type Procedure, part } from './procedure.ts'
 
 /** What the token holds of a version. */

@@ -1,5 +1,5 @@
 import type { OurName, TokenObject } from '../../../../core/inspection/object-report.ts'
-import { objectLabel, parseObjectLabel } from '../../templates.ts'
+import { objectLabel, parseObjectLabel } from '../../object-names.ts'
 import type { KnownKeys, KnownVersion } from './known-versions.ts'
 
 /** What an object is to us, by its CKA_ID and by its label: the two may tell different things. */

@@ -1,6 +1,6 @@
 import type { KeyState, MasterKey } from '../../../../core/key.ts'
 import { isSymmetric } from '../../../../core/key-spec.ts'
-import { type MaterialName, type ObjectRole, objectId, rolesOf } from '../../templates.ts'
+import { type MaterialName, type ObjectRole, objectId, rolesOf } from '../../object-names.ts'
 
 /** A version of a key whose material one token holds, as the store has it. */
 export interface KnownVersion extends MaterialName {

@@ -1,5 +1,5 @@
 import type { Finding, FindingCode, TokenObject } from '../../../../core/inspection/object-report.ts'
-import { type ObjectRole, objectId, objectLabel, rolesOf } from '../../templates.ts'
+import { type ObjectRole, objectId, objectLabel, rolesOf } from '../../object-names.ts'
 import type { KnownKeys, KnownVersion } from './known-versions.ts'
 import { nameOf } from './names.ts'
 
