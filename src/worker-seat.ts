@@ -53,10 +53,9 @@ export class WorkerSeat implements Logins {
     return this.#link.order.address.address
   }
 
-  /** Nonces that no worker has taken; none where there is no other worker to take one. */
-  get nonces(): NonceClaims | undefined {
-    const { nonces, view } = this.#link
-    return view.configured > 1 ? nonces : undefined
+  /** Nonces that no worker has taken, those of workers that this one replaces included. */
+  get nonces(): NonceClaims {
+    return this.#link.nonces
   }
 
   /** A server whose connections the supervisor hands over. */

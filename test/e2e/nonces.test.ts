@@ -73,15 +73,15 @@ it.each(Object.keys(SIGNED))('a request by %s is taken once by all workers toget
   await eventually(() => answering().size === 3)
 })
 
-it('and not again by the workers that replace those that took it', async () => {
-  service = await startService({ home, workers: 2 })
+it.each([1, 2])('and not again by those that replace the %i workers that took it', async (workers) => {
+  service = await startService({ home, workers })
   const signed = SIGNED['V1']?.() ?? expect.fail()
   expect(await send(signed)).toBe('200')
   for (const pid of service.workers().values()) {
     process.kill(pid, 'SIGKILL')
     await eventually(() => !isAlive(pid))
   }
-  await eventually(() => service.workers().size === 2, 20_000)
+  await eventually(() => service.workers().size === workers, 20_000)
   for (let i = 0; i < 4; i++) expect(await send(signed)).toBe('SignatureNonceUsed')
 })
 
