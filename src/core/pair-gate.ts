@@ -14,7 +14,7 @@ export interface PairGateDeps {
 }
 
 /** Calls that may wait for one token in this process; more are refused at once. */
-const WAITING: QueueBounds = { max: 64, perAccountMax: 16 }
+const WAITING: QueueBounds = { max: 256, perAccountMax: 64 }
 /** How often a lease that another process holds is asked for again. */
 const LEASE_POLL_MS = 50
 /** How often giving a lease back is tried: one that stays keeps the token from making pairs until its end. */

@@ -139,10 +139,9 @@ export function importKindsContract(open: () => Promise<OpenProvider>, traits: I
       await expectWorking(ref, material, owner)
     })
 
-    it.runIf(traits.ECC_NIST_P256 !== 'none')(
-      'has the public key that its private key has, whatever is written beside it',
-      async () => {
-        const material = { spec: 'ECC_NIST_P256', usage: 'SIGN_VERIFY' } as const
+    it.each(taken.filter(([, { spec, usage }]) => spec === 'ECC_NIST_P256' && usage === 'SIGN_VERIFY'))(
+      '%s: has the public key that its private key has, whatever is written beside it',
+      async (_, material) => {
         const [ref, to, owner] = [freshRef(material), await newPair(material), makeMaterial(material.spec)]
         const { publicKey } = await bring(ref, to, withAnotherPublicKey(owner.bytes))
         expect(publicKey).toEqual(spki(owner))

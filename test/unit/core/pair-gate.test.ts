@@ -86,19 +86,19 @@ describe('PairGate', () => {
     await first
   })
 
-  it('lets no more than 16 of an account wait, and 64 of all', async () => {
+  it('lets no more than 64 of an account wait, and 256 of all', async () => {
     const gate = gateOn(new MemoryLeaseStore())
     const work = openWork()
     const all = [gate.use(MAIN, 0, work.run)]
     for (const accountId of ['a', 'b', 'c', 'd']) {
       const turn = { ...MAIN, accountId }
-      for (let index = 0; index < 16; index += 1) all.push(gate.use(turn, 30_000, async () => 'waited'))
+      for (let index = 0; index < 64; index += 1) all.push(gate.use(turn, 30_000, async () => 'waited'))
       await expect(gate.use(turn, 30_000, async () => 'too many')).rejects.toMatchObject(busy)
     }
     const another = { ...MAIN, accountId: 'e' }
     await expect(gate.use(another, 30_000, async () => 'too many')).rejects.toMatchObject(busy)
     work.end()
-    expect(await Promise.all(all)).toEqual(['made', ...Array.from({ length: 64 }, () => 'waited')])
+    expect(await Promise.all(all)).toEqual(['made', ...Array.from({ length: 256 }, () => 'waited')])
     expect(await gate.use(another, 0, async () => 'free')).toBe('free')
   })
 
