@@ -1,12 +1,12 @@
 import { describe } from 'vitest'
-import type { Pkcs11TokenSettings } from '../../src/providers/pkcs11/settings.ts'
 import {
   type ImportKindTraits,
   importKindsContract,
 } from '../support/crypto-provider-contract-import-kinds.ts'
-import { makeNss, NSS_MODULE } from '../support/nss.ts'
-import { describeWith, makeSoftHsm, SOFTHSM_MODULE, settingsFor, startProvider } from '../support/softhsm.ts'
+import { NSS_MODULE } from '../support/nss.ts'
+import { describeWith, SOFTHSM_MODULE } from '../support/softhsm.ts'
 import { SoftwareProvider } from '../support/software-provider.ts'
+import { openNss, openSoftHsm } from '../support/tokens-for-imports.ts'
 
 describe('the software double', () => {
   importKindsContract(
@@ -14,19 +14,6 @@ describe('the software double', () => {
     {},
   )
 })
-
-async function openSoftHsm(overrides: Partial<Pkcs11TokenSettings> = {}) {
-  const softHsm = makeSoftHsm()
-  softHsm.initToken('import')
-  const provider = await startProvider(
-    settingsFor('import', { laneTimeoutMs: 60_000, pairTimeoutMs: 50_000, ...overrides }),
-  )
-  const close = async () => {
-    await provider.close()
-    softHsm.remove()
-  }
-  return { provider, token: 'main', close }
-}
 
 // SoftHSM unwraps no Ed25519 key, and tells 28 bytes from none of 29 to 31.
 describeWith([SOFTHSM_MODULE], 'SoftHSM', () => {
@@ -39,19 +26,6 @@ describeWith([SOFTHSM_MODULE], 'SoftHSM, with keys in host memory allowed', () =
     ECC_NIST_EDWARDS25519: 'host',
   })
 })
-
-async function openNss(overrides: Partial<Pkcs11TokenSettings> = {}) {
-  const nss = makeNss()
-  const provider = await startProvider({
-    ...nss.settings({ laneTimeoutMs: 60_000, pairTimeoutMs: 50_000 }),
-    ...overrides,
-  })
-  const close = async () => {
-    await provider.close()
-    nss.remove()
-  }
-  return { provider, token: 'main', close }
-}
 
 const ON_NSS = (all: 'none' | 'host'): ImportKindTraits => ({
   RSA_2048: all,

@@ -1,10 +1,10 @@
 import { randomBytes, randomUUID } from 'node:crypto'
 import { describe, expect, it } from 'vitest'
-import type { Pkcs11TokenSettings } from '../../src/providers/pkcs11/settings.ts'
 import { type ImportTraits, importContract, SYMMETRIC } from '../support/crypto-provider-contract-import.ts'
-import { makeNss, NSS_MODULE } from '../support/nss.ts'
+import { NSS_MODULE } from '../support/nss.ts'
 import { describeWith, makeSoftHsm, SOFTHSM_MODULE, settingsFor, startProvider } from '../support/softhsm.ts'
 import { SoftwareProvider } from '../support/software-provider.ts'
+import { openNss, openSoftHsm } from '../support/tokens-for-imports.ts'
 import { wrapMaterial } from '../support/wrap-material.ts'
 
 const INSIDE: ImportTraits = {
@@ -20,19 +20,6 @@ describe('the software double', () => {
     INSIDE,
   )
 })
-
-async function openSoftHsm(overrides: Partial<Pkcs11TokenSettings> = {}) {
-  const softHsm = makeSoftHsm()
-  softHsm.initToken('import')
-  const provider = await startProvider(
-    settingsFor('import', { laneTimeoutMs: 60_000, pairTimeoutMs: 50_000, ...overrides }),
-  )
-  const close = async () => {
-    await provider.close()
-    softHsm.remove()
-  }
-  return { provider, token: 'main', close }
-}
 
 describeWith([SOFTHSM_MODULE], 'SoftHSM', () => {
   importContract(openSoftHsm, { ...INSIDE, RSAES_OAEP_SHA_256: 'none', RSA_AES_KEY_WRAP_SHA_256: 'none' })
@@ -81,13 +68,5 @@ describeWith([SOFTHSM_MODULE], 'SoftHSM, where keys in host memory are allowed n
 })
 
 describeWith([NSS_MODULE], 'NSS', () => {
-  importContract(async () => {
-    const nss = makeNss()
-    const provider = await startProvider(nss.settings({ laneTimeoutMs: 60_000, pairTimeoutMs: 50_000 }))
-    const close = async () => {
-      await provider.close()
-      nss.remove()
-    }
-    return { provider, token: 'main', close }
-  }, INSIDE)
+  importContract(openNss, INSIDE)
 })

@@ -11,14 +11,14 @@ import {
   GetPublicKeyCommand,
   ImportKeyMaterialCommand,
   type ImportKeyMaterialCommandInput,
-  KMSClient,
+  type KMSClient,
   RotateKeyOnDemandCommand,
   SignCommand,
   type SigningAlgorithmSpec,
   VerifyCommand,
   VerifyMacCommand,
 } from '@aws-sdk/client-kms'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { beforeAll, describe, expect, it } from 'vitest'
 import { algorithmsOf, MAC_ALGORITHMS } from '../../src/core/key-spec.ts'
 import {
   IMPORTED_SPECS,
@@ -28,23 +28,18 @@ import {
   wrappingFor,
 } from '../support/imported-keys.ts'
 import { wrapMaterial } from '../support/wrap-material.ts'
-import { ALICE_KEY, awsFixture } from './aws-fixture.ts'
+import { sdkFixture } from './sdk-fixture.ts'
 
 const Message = Buffer.from('signed or authenticated')
 const SIGNING = { spec: 'ECC_NIST_P256', usage: 'SIGN_VERIFY' } as const
 const MAC = { spec: 'HMAC_256', usage: 'GENERATE_VERIFY_MAC' } as const
 
 describe('imported key pairs and MAC keys, through the unmodified @aws-sdk/client-kms', () => {
-  const fixture = awsFixture()
+  const fixture = sdkFixture()
   let client: KMSClient
 
-  beforeAll(async () => {
-    const endpoint = await fixture.server.listen({ host: '127.0.0.1', port: 0 })
-    client = new KMSClient({ endpoint, region: 'us-east-1', credentials: { ...ALICE_KEY }, maxAttempts: 1 })
-  })
-  afterAll(async () => {
-    client.destroy()
-    await fixture.server.close()
+  beforeAll(() => {
+    client = fixture.clients.alice
   })
 
   async function newKey({ spec, usage }: ImportedSpec) {
